@@ -1,0 +1,43 @@
+# `make help` lists the targets. Everything a target needs is installed by it: npm packages always, Debian
+# packages where apt-get is there and the program is not.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+# The Node that ships, from the npm package `node`, whatever the machine's own.
+export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
+# iptables, ip and friends live here, and a plain user's PATH may lack it.
+export PATH := $(PATH):/usr/sbin:/sbin
+
+.PHONY: help deps tools build check test test-unit run demo bench clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+node_modules/.package-lock.json: package.json package-lock.json
+	npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+deps: node_modules/.package-lock.json
+
+tools:
+	@bash test/tools/install-debian.sh
+
+build: deps ## bundle the programs into dist/
+	npm run --silent build
+
+check: deps ## types, lint and format
+	npm run --silent check
+
+test: deps tools build check ## types, lint, unit tests and kernel tests (root)
+	npm test --silent
+
+run: build ## serve the webhook on https://127.0.0.1:8443 without a cluster
+	node dist/webhook.js
+
+demo: deps tools build ## the fix end to end on this machine's kernel (root)
+	node test/demo/main.ts
+
+bench: deps tools build ## measure, print a table, write bench/results.json (root)
+	node bench/main.ts
+
+clean: ## remove what was built
+	rm -rf dist .tap .run

@@ -1,0 +1,31 @@
+// The contract between the webhook, which writes Pods, and the programs that run inside them.
+// Everything here is public: a user meets these names in kubectl, in Prometheus and in our docs.
+
+/** Names of the two containers that a guarded pod carries. Never `istio-init`: istio-cni skips pods that have one. */
+export const INIT_CONTAINER = 'invalid-drop-init';
+export const CHECKER_CONTAINER = 'invalid-drop-checker';
+
+/** TCP port of the checker inside the pod, on all addresses. */
+export const CHECKER_PORT = 15099;
+
+/** Where the bundles are in the image. */
+export const INSTALL_COMMAND = ['node', '/opt/invalid-drop/install.js'];
+export const CHECK_COMMAND = ['node', '/opt/invalid-drop/check.js'];
+
+/** Namespace label that opts in, and the namespace that the webhook itself runs in. */
+export const OPT_IN_LABEL = 'invalid-drop.io/inject';
+export const OWN_NAMESPACE = 'invalid-drop-system';
+
+/** What a pod's author may choose, default first. Each option is a pod annotation and an environment variable. */
+export const POD_OPTIONS = {
+  /** enforce: a failed install stops the pod, an unguarded pod is not Ready. observe: nothing is ever blocked. */
+  mode: { annotation: 'invalid-drop.io/mode', env: 'INVALID_DROP_MODE', values: ['enforce', 'observe'] },
+  /** tcp: only TCP is dropped. all: Istio's own iptables rule to the letter. */
+  protocol: { annotation: 'invalid-drop.io/protocol', env: 'INVALID_DROP_PROTOCOL', values: ['tcp', 'all'] },
+  /** What the checker does when the verdict is no longer "dropped". */
+  onDrift: { annotation: 'invalid-drop.io/on-drift', env: 'INVALID_DROP_ON_DRIFT', values: ['repair', 'report'] },
+} as const;
+
+export type Mode = (typeof POD_OPTIONS.mode.values)[number];
+export type Protocol = (typeof POD_OPTIONS.protocol.values)[number];
+export type OnDrift = (typeof POD_OPTIONS.onDrift.values)[number];
