@@ -5,7 +5,7 @@ await build({
   entryPoints: {
     install: 'init-image/install.ts',
     check: 'init-image/check.ts',
-    webhook: 'webhook/webhook.ts',
+    webhook: 'webhook/main.ts',
   },
   outdir: 'dist',
   bundle: true,
