@@ -1,0 +1,85 @@
+// The packet that a verdict is about, and whether it meets a condition.
+import { BlockList } from 'node:net';
+import type { Condition, Family, Value } from '../ruleset/model.ts';
+
+/**
+ * A TCP packet that conntrack has marked INVALID, arriving for this host. What is left out is not known, and a
+ * condition on it is "maybe".
+ */
+export interface Packet {
+  family: Family;
+  /** Name of the interface it arrives on. */
+  iif: string;
+  /** fwmark on arrival. */
+  mark?: number;
+  source?: string;
+  destination?: string;
+  sourcePort?: number;
+  destinationPort?: number;
+  /** TCP flag bits (RFC 9293). */
+  flags?: number;
+}
+
+/**
+ * How conntrack sees the packet at a point of its way. Before conntrack runs, and after it found the packet
+ * INVALID, the packet has no connection, and that reads as INVALID (net/netfilter/xt_conntrack.c, nft_ct.c).
+ */
+export type CtState = 'invalid' | 'untracked' | 'template';
+
+/** The packet on its way: what rules can change of it. */
+export interface Moment {
+  ct: CtState;
+  mark: number | undefined;
+  /** Addresses, ports and flags are no longer those of the packet. */
+  rewritten: boolean;
+}
+
+const TCP = 6;
+
+/** Whether the condition holds: true, false, or undefined for "maybe". */
+export function meets(packet: Packet, moment: Moment, condition: Condition): boolean | undefined {
+  if ('constant' in condition) return condition.constant;
+  const value = readField(packet, moment, condition);
+  if (value === undefined) return undefined;
+  const masked = typeof value === 'number' && condition.mask !== undefined ? (value & condition.mask) >>> 0 : value;
+  return condition.oneOf.some((candidate) => matches(masked, candidate)) !== condition.negate;
+}
+
+function readField(
+  packet: Packet,
+  moment: Moment,
+  condition: Extract<Condition, { field: string }>,
+): string | number | undefined {
+  switch (condition.field) {
+    case 'protocol':
+      return TCP;
+    case 'ctstate':
+      return moment.ct === 'template' ? undefined : moment.ct;
+    case 'mark':
+      return moment.mark;
+    case 'family':
+    case 'iif':
+      return packet[condition.field];
+    default:
+      return moment.rewritten ? undefined : packet[condition.field];
+  }
+}
+
+function matches(value: string | number, candidate: Value): boolean {
+  if (typeof candidate !== 'object') return value === candidate;
+  if ('startsWith' in candidate) return String(value).startsWith(candidate.startsWith);
+  if ('from' in candidate) return Number(value) >= candidate.from && Number(value) <= candidate.to;
+  return inNetwork(String(value), candidate);
+}
+
+type Network = Extract<Value, { address: string } | { addressFrom: string }>;
+
+function inNetwork(address: string, network: Network): boolean {
+  const list = new BlockList();
+  const first = 'address' in network ? network.address : network.addressFrom;
+  const type = first.includes(':') ? 'ipv6' : 'ipv4';
+  if (address.includes(':') !== (type === 'ipv6')) return false;
+  if ('address' in network) list.addSubnet(network.address, network.length, type);
+  else list.addRange(network.addressFrom, network.addressTo, type);
+  return list.check(address, type);
+}
