@@ -1,0 +1,116 @@
+// Every option of the webhook: flag, environment variable, default, allowed values. --help and the docs print it.
+import { POD_OPTIONS } from '../init-image/contract.ts';
+import { type OptionValues, oneOf, textLike, wholeNumber } from '../init-image/options.ts';
+import packageJson from '../package.json' with { type: 'json' };
+import type { InjectionSettings } from './decision.ts';
+import { SWITCH } from './pod-options.ts';
+
+export const VERSION = packageJson.version;
+
+const { mode, protocol, onDrift } = POD_OPTIONS;
+const ADDRESS = /^[0-9A-Za-z.:_-]{1,253}$/;
+const PORTS = /^(\d{1,5}(,\d{1,5})*)?$/;
+const IMAGE = /^[\w][\w.:/@-]{0,511}$/;
+const LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'silent'] as const;
+
+export const OPTIONS = {
+  'listen-address': textLike(ADDRESS, 'an IP address or host name', {
+    env: 'INVALID_DROP_LISTEN_ADDRESS',
+    help: 'Address of both ports. In a cluster use :: (all addresses).',
+    default: '127.0.0.1',
+  }),
+  port: wholeNumber(0, 65535, {
+    env: 'INVALID_DROP_PORT',
+    help: 'HTTPS port of POST /mutate. 0 takes a free one.',
+    default: 8443,
+  }),
+  'metrics-port': wholeNumber(0, 65535, {
+    env: 'INVALID_DROP_METRICS_PORT',
+    help: 'Plain HTTP port of /metrics, /healthz and /readyz. 0 takes a free one.',
+    default: 8080,
+  }),
+  image: textLike(IMAGE, 'an image reference', {
+    env: 'INVALID_DROP_IMAGE',
+    help: 'Image of the init container and the checker.',
+    default: `localhost/invalid-drop/init-image:${VERSION}`,
+  }),
+  mode: oneOf(mode.values, {
+    env: 'INVALID_DROP_MODE',
+    help: 'For pods without the annotation. enforce: an unguarded pod does not get Ready. observe: nothing is blocked.',
+    default: mode.values[0],
+  }),
+  protocol: oneOf(protocol.values, {
+    env: 'INVALID_DROP_PROTOCOL',
+    help: "For pods without the annotation. tcp: only TCP is dropped. all: Istio's rule to the letter.",
+    default: protocol.values[0],
+  }),
+  'on-drift': oneOf(onDrift.values, {
+    env: 'INVALID_DROP_ON_DRIFT',
+    help: 'For pods without the annotation. What the checker does when the rule no longer holds.',
+    default: onDrift.values[0],
+  }),
+  checker: oneOf(SWITCH, {
+    env: 'INVALID_DROP_CHECKER',
+    help: 'For pods without the annotation. disabled: the init container only.',
+    default: SWITCH[0],
+  }),
+  'native-sidecars': oneOf(SWITCH, {
+    env: 'INVALID_DROP_NATIVE_SIDECARS',
+    help: 'Whether the cluster runs init containers with restartPolicy Always (Kubernetes 1.29 and later).',
+    default: SWITCH[0],
+  }),
+  'legacy-iptables': oneOf(SWITCH, {
+    env: 'INVALID_DROP_LEGACY_IPTABLES',
+    help: 'Whether nodes use iptables-legacy. enabled: both containers get CAP_NET_RAW as well.',
+    default: 'disabled',
+  }),
+  'mesh-exclude-inbound-ports': textLike(PORTS, 'port numbers with commas between, or nothing', {
+    env: 'INVALID_DROP_MESH_EXCLUDE_INBOUND_PORTS',
+    help: "The mesh's own default (Istio's Helm value global.proxy.excludeInboundPorts), which a pod's annotation replaces.",
+    default: '',
+  }),
+  'body-limit': wholeNumber(1024, 64 * 1024 * 1024, {
+    env: 'INVALID_DROP_BODY_LIMIT',
+    help: 'Largest AdmissionReview, in bytes.',
+    default: 8 * 1024 * 1024,
+  }),
+  'ca-file': textLike(/^[^\0]+$/, 'a path', {
+    env: 'INVALID_DROP_CA_FILE',
+    help: 'Where to write the certificate of the authority that clients are to trust. Its folder is made.',
+    default: '.run/ca.pem',
+  }),
+  kubeconfig: textLike(/^[^\0]*$/, 'a path, in-cluster, or nothing', {
+    env: 'INVALID_DROP_KUBECONFIG',
+    help: 'Cluster to learn namespace labels from: a kubeconfig file, or in-cluster for the service account. Empty: none.',
+    default: '',
+  }),
+  'drain-seconds': wholeNumber(0, 300, {
+    env: 'INVALID_DROP_DRAIN_SECONDS',
+    help: 'How long to serve on after SIGTERM, until the API server has heard of it.',
+    default: 10,
+  }),
+  'log-level': oneOf(LEVELS, {
+    env: 'INVALID_DROP_LOG_LEVEL',
+    help: 'Least severe log lines to print.',
+    default: 'info',
+  }),
+};
+
+export type Configuration = OptionValues<typeof OPTIONS>;
+
+/** The part of the configuration that decides what goes into pods. */
+export function injectionSettings(configuration: Configuration): InjectionSettings {
+  return {
+    image: configuration.image,
+    version: VERSION,
+    options: {
+      mode: configuration.mode,
+      protocol: configuration.protocol,
+      onDrift: configuration['on-drift'],
+      checker: configuration.checker,
+    },
+    nativeSidecars: configuration['native-sidecars'] === 'enabled',
+    legacyIptables: configuration['legacy-iptables'] === 'enabled',
+    meshExcludeInboundPorts: configuration['mesh-exclude-inbound-ports'],
+  };
+}

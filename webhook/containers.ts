@@ -1,0 +1,102 @@
+// The two containers as they stand in a guarded pod. Every field that a pod-level security context, a quota or a
+// LimitRange could reach is set here, for the pod's own settings are inherited otherwise.
+import {
+  CHECK_COMMAND,
+  CHECKER_CONTAINER,
+  CHECKER_PORT,
+  INIT_CONTAINER,
+  INSTALL_COMMAND,
+  POD_OPTIONS,
+} from '../init-image/contract.ts';
+import type { InjectionSettings } from './decision.ts';
+import type { PodOptions } from './pod-options.ts';
+import { type PodView, podLevelResources } from './pod-view.ts';
+
+type Settings = Pick<InjectionSettings, 'image' | 'legacyIptables'>;
+
+const REQUESTS = { cpu: '10m', memory: '32Mi' };
+/** A whole core: the application waits for it, and it runs for a tenth of a second. */
+const INIT_LIMITS = { cpu: '1', memory: '128Mi' };
+const CHECKER_LIMITS = { cpu: '200m', memory: '128Mi' };
+
+/** The init container that installs the rule and ends. */
+export function initContainer(pod: PodView, options: PodOptions, settings: Settings) {
+  return {
+    name: INIT_CONTAINER,
+    command: INSTALL_COMMAND,
+    ...common(options, settings),
+    resources: resourcesWithin(pod, INIT_LIMITS),
+  };
+}
+
+/**
+ * The container that stays and answers whether the rule still holds.
+ * @param placement sidecar: an init container that keeps running; container: an ordinary one
+ * @param probe how the kubelet asks it
+ */
+export function checkerContainer(
+  pod: PodView,
+  options: PodOptions,
+  settings: Settings,
+  placement: 'sidecar' | 'container',
+  probe: 'http' | 'exec',
+) {
+  return {
+    name: CHECKER_CONTAINER,
+    command: CHECK_COMMAND,
+    ...common(options, settings),
+    resources: resourcesWithin(pod, CHECKER_LIMITS),
+    ports: [{ name: 'idrop-checker', containerPort: CHECKER_PORT, protocol: 'TCP' }],
+    // No liveness probe: to kill the checker mends nothing. No startup probe: the next containers would wait for it.
+    readinessProbe: READINESS_PROBES[probe],
+    ...(placement === 'sidecar' ? { restartPolicy: 'Always' } : {}),
+  };
+}
+
+const READINESS_PROBES = {
+  http: {
+    httpGet: { path: '/readyz', port: CHECKER_PORT, scheme: 'HTTP' },
+    periodSeconds: 5,
+    timeoutSeconds: 2,
+    failureThreshold: 2,
+  },
+  // Starts a process each time, about 50 ms of CPU under the container's limit: half as often, and with more patience.
+  exec: {
+    exec: { command: [...CHECK_COMMAND, '--probe'] },
+    periodSeconds: 10,
+    timeoutSeconds: 5,
+    failureThreshold: 2,
+  },
+};
+
+/** Requests and limits on both, as quotas demand, but for what the pod budgets as a whole. */
+function resourcesWithin(pod: PodView, limits: Record<string, string>) {
+  const budgeted = podLevelResources(pod);
+  const own = (amounts: Record<string, string>) =>
+    Object.fromEntries(Object.entries(amounts).filter(([name]) => !budgeted.includes(name)));
+  return { requests: own(REQUESTS), limits: own(limits) };
+}
+
+function common(options: PodOptions, { image, legacyIptables }: Settings) {
+  return {
+    image,
+    imagePullPolicy: 'IfNotPresent',
+    env: [
+      { name: POD_OPTIONS.mode.env, value: options.mode },
+      { name: POD_OPTIONS.protocol.env, value: options.protocol },
+      { name: POD_OPTIONS.onDrift.env, value: options.onDrift },
+    ],
+    securityContext: {
+      // Capabilities that are added are effective only for uid 0.
+      runAsUser: 0,
+      runAsGroup: 0,
+      runAsNonRoot: false,
+      privileged: false,
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+      capabilities: { drop: ['ALL'], add: legacyIptables ? ['NET_ADMIN', 'NET_RAW'] : ['NET_ADMIN'] },
+      seccompProfile: { type: 'RuntimeDefault' },
+    },
+    terminationMessagePolicy: 'FallbackToLogsOnError',
+  };
+}

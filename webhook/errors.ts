@@ -1,0 +1,19 @@
+// Every error of the webhook: a stable code, and a message that says what was wrong, with what value, and what to do.
+import { defineErrors } from '../init-image/errors.ts';
+
+export const errors = defineErrors({
+  ANNOTATION_INVALID: (kind: string, name: string, value: string, allowed: string) =>
+    `${kind} ${name}="${value}" is not allowed: use ${allowed}`,
+  REVIEW_MALFORMED: (why: string) => `the body is not JSON (${why}): send an AdmissionReview`,
+  REVIEW_TOO_LARGE: (limit: number) => `the body is larger than ${limit} bytes: raise --body-limit or send less`,
+  REVIEW_CONTENT_TYPE: (type: string) => `content type "${type}" is not accepted: send application/json`,
+  REVIEW_WRONG_VERSION: (version: string, kind: string) =>
+    `apiVersion "${version}", kind "${kind}" is not accepted: send admission.k8s.io/v1, AdmissionReview`,
+  REVIEW_INVALID: (why: string) => `not a valid AdmissionReview request: ${why}`,
+  ROUTE_UNKNOWN: (method: string, url: string) => `${method} ${url} is not served: use POST /mutate`,
+  INTERNAL: () => "the webhook failed to answer: see the webhook's log",
+  CLUSTER_CONFIGURATION: (from: string, why: string) =>
+    `cannot read the cluster's address and credentials from ${from} (${why}): correct --kubeconfig`,
+});
+
+export type ErrorCode = keyof typeof errors;

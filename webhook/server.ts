@@ -1,0 +1,88 @@
+// The HTTPS server of the webhook: POST /mutate and nothing else.
+import fastify, { type FastifyError, type FastifyReply, type FastifyRequest, LogController } from 'fastify';
+import type { CodedError } from '../init-image/errors.ts';
+import { type Admission, admit, admitAfterError, describeRequest } from './admission.ts';
+import type { InjectionSettings } from './decision.ts';
+import type { Metrics } from './metrics.ts';
+import { REVIEW_SCHEMA, type Review } from './review.ts';
+import { routeUnknown, statusAndError } from './server-errors.ts';
+
+export interface ServerOptions {
+  settings: InjectionSettings;
+  metrics: Metrics;
+  /** Labels of a namespace, or undefined where they are not known. */
+  labelsOf(namespace: string): Record<string, string> | undefined;
+  /** True from the stop signal on: each answer then asks the client to open its next connection elsewhere. */
+  draining(): boolean;
+  /** Private key and certificate chain, PEM. Absent in tests that open no socket. */
+  tls?: { key: string; cert: string };
+  bodyLimit: number;
+  logLevel: string;
+  /** Where log lines go; standard output if absent. */
+  logStream?: { write(line: string): void };
+}
+
+/** Longer than the 90 s after which the API server closes an idle connection: it is the side that knows. */
+const KEEP_ALIVE_MS = 120_000;
+/** The API server gives a webhook 30 s at most, so nobody waits for a request that takes longer to arrive. */
+const REQUEST_MS = 30_000;
+
+/** Makes the server; it does not listen yet. Answers are AdmissionReviews, or `{code, message}` with a 4xx status. */
+export function buildServer(options: ServerOptions) {
+  const { metrics, logLevel: level, logStream: stream } = options;
+  const server = fastify({
+    https: options.tls ? { ...options.tls, minVersion: 'TLSv1.2' } : null,
+    bodyLimit: options.bodyLimit,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    requestTimeout: REQUEST_MS,
+    // Both defaults make calls fail at a rollout: requests that are under way at closing are answered.
+    return503OnClosing: false,
+    forceCloseConnections: false,
+    // A Pod is passed on as it came, never merged into anything, so odd keys are harmless.
+    onProtoPoisoning: 'ignore',
+    onConstructorPoisoning: 'ignore',
+    // Ajv as fastify sets it up would change the body: convert types, fill in defaults, remove members.
+    ajv: { customOptions: { coerceTypes: false, useDefaults: false, removeAdditional: false } },
+    logController: new LogController({ disableRequestLogging: true }),
+    logger: stream ? { level, stream } : { level },
+  });
+  server.addHook('onSend', async (_request, reply) => {
+    if (options.draining()) reply.header('connection', 'close');
+  });
+  server.setNotFoundHandler((request, reply) => send(reply, 404, routeUnknown(request)));
+  server.setErrorHandler((error: FastifyError, request, reply) => {
+    const [status, answer] = statusAndError(error, request, options.bodyLimit);
+    metrics.admissions.inc({ result: 'invalid', reason: answer.code });
+    if (status >= 500) request.log.error({ err: error }, answer.message);
+    else request.log.warn({ code: answer.code, from: request.ip }, answer.message);
+    return send(reply, status, answer);
+  });
+  server.post('/mutate', { schema: { body: REVIEW_SCHEMA } }, (request, reply) => {
+    const review = request.body as Review;
+    const admission = decideOrFailOpen(review, request, options);
+    const { result, reason, message } = admission;
+    const duration = reply.elapsedTime;
+    metrics.admissions.inc({ result, reason });
+    metrics.duration.observe(duration / 1000);
+    const line = { uid: review.request.uid, ...describeRequest(review.request), result, reason, durationMs: duration };
+    request.log.info(message === undefined ? line : { ...line, message }, 'admission');
+    return reply.send(admission.response);
+  });
+  return server;
+}
+
+/** A pod is never held up by a fault of ours, and a fault is never silent. */
+function decideOrFailOpen(review: Review, request: FastifyRequest, options: ServerOptions): Admission {
+  try {
+    const { namespace } = review.request;
+    const labels = typeof namespace === 'string' ? options.labelsOf(namespace) : undefined;
+    return admit(review, labels, options.settings);
+  } catch (error) {
+    request.log.error({ uid: review.request.uid, err: error }, 'deciding failed: the pod is created unguarded');
+    return admitAfterError(review.request.uid);
+  }
+}
+
+function send(reply: FastifyReply, status: number, { code, message }: CodedError) {
+  return reply.code(status).send({ code, message });
+}

@@ -1,0 +1,45 @@
+// The way down, so that no admission fails at a rollout. The API server goes on using connections that it has, and
+// endpoints take seconds to tell it: so first not ready, then serve on for a while, asking clients to leave.
+
+export interface ShutdownOptions {
+  /** How long to serve on after the first signal, in milliseconds. */
+  drainMs: number;
+  /** How long requests under way may take after that. */
+  closeMs: number;
+  /** Stops listening; resolves when the last connection has ended. */
+  close(): Promise<void>;
+  /** Ends the process. */
+  exit(code: number): void;
+  wait(ms: number): Promise<void>;
+  log: { info(details: object, message: string): void };
+}
+
+export interface Shutdown {
+  /** True from the first signal on. */
+  draining(): boolean;
+  /**
+   * To be called at each signal. The first one drains, closes and exits 0 (SIGINT, from a terminal, does not wait);
+   * a second one exits 1 at once.
+   */
+  signal(name: 'SIGTERM' | 'SIGINT'): Promise<void>;
+}
+
+export function createShutdown({ drainMs, closeMs, close, exit, wait, log }: ShutdownOptions): Shutdown {
+  let draining = false;
+  return {
+    draining: () => draining,
+    async signal(name) {
+      if (draining) {
+        log.info({ signal: name }, 'second signal: ending at once');
+        return exit(1);
+      }
+      draining = true;
+      log.info({ signal: name, drainMs }, 'not ready any more; serving on until clients have moved');
+      if (name === 'SIGTERM') await wait(drainMs);
+      // A connection that never sent a request is not idle to Node, and would hold the process.
+      await Promise.race([close(), wait(closeMs)]);
+      log.info({}, 'closed');
+      exit(0);
+    },
+  };
+}
