@@ -1,6 +1,9 @@
 // The contract between the webhook, which writes Pods, and the programs that run inside them.
 // Everything here is public: a user meets these names in kubectl, in Prometheus and in our docs.
 
+/** Release of the programs; the same as in package.json. */
+export const VERSION = '0.1.0';
+
 /** Names of the two containers that a guarded pod carries. Never `istio-init`: istio-cni skips pods that have one. */
 export const INIT_CONTAINER = 'invalid-drop-init';
 export const CHECKER_CONTAINER = 'invalid-drop-checker';

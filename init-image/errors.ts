@@ -27,4 +27,21 @@ export function defineErrors<T extends Record<string, (...details: never[]) => s
 export const errors = defineErrors({
   OPTION_INVALID: (name: string, value: string, allowed: string) => `${name}="${value}" is not allowed: use ${allowed}`,
   OPTION_UNKNOWN: (argument: string) => `unknown argument "${argument}": --help lists the options`,
+  COMMAND_MISSING: (command: string) => `${command} is not installed here: use the image that invalid-drop ships`,
+  COMMAND_TIMEOUT: (command: string, milliseconds: number) =>
+    `${command} did not end within ${milliseconds} ms: the node may be overloaded, or another program holds a lock`,
+  COMMAND_FAILED: (command: string, exitCode: number | null, stderr: string) =>
+    `${command} failed with exit code ${exitCode}: ${stderr}`,
+  LEGACY_UNREADABLE: (family: string, stderr: string) =>
+    `iptables-legacy holds ${family} tables here and cannot be read (${stderr}): it needs CAP_NET_RAW, ` +
+    'so set the webhook option legacy-iptables=enabled',
+  RULESET_UNSTEADY: (reads: number) =>
+    `the ruleset changed each of ${reads} times that it was read: another program keeps writing rules in this pod`,
+  NFT_UNREADABLE: (text: string) => `what nft printed is no JSON ("${text}"): nft 0.9.8 or later is needed`,
+  LOCK_BUSY: (milliseconds: number) =>
+    `another run has held this pod's lock for ${milliseconds} ms: going on without it`,
+  NOT_GUARDED: (family: string, interfaceClass: string, reason: string) =>
+    `an INVALID ${family} packet on the ${interfaceClass} interface is not dropped: ${reason}`,
+  INSERT_USELESS: (family: string) =>
+    `the ${family} rule is at position 1 already and does not help: see the verdict for what comes before it`,
 });

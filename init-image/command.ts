@@ -1,0 +1,57 @@
+// The only place that starts a program. Arguments are arrays, never a shell's string, and every run has a time limit.
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { errors } from './errors.ts';
+
+export interface Finished {
+  /** Null where it was ended by a signal. */
+  exitCode: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+const MAX_OUTPUT = 64 * 1024 * 1024;
+
+/**
+ * Runs a program to its end.
+ * @param options.input what it reads on standard input
+ * @param options.timeout milliseconds until it is killed
+ * @returns its exit code and output, also where the exit code is not 0
+ * @throws CodedError COMMAND_MISSING or COMMAND_TIMEOUT
+ */
+export function runCommand(
+  command: string,
+  args: string[],
+  options: { timeout: number; input?: string; env?: NodeJS.ProcessEnv },
+): Promise<Finished> {
+  const { timeout, input, env } = options;
+  return new Promise((resolve, reject) => {
+    const settings = { timeout, killSignal: 'SIGKILL' as const, maxBuffer: MAX_OUTPUT, env: env ?? process.env };
+    const child = execFile(command, args, settings, (error, stdout, stderr) => {
+      if (error?.code === 'ENOENT') reject(errors.COMMAND_MISSING(command));
+      else if (error?.killed) reject(errors.COMMAND_TIMEOUT(command, timeout));
+      else resolve({ exitCode: child.exitCode, stdout, stderr });
+    });
+    // A program that ends before it has read its input is reported by its exit code, not by EPIPE.
+    child.stdin?.on('error', () => undefined);
+    child.stdin?.end(input ?? '');
+  });
+}
+
+/**
+ * Starts a program that stays.
+ * @param onText called with what it prints on standard output, as it comes
+ * @param onEnd called once, when it has ended or could not be started
+ * @returns the process; the caller ends it
+ */
+export function startCommand(
+  command: string,
+  args: string[],
+  onText: (text: string) => void,
+  onEnd: (how: string) => void,
+): ChildProcess {
+  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'ignore'] });
+  child.stdout.setEncoding('utf8').on('data', onText);
+  child.once('error', (error) => onEnd(error.message));
+  child.once('exit', (code, signal) => onEnd(signal ?? `exit code ${code}`));
+  return child;
+}

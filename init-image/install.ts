@@ -1,0 +1,69 @@
+// The init container: puts the rule in, reads the ruleset back, ends.
+import { INSTALL_OPTIONS, INSTALL_SWITCHES } from './configuration.ts';
+import { POD_OPTIONS } from './contract.ts';
+import { CodedError, errors } from './errors.ts';
+import { type Installed, install } from './installer.ts';
+import { makeLog } from './log.ts';
+import { helpText, type OptionValues, readOptions } from './options.ts';
+import { FAMILIES, makeReader } from './reader.ts';
+import { unguardedClasses } from './report.ts';
+import { withLockFile } from './xtables-lock.ts';
+
+const USAGE =
+  'install: drops INVALID TCP packets in this network namespace.\n' +
+  'Exit 0: they are dropped, or mode is observe. 1: they are not. 2: an option is wrong.';
+const log = makeLog('install', (line) => process.stdout.write(line));
+
+async function run(values: OptionValues<typeof INSTALL_OPTIONS>): Promise<boolean> {
+  const commandTimeout = values['command-timeout'] * 1000;
+  const installed = await install(makeReader(commandTimeout), {
+    protocol: values.protocol,
+    backend: values.backend,
+    lockWait: values['lock-wait'] * 1000,
+    commandTimeout,
+    environment: withLockFile(process.env, process.argv[1] ?? '/'),
+  });
+  tell(installed);
+  return installed.guarded;
+}
+
+function tell({ families, look, warnings, guarded }: Installed): void {
+  for (const { code, message } of warnings) log('warn', 'warning', { code, message });
+  for (const family of FAMILIES) {
+    const { presence } = look.families[family];
+    log(families[family].action === 'failed' ? 'error' : 'info', 'family', { family, ...families[family], presence });
+  }
+  for (const { family, interfaceClass, interface: name, reason } of unguardedClasses(look)) {
+    const { code, message } = errors.NOT_GUARDED(family, interfaceClass, reason);
+    log('error', 'not-guarded', { code, message, family, interface: name });
+  }
+  if (guarded) log('info', 'guarded', { message: 'INVALID TCP packets are dropped' });
+}
+
+function fail(error: unknown): string {
+  const code = error instanceof CodedError ? error.code : 'UNEXPECTED';
+  log('error', 'failed', { code, message: error instanceof Error ? error.message : String(error) });
+  return code;
+}
+
+async function main(argv: string[], env: NodeJS.ProcessEnv): Promise<number> {
+  // Known before the options are: in observe mode not even a wrong option holds the pod back.
+  let observe = env[POD_OPTIONS.mode.env] === 'observe';
+  try {
+    const { values, given } = readOptions(INSTALL_OPTIONS, argv, env, INSTALL_SWITCHES);
+    observe = values.mode === 'observe';
+    if (given.has('help')) {
+      process.stdout.write(helpText(USAGE, INSTALL_OPTIONS));
+      return 0;
+    }
+    return (await run(values)) || observe ? 0 : 1;
+  } catch (error) {
+    const code = fail(error);
+    if (observe) return 0;
+    return code.startsWith('OPTION') ? 2 : 1;
+  }
+}
+
+main(process.argv.slice(2), process.env).then((exitCode) => {
+  process.exitCode = exitCode;
+});
