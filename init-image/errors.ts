@@ -42,6 +42,9 @@ export const errors = defineErrors({
     `another run has held this pod's lock for ${milliseconds} ms: going on without it`,
   NOT_GUARDED: (family: string, interfaceClass: string, reason: string) =>
     `an INVALID ${family} packet on the ${interfaceClass} interface is not dropped: ${reason}`,
+  REPAIR_FAILED: (reasons: string) => `the rule was put back and INVALID packets are still not dropped: ${reasons}`,
+  PORT_TAKEN: (port: number, reason: string) =>
+    `cannot listen on port ${port} (${reason}): another container of the pod uses it, choose one with INVALID_DROP_PORT`,
   INSERT_USELESS: (family: string) =>
     `the ${family} rule is at position 1 already and does not help: see the verdict for what comes before it`,
 });

@@ -1,0 +1,112 @@
+// The checker container: keeps looking whether the rule still does its job, repairs it, tells.
+import type { Server } from 'node:http';
+import { Checker } from './checker.ts';
+import { startCommand } from './command.ts';
+import { CHECK_OPTIONS, CHECK_SWITCHES } from './configuration.ts';
+import { CodedError, errors } from './errors.ts';
+import { install } from './installer.ts';
+import { makeLog } from './log.ts';
+import { summarize, takeLook } from './look.ts';
+import { Monitor } from './monitor.ts';
+import { helpText, type OptionValues, readOptions } from './options.ts';
+import { askReady } from './probe.ts';
+import { readEvidence } from './proc.ts';
+import { makeReader } from './reader.ts';
+import { Schedule } from './schedule.ts';
+import { describeChecker, describeLook } from './selfcheck.ts';
+import { makeServer } from './server.ts';
+import { withLockFile } from './xtables-lock.ts';
+
+const USAGE = `check: keeps verifying that INVALID TCP packets are dropped in this network namespace.
+  --once   print the report and exit. 0: guarded, 1: not guarded, 2: cannot tell
+  --probe  ask a running checker and exit. 0: ready, 1: not ready
+  --help   print this`;
+const PROBE_TIMEOUT = 2000;
+const log = makeLog('check', (line) => process.stdout.write(line));
+
+type Values = OptionValues<typeof CHECK_OPTIONS>;
+
+async function once(values: Values): Promise<number> {
+  const look = await takeLook(makeReader(values['command-timeout'] * 1000));
+  process.stdout.write(`${JSON.stringify(describeLook(look, await readEvidence()), null, 2)}\n`);
+  return { guarded: 0, 'not guarded': 1, 'cannot tell': 2 }[summarize(look)];
+}
+
+async function serve(values: Values): Promise<void> {
+  const commandTimeout = values['command-timeout'] * 1000;
+  const interval = values.interval * 1000;
+  const read = makeReader(commandTimeout);
+  const installOptions = {
+    protocol: values.protocol,
+    backend: values.backend,
+    lockWait: values['lock-wait'] * 1000,
+    commandTimeout,
+    environment: withLockFile(process.env, process.argv[1] ?? '/'),
+  };
+  const checker = new Checker(
+    { mode: values.mode, onDrift: values['on-drift'], interval },
+    { look: () => takeLook(read), repair: () => install(read, installOptions), log, now: Date.now },
+  );
+  const schedule = new Schedule((trigger) => checker.look(trigger), interval);
+  const monitor = new Monitor(
+    (onText, onEnd) => startCommand('nft', ['monitor'], onText, onEnd),
+    (changes) => {
+      checker.noteChanges(changes);
+      schedule.changed();
+    },
+    log,
+  );
+  const report = async () => describeChecker(checker, await readEvidence(), monitor);
+  const server = makeServer(report, () => checker.notReady());
+  await listen(server, values.port);
+  stopOnSignal(server, schedule, monitor);
+  monitor.start();
+  await schedule.start();
+}
+
+/** All addresses: `::` takes IPv4 too, and Node falls back to 0.0.0.0 where there is no IPv6. */
+function listen(server: Server, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (error) => reject(errors.PORT_TAKEN(port, error.message)));
+    server.listen(port, () => {
+      log('info', 'listening', { port });
+      resolve();
+    });
+  });
+}
+
+/** As process 1 of a container this must be asked for: the kernel ignores signals that process 1 does not handle. */
+function stopOnSignal(server: Server, schedule: Schedule, monitor: Monitor): void {
+  const stop = (signal: string) => {
+    log('info', 'stopping', { signal });
+    schedule.stop();
+    monitor.stop();
+    server.close();
+    server.closeAllConnections();
+  };
+  process.once('SIGTERM', stop);
+  process.once('SIGINT', stop);
+}
+
+async function main(argv: string[], env: NodeJS.ProcessEnv): Promise<number | undefined> {
+  const { values, given } = readOptions(CHECK_OPTIONS, argv, env, CHECK_SWITCHES);
+  if (given.has('help')) {
+    process.stdout.write(helpText(USAGE, CHECK_OPTIONS));
+    return 0;
+  }
+  if (given.has('probe')) return (await askReady(values.port, PROBE_TIMEOUT)) ? 0 : 1;
+  if (given.has('once')) return await once(values);
+  await serve(values);
+  return undefined;
+}
+
+main(process.argv.slice(2), process.env).then(
+  (exitCode) => {
+    if (exitCode !== undefined) process.exitCode = exitCode;
+  },
+  (error: unknown) => {
+    const code = error instanceof CodedError ? error.code : 'UNEXPECTED';
+    log('error', 'failed', { code, message: error instanceof Error ? error.message : String(error) });
+    process.exitCode = 2;
+  },
+);

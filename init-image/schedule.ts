@@ -1,0 +1,71 @@
+// When to look: at once when the kernel reports a change, and on a schedule in any case.
+
+export type Trigger = 'start' | 'event' | 'schedule' | 'retry';
+
+const FIRST_GAP = 20;
+const LAST_GAP = 1000;
+const RETRY_AFTER = 1000;
+
+/**
+ * Runs one look at a time. Changes that come while one runs are looked at once more, together; where they keep
+ * coming, the gap between looks doubles up to a second, so that a storm of changes costs little.
+ */
+export class Schedule {
+  private busy = false;
+  private pending = false;
+  private gap = FIRST_GAP;
+  private timer: NodeJS.Timeout | undefined;
+  private gapTimer: NodeJS.Timeout | undefined;
+  private stopped = false;
+  private readonly look: (trigger: Trigger) => Promise<boolean>;
+  private readonly interval: number;
+
+  /**
+   * @param look one look; true where it could see, false where it is to be tried again soon. Must not throw.
+   * @param interval milliseconds from the end of one look to the next
+   */
+  constructor(look: (trigger: Trigger) => Promise<boolean>, interval: number) {
+    this.look = look;
+    this.interval = interval;
+  }
+
+  start(): Promise<void> {
+    return this.run('start');
+  }
+
+  /** The kernel says that the ruleset has changed. */
+  changed(): void {
+    this.pending = true;
+    if (!this.busy && !this.gapTimer) void this.run('event');
+  }
+
+  stop(): void {
+    this.stopped = true;
+    clearTimeout(this.timer);
+    clearTimeout(this.gapTimer);
+  }
+
+  private async run(trigger: Trigger): Promise<void> {
+    clearTimeout(this.timer);
+    this.busy = true;
+    this.pending = false;
+    const saw = await this.look(trigger);
+    this.busy = false;
+    if (this.stopped) return;
+    const next = saw ? this.interval : Math.min(RETRY_AFTER, this.interval);
+    this.timer = setTimeout(() => void this.run(saw ? 'schedule' : 'retry'), next);
+    if (trigger === 'event' || this.pending) this.holdOff();
+  }
+
+  private holdOff(): void {
+    this.gapTimer = setTimeout(() => {
+      this.gapTimer = undefined;
+      if (this.pending && !this.busy) {
+        this.gap = Math.min(this.gap * 2, LAST_GAP);
+        void this.run('event');
+      } else {
+        this.gap = FIRST_GAP;
+      }
+    }, this.gap);
+  }
+}
