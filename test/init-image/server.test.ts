@@ -1,0 +1,132 @@
+import { readFile } from 'node:fs/promises';
+import type { AddressInfo } from 'node:net';
+import t, { type Test } from 'tap';
+import { Checker } from '../../init-image/checker.ts';
+import { METRICS, renderMetrics } from '../../init-image/metrics.ts';
+import { askReady } from '../../init-image/probe.ts';
+import { type CheckerReport, describeChecker } from '../../init-image/selfcheck.ts';
+import { makeServer } from '../../init-image/server.ts';
+import { BARE, GUARDED, legacyReading, lookAt } from './looks.ts';
+
+const EVIDENCE = { kernelRelease: '6.1.0 "x"\\', tcpBeLiberal: 0, conntrackInvalid: 12, tcpResetsSent: null };
+
+async function reportOf(rules: string): Promise<CheckerReport> {
+  const look = lookAt(legacyReading(rules));
+  const checker = new Checker(
+    { mode: 'enforce', onDrift: 'report', interval: 10_000 },
+    {
+      look: async () => look,
+      repair: () => Promise.reject(new Error('not asked for')),
+      log: () => undefined,
+      now: () => 0,
+    },
+  );
+  await checker.look('start');
+  return describeChecker(checker, EVIDENCE, { running: true, restarts: 2 });
+}
+
+async function serve(t: Test, report: () => Promise<CheckerReport>, notReady: () => string | undefined) {
+  const server = makeServer(report, notReady);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.teardown(() => server.close());
+  const { port } = server.address() as AddressInfo;
+  return { port, get: (path: string, init?: RequestInit) => fetch(`http://127.0.0.1:${port}${path}`, init) };
+}
+
+t.test('readyz says yes or why not, and the probe agrees', async (t) => {
+  let reason: string | undefined;
+  const { port, get } = await serve(
+    t,
+    () => reportOf(GUARDED),
+    () => reason,
+  );
+  t.equal((await get('/readyz')).status, 200);
+  t.equal(await askReady(port, 5000), true);
+  reason = 'ipv4 on eth0: no rule';
+  const answer = await get('/readyz');
+  t.equal(answer.status, 503);
+  t.equal(await answer.text(), 'ipv4 on eth0: no rule\n');
+  t.equal(await askReady(port, 5000), false);
+});
+
+t.test('the probe says no where nobody listens', async (t) => {
+  const { port } = await serve(
+    t,
+    () => reportOf(GUARDED),
+    () => undefined,
+  );
+  t.equal(await askReady(port === 65535 ? 1 : port + 1, 5000), false);
+});
+
+t.test('selfcheck is 200 only while guarded, and is the whole report in both cases', async (t) => {
+  const good = await serve(
+    t,
+    () => reportOf(GUARDED),
+    () => undefined,
+  );
+  const bad = await serve(
+    t,
+    () => reportOf(BARE),
+    () => undefined,
+  );
+  const [yes, no] = await Promise.all([good.get('/selfcheck'), bad.get('/selfcheck?x=1')]);
+  t.equal(yes.status, 200);
+  t.match(await yes.json(), {
+    guarded: true,
+    result: 'guarded',
+    families: { ipv4: { external: { verdict: 'dropped', rules: [{ owner: 'invalid-drop', packets: 0 }] } } },
+    evidence: { conntrackInvalid: 12, tcpResetsSent: null },
+    monitor: { running: true, restarts: 2 },
+  });
+  t.equal(no.status, 503);
+  t.match(await no.json(), {
+    guarded: false,
+    result: 'not guarded',
+    families: { ipv6: { loopback: { reason: String } } },
+  });
+});
+
+t.test('strange requests get a clear answer and never end the server', async (t) => {
+  const { get } = await serve(
+    t,
+    () => Promise.reject(new Error('secret')),
+    () => undefined,
+  );
+  t.equal((await get('/healthz')).status, 200);
+  t.equal((await get('/healthz', { method: 'POST', body: 'x' })).status, 405);
+  for (const path of ['//', '/%', '/__proto__', '/constructor', '/readyz/'])
+    t.equal((await get(path)).status, 404, path);
+  const failed = await get('/metrics');
+  t.equal(failed.status, 500);
+  t.notMatch(await failed.text(), /secret/);
+  t.equal((await get('/healthz')).status, 200);
+});
+
+t.test('metrics are what Prometheus reads, and unknown numbers are left out', async (t) => {
+  const text = renderMetrics(await reportOf(GUARDED));
+  t.match(text, 'invalid_drop_build_info{version="0.1.0",kernel="6.1.0 \\"x\\"\\\\"} 1\n');
+  t.match(text, 'invalid_drop_guarded{family="ipv4",interface="external"} 1\n');
+  t.match(text, 'invalid_drop_conntrack_invalid_total 12\n');
+  t.match(text, 'invalid_drop_monitor_restarts_total 2\n');
+  t.notMatch(text, 'tcp_resets_sent');
+  const line = /^(# (HELP|TYPE) [a-z_]+ .+|[a-z_]+(\{[a-z]+="(\\.|[^"\\])*"(,[a-z]+="(\\.|[^"\\])*")*\})? [0-9.e+-]+)$/;
+  for (const one of text.trimEnd().split('\n')) t.match(one, line);
+});
+
+t.test('a pod that is not guarded shows 0, and one that was never looked at shows no verdict', async (t) => {
+  t.match(renderMetrics(await reportOf(BARE)), 'invalid_drop_guarded{family="ipv6",interface="loopback"} 0\n');
+  const unseen = { ...(await reportOf(GUARDED)), families: null, lastLook: null };
+  t.notMatch(renderMetrics(unseen as CheckerReport), /invalid_drop_(guarded|last_look)/);
+});
+
+t.test('the documentation names every metric, and no other', async (t) => {
+  const page = await readFile(new URL('../../docs/metrics.md', import.meta.url), 'utf8');
+  const [, checker = ''] = page.split('## Checker');
+  const documented = [...checker.matchAll(/^\| `(invalid_drop_\w+)` \| (\w+) \|/gm)].map(
+    ([, name, type]) => `${name} ${type}`,
+  );
+  t.same(
+    documented,
+    METRICS.map(({ name, type }) => `${name} ${type}`),
+  );
+});
