@@ -29,9 +29,9 @@ const REQUEST_MS = 30_000;
 
 /** Makes the server; it does not listen yet. Answers are AdmissionReviews, or `{code, message}` with a 4xx status. */
 export function buildServer(options: ServerOptions) {
-  const { metrics, logLevel: level, logStream: stream } = options;
+  const { metrics, tls, logLevel: level, logStream: stream } = options;
   const server = fastify({
-    https: options.tls ? { ...options.tls, minVersion: 'TLSv1.2' } : null,
+    https: tls ? { key: tls.key, cert: tls.cert, minVersion: 'TLSv1.2' } : null,
     bodyLimit: options.bodyLimit,
     keepAliveTimeout: KEEP_ALIVE_MS,
     requestTimeout: REQUEST_MS,

@@ -1,0 +1,151 @@
+// The watch on namespaces with the real client library against a small API server on loopback.
+import { writeFileSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { watchNamespaces } from '../../webhook/cluster.ts';
+import { createNamespaceStore } from '../../webhook/namespaces.ts';
+import { namespaceObject, startFakeApiServer } from './fake-api-server.ts';
+import { until } from './until.ts';
+
+const LEVEL = 'pod-security.kubernetes.io/enforce';
+const RESTRICTED = { [LEVEL]: 'restricted' };
+
+async function watching(t: Test, { user = {}, listFailures = [] as number[] } = {}) {
+  const api = await startFakeApiServer([{ name: 'storage', labels: RESTRICTED }, { name: 'bare' }]);
+  api.failures.list.push(...listFailures);
+  const path = join(t.testdir({}), 'kubeconfig');
+  writeFileSync(
+    path,
+    JSON.stringify({
+      clusters: [
+        {
+          name: 'c',
+          cluster: { server: api.url, 'certificate-authority-data': Buffer.from(api.ca).toString('base64') },
+        },
+      ],
+      users: [{ name: 'u', user }],
+      contexts: [{ name: 'x', context: { cluster: 'c', user: 'u' } }],
+      'current-context': 'x',
+    }),
+  );
+  const store = createNamespaceStore();
+  const logged: object[] = [];
+  const delays: number[] = [];
+  const write = (details: object, message: string) => void logged.push({ ...details, message });
+  const watch = watchNamespaces({
+    kubeconfig: path,
+    store,
+    log: { info: write, warn: write },
+    retryDelay: (failures) => {
+      delays.push(failures);
+      return 1;
+    },
+  });
+  t.teardown(async () => {
+    await watch.stop();
+    await api.close();
+  });
+  return { api, store, watch, logged, delays };
+}
+
+t.test('labels come from the list; a namespace that is not there is unknown', async (t) => {
+  const { api, store, watch } = await watching(t);
+  t.equal(watch.synced(), false);
+  t.equal(store.labelsOf('storage'), undefined);
+  await until('a watch is open', () => api.watches.size === 1);
+  t.equal(watch.synced(), true);
+  t.strictSame(store.labelsOf('storage'), RESTRICTED);
+  t.strictSame(store.labelsOf('bare'), {});
+  t.equal(store.labelsOf('nobody'), undefined);
+});
+
+t.test('events of the watch change what is known', async (t) => {
+  const { api, store } = await watching(t);
+  await until('a watch is open', () => api.watches.size === 1);
+  api.send('ADDED', namespaceObject({ name: 'new', labels: { a: 'b' } }));
+  await until('the new one is known', () => store.labelsOf('new')?.['a'] === 'b');
+  api.send('MODIFIED', namespaceObject({ name: 'storage', labels: { [LEVEL]: 'privileged' } }));
+  await until('the label has changed', () => store.labelsOf('storage')?.[LEVEL] === 'privileged');
+  api.send('DELETED', namespaceObject({ name: 'bare' }));
+  await until('the deleted one is unknown', () => store.labelsOf('bare') === undefined);
+});
+
+t.test('a watch that ends is opened again where it was, and what was known stays known', async (t) => {
+  const { api, store } = await watching(t);
+  await until('a watch is open', () => api.watches.size === 1);
+  api.endWatches();
+  await until('a second watch is open', () => api.requests.length === 3 && api.watches.size === 1);
+  t.strictSame(store.labelsOf('storage'), RESTRICTED);
+  t.equal(api.requests[2], api.requests[1], 'from the same version, with no list in between');
+  api.send('ADDED', namespaceObject({ name: 'new' }));
+  await until('events arrive', () => store.labelsOf('new') !== undefined);
+});
+
+t.test('a list that fails is tried again with growing delays, and each failure is logged', async (t) => {
+  const { api, watch, logged, delays } = await watching(t, { listFailures: [403, 500, 503] });
+  await until('a watch is open', () => api.watches.size === 1);
+  t.equal(watch.synced(), true);
+  t.strictSame(delays, [1, 2, 3]);
+  t.match(logged[0], { message: 'the watch on namespaces broke off', failures: 1, retryMs: 1 });
+  t.ok(
+    logged.every((line) => JSON.stringify(line).length < 400),
+    'no line holds a whole response',
+  );
+});
+
+t.test('a watch that is refused is tried again', async (t) => {
+  const { api, store, logged } = await watching(t);
+  await until('a watch is open', () => api.watches.size === 1);
+  api.failures.watch.push(500, 500);
+  api.endWatches();
+  await until('a watch is open again', () => api.requests.length === 5 && api.watches.size === 1);
+  t.equal(logged.filter((line) => 'failures' in line).length, 2);
+  t.strictSame(store.labelsOf('storage'), RESTRICTED);
+});
+
+t.test('a version that is too old leads to a new list, and what is gone is unknown', async (t) => {
+  const { api, store } = await watching(t);
+  await until('a watch is open', () => api.watches.size === 1);
+  api.namespaces = [{ name: 'bare', labels: { now: 'labelled' } }];
+  api.send('ERROR', { kind: 'Status', code: 410, metadata: {} });
+  api.endWatches();
+  await until('the new list is known', () => store.labelsOf('bare')?.['now'] === 'labelled');
+  t.equal(store.labelsOf('storage'), undefined);
+});
+
+t.test('credentials that vanish do not end the process', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'invalid-drop-'));
+  t.teardown(() => rm(folder, { recursive: true }));
+  const file = join(folder, 'credential');
+  // Expired already: the client runs the program again for each request.
+  const status = { token: 'a', expirationTimestamp: '2020-01-01T00:00:00Z' };
+  const apiVersion = 'client.authentication.k8s.io/v1';
+  await writeFile(file, JSON.stringify({ apiVersion, kind: 'ExecCredential', status }));
+  const exec = { apiVersion, command: 'cat', args: [file], interactiveMode: 'Never' };
+  const { api, logged, store } = await watching(t, { user: { exec } });
+  await until('a watch is open', () => api.watches.size === 1);
+  await rm(file);
+  api.endWatches();
+  await until('the failure is logged', () => logged.some((line) => 'failures' in line));
+  t.strictSame(store.labelsOf('storage'), RESTRICTED);
+});
+
+t.test('after stop nothing is asked any more', async (t) => {
+  const { api, watch } = await watching(t);
+  await until('a watch is open', () => api.watches.size === 1);
+  const asked = api.requests.length;
+  await watch.stop();
+  await until('the watch is closed', () => api.watches.size === 0);
+  t.equal(api.requests.length, asked);
+});
+
+t.test('a kubeconfig that cannot be used is refused with its path', async (t) => {
+  const directory = t.testdir({ empty: '{}' });
+  const options = { store: createNamespaceStore(), log: { info() {}, warn() {} }, retryDelay: () => 1 };
+  for (const name of ['missing', 'empty']) {
+    const kubeconfig = join(directory, name);
+    t.throws(() => watchNamespaces({ ...options, kubeconfig }), { code: 'CLUSTER_CONFIGURATION', message: kubeconfig });
+  }
+});

@@ -1,0 +1,51 @@
+import t from 'tap';
+import { optionRows, readOptions } from '../../init-image/options.ts';
+import { injectionSettings, OPTIONS, VERSION } from '../../webhook/configuration.ts';
+
+const read = (...argv: string[]) => readOptions(OPTIONS, argv, {}).values;
+
+t.test(
+  'defaults: enforce, tcp, repair, with checker, as a native sidecar, no NET_RAW, loopback, no cluster',
+  async (t) => {
+    t.match(injectionSettings(read()), {
+      version: VERSION,
+      options: { mode: 'enforce', protocol: 'tcp', onDrift: 'repair', checker: 'enabled' },
+      nativeSidecars: true,
+      legacyIptables: false,
+      meshExcludeInboundPorts: '',
+    });
+    t.match(read(), { 'listen-address': '127.0.0.1', port: 8443, 'metrics-port': 8080, kubeconfig: '' });
+  },
+);
+
+t.test('each option of injection reaches the settings', async (t) => {
+  const words = [
+    '--mode=observe',
+    '--protocol=all',
+    '--on-drift=report',
+    '--checker=disabled',
+    '--image=a.example/b:1',
+  ];
+  const ports = '--mesh-exclude-inbound-ports=9000,9001';
+  t.strictSame(injectionSettings(read(...words, '--native-sidecars=disabled', '--legacy-iptables=enabled', ports)), {
+    image: 'a.example/b:1',
+    version: VERSION,
+    options: { mode: 'observe', protocol: 'all', onDrift: 'report', checker: 'disabled' },
+    nativeSidecars: false,
+    legacyIptables: true,
+    meshExcludeInboundPorts: '9000,9001',
+  });
+});
+
+t.test('values that are not allowed are refused', async (t) => {
+  const wrong = ['port=65536', 'image=', 'image=a b', 'mesh-exclude-inbound-ports=9000;9001', 'body-limit=1'];
+  for (const word of [...wrong, 'listen-address=', 'native-sidecars=yes', 'log-level=loud', 'ca-file=']) {
+    t.throws(() => read(`--${word}`), { code: 'OPTION_INVALID' }, word);
+  }
+});
+
+t.test('the environment variable of a flag is its name with the prefix of the project', async (t) => {
+  for (const { flag, env } of optionRows(OPTIONS)) {
+    t.equal(env, `INVALID_DROP_${flag.slice(2).toUpperCase().replaceAll('-', '_')}`);
+  }
+});

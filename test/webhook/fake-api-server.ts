@@ -1,0 +1,80 @@
+// An API server that knows namespaces only: list and watch over HTTPS, and whatever goes wrong on demand.
+import { once } from 'node:events';
+import type { ServerResponse } from 'node:http';
+import { createServer } from 'node:https';
+import { makeCertificate } from '../../webhook/certificate.ts';
+import { hostAndPort } from './test-server.ts';
+
+export interface Namespace {
+  name: string;
+  labels?: Record<string, string>;
+}
+
+export interface FakeApiServer {
+  url: string;
+  /** PEM. */
+  ca: string;
+  /** What the next lists return. */
+  namespaces: Namespace[];
+  /** Status with which the next requests of that kind fail, one each, in order. */
+  failures: { list: number[]; watch: number[] };
+  /** `list` or `watch` with the resourceVersion that was asked for, in order. */
+  requests: string[];
+  /** Open watches. */
+  watches: Set<ServerResponse>;
+  /** Sends an event to all open watches. */
+  send(type: string, object: object): void;
+  /** Ends all open watches, as a server does after some minutes. */
+  endWatches(): void;
+  close(): Promise<void>;
+}
+
+let version = 1;
+const { key, cert, ca } = await makeCertificate(new Date());
+
+export function namespaceObject({ name, labels }: Namespace) {
+  version += 1;
+  return { apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels, resourceVersion: String(version) } };
+}
+
+export async function startFakeApiServer(namespaces: Namespace[]): Promise<FakeApiServer> {
+  const server = createServer({ key, cert }, (request, response) => {
+    const { searchParams } = new URL(request.url ?? '/', 'http://api');
+    const kind = searchParams.get('watch') === 'true' ? 'watch' : 'list';
+    api.requests.push(`${kind} ${searchParams.get('resourceVersion') ?? ''}`.trim());
+    const failure = api.failures[kind].shift();
+    response.writeHead(failure ?? 200, { 'content-type': 'application/json' });
+    if (failure !== undefined) return void response.end(JSON.stringify({ kind: 'Status', code: failure }));
+    if (kind === 'list') return void response.end(JSON.stringify(listOf(api.namespaces)));
+    response.flushHeaders();
+    api.watches.add(response);
+    response.on('close', () => api.watches.delete(response));
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const api: FakeApiServer = {
+    url: `https://${hostAndPort(server.address())}`,
+    ca,
+    namespaces,
+    failures: { list: [], watch: [] },
+    requests: [],
+    watches: new Set(),
+    send: (type, object) => {
+      for (const watch of api.watches) watch.write(`${JSON.stringify({ type, object })}\n`);
+    },
+    endWatches: () => {
+      for (const watch of api.watches) watch.end();
+    },
+    close: async () => {
+      server.close();
+      server.closeAllConnections();
+      await once(server, 'close');
+    },
+  };
+  return api;
+}
+
+function listOf(namespaces: Namespace[]) {
+  const items = namespaces.map(namespaceObject);
+  return { apiVersion: 'v1', kind: 'NamespaceList', metadata: { resourceVersion: String(version) }, items };
+}
