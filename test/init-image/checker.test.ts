@@ -10,7 +10,9 @@ const guarded = lookAt(legacyReading(GUARDED));
 const bare = lookAt(legacyReading(BARE, GUARDED));
 
 function installed(look: Look): Installed {
-  const ipv4 = { action: 'inserted', backend: 'legacy' } as const;
+  const ipv4 = isGuarded(look)
+    ? ({ action: 'inserted', backend: 'legacy' } as const)
+    : ({ action: 'failed', code: 'COMMAND_FAILED', message: 'no lock' } as const);
   return { guarded: isGuarded(look), families: { ipv4, ipv6: { action: 'left', owner: 'x' } }, look, warnings: [] };
 }
 
@@ -71,6 +73,18 @@ t.test('changes from before the last guarded look are not blamed', async (t) => 
   t.same(lines.find(({ event }) => event === 'drift')?.['by'], []);
 });
 
+t.test('of a storm of changes the last ten are named', async (t) => {
+  const { checker, lines } = makeChecker([guarded, bare], [guarded]);
+  await checker.look('start');
+  for (let pid = 1; pid <= 15; pid++) checker.noteChanges([{ process: 'iptables', pid, lines: [] }]);
+  await checker.look('event');
+  const by = lines.find(({ event }) => event === 'drift')?.['by'] as { pid: number }[];
+  t.same(
+    by.map(({ pid }) => pid),
+    [6, 7, 8, 9, 10, 11, 12, 13, 14, 15],
+  );
+});
+
 t.test('report leaves the rule alone and the pod not ready until it is guarded again', async (t) => {
   const { checker, events } = makeChecker([guarded, bare, bare, guarded], [], { onDrift: 'report' });
   await checker.look('start');
@@ -103,7 +117,7 @@ t.test('a repair that does not help is counted, told once and tried at each look
   const { checker, lines, events } = makeChecker([bare, bare, bare], [bare, bare, new Error('lost')]);
   for (const trigger of ['start', 'schedule', 'schedule'] as const) await checker.look(trigger);
   t.same(events(), ['not-guarded', 'repair-failed', 'repair-failed']);
-  t.match(lines[1], { code: 'REPAIR_FAILED', message: /still not dropped.*ipv4/ });
+  t.match(lines[1], { code: 'REPAIR_FAILED', message: /still not dropped: no lock; ipv4/ });
   t.match(lines[2], { message: 'lost' });
   t.match(checker, { repairFailures: 3, guarded: false });
 });

@@ -30,6 +30,17 @@ t.test('copies that no longer help are taken away in the same transaction', asyn
   t.match(plan(legacyReading(shadowed)), { do: 'insert', input: `${lines.join('\n')}\nCOMMIT\n` });
 });
 
+t.test('copies of the other family are not taken for copies of this one', async (t) => {
+  const shadowed = mangle('-p tcp -j ACCEPT', RULE.tcp);
+  const input = `*mangle\n-I PREROUTING 1 ${RULE.tcp}\nCOMMIT\n`;
+  t.match(plan(legacyReading(BARE, shadowed)), { do: 'insert', input });
+});
+
+t.test('a copy at position 1 does not keep other copies from being taken away', async (t) => {
+  const untracked = '*raw\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -j CT --notrack\nCOMMIT\n';
+  t.match(plan(legacyReading(untracked + mangle(RULE.tcp, RULE.tcp))), { do: 'insert', input: /(-D .*\n){2}-I / });
+});
+
 t.test('a rule at position 1 that does not help is not put in again', async (t) => {
   const untracked = `*raw\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -j CT --notrack\nCOMMIT\n${GUARDED}`;
   t.match(plan(legacyReading(untracked)), { do: 'fail', error: { code: 'INSERT_USELESS' } });

@@ -21,6 +21,11 @@ t.test('a counter that went back belongs to a new rule and counts from 0', async
   t.same(tally.total.ipv4, { packets: 12, bytes: 1100 });
 });
 
+t.test('one of the two numbers going back is enough', async (t) => {
+  const tally = [counted(10, 900), counted(11, 800)].reduce(addLook, emptyTally());
+  t.same(tally.total.ipv4, { packets: 21, bytes: 1700 });
+});
+
 t.test('after a repair the new rule counts from 0 even where it has already overtaken the old one', async (t) => {
   const tally = addLook(restartCounters(addLook(emptyTally(), counted(10, 900))), counted(11, 950));
   t.same(tally.total.ipv4, { packets: 21, bytes: 1850 });
