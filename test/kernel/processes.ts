@@ -1,0 +1,90 @@
+// Runs and keeps programs for tests: arguments as arrays, a time limit on each, and none left behind.
+import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
+import { once } from 'node:events';
+
+export interface Finished {
+  exitCode: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+const DEFAULT_LIMIT = 30_000;
+const running = new Set<Program>();
+
+/** A program that stays until it is stopped; its output can be waited for. */
+export class Program {
+  readonly child: ChildProcess;
+  output = '';
+  errors = '';
+  private readonly ended: Promise<unknown>;
+
+  constructor(command: string, args: string[], options: SpawnOptions = {}) {
+    this.child = spawn(command, args, { ...options, stdio: ['pipe', 'pipe', 'pipe'] });
+    this.child.stdout?.setEncoding('utf8').on('data', (text) => {
+      this.output += text;
+    });
+    this.child.stderr?.setEncoding('utf8').on('data', (text) => {
+      this.errors += text;
+    });
+    this.child.stdin?.on('error', () => undefined);
+    this.ended = once(this.child, 'close').catch((error: Error) => {
+      this.errors += error.message;
+    });
+    running.add(this);
+    void this.ended.then(() => running.delete(this));
+  }
+
+  /** Waits until the output matches; rejects where the program ends, or `limit` milliseconds pass, before. */
+  async saw(pattern: RegExp, limit = DEFAULT_LIMIT): Promise<RegExpMatchArray> {
+    const deadline = AbortSignal.timeout(limit);
+    for (;;) {
+      const match = this.output.match(pattern);
+      if (match) return match;
+      const gone = this.child.exitCode !== null || this.child.signalCode !== null;
+      if (gone || deadline.aborted) {
+        throw new Error(`${gone ? 'ended' : 'timed out'} before ${pattern}: ${this.output}${this.errors}`);
+      }
+      const stdout = this.child.stdout;
+      if (!stdout) throw new Error('no output');
+      await Promise.race([once(stdout, 'data', { signal: deadline }), this.ended]).catch(() => undefined);
+    }
+  }
+
+  /** Waits for the end; kills the program after `limit` milliseconds. */
+  async end(limit = DEFAULT_LIMIT): Promise<Finished> {
+    const timer = setTimeout(() => this.child.kill('SIGKILL'), limit);
+    await this.ended;
+    clearTimeout(timer);
+    return { exitCode: this.child.exitCode, stdout: this.output, stderr: this.errors };
+  }
+
+  /** Asks it to end, and kills it where it does not within 5 s. */
+  async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<Finished> {
+    if (this.child.exitCode === null) this.child.kill(signal);
+    return this.end(5000);
+  }
+}
+
+/** Runs a program to its end, whatever its exit code. */
+export async function run(
+  command: string,
+  args: string[],
+  options: SpawnOptions & { input?: string; limit?: number } = {},
+): Promise<Finished> {
+  const { input, limit, ...rest } = options;
+  const program = new Program(command, args, rest);
+  program.child.stdin?.end(input ?? '');
+  return program.end(limit);
+}
+
+/** As `run`, but an exit code other than 0 is an error that shows what was printed. */
+export async function must(...[command, args, options]: Parameters<typeof run>): Promise<string> {
+  const { exitCode, stdout, stderr } = await run(command, args, options);
+  if (exitCode !== 0) throw new Error(`${command} ${args.join(' ')}: exit code ${exitCode}: ${stdout}${stderr}`);
+  return stdout;
+}
+
+/** Kills whatever still runs: for the end of an interrupted run. */
+export async function stopAll(): Promise<void> {
+  await Promise.all([...running].map((program) => program.stop('SIGKILL')));
+}
