@@ -1,0 +1,52 @@
+// The client: uploads COUNT files of BYTES bytes to HOST, each on a connection of its own, and prints a line a file.
+import { request } from 'node:http';
+import { performance } from 'node:perf_hooks';
+
+/** What became of one upload. */
+export interface Upload {
+  ok: boolean;
+  /** What the client saw where it failed, such as ECONNRESET. */
+  error?: string;
+  seconds: number;
+}
+
+const CHUNK = Buffer.alloc(1024 * 1024, 'x');
+const LIMIT = 60_000;
+
+function upload(host: string, bytes: number): Promise<Upload> {
+  const started = performance.now();
+  return new Promise((resolve) => {
+    const done = (error?: string) => {
+      const seconds = (performance.now() - started) / 1000;
+      resolve(error === undefined ? { ok: true, seconds } : { ok: false, error, seconds });
+    };
+    const headers = { 'content-length': bytes };
+    const put = request({ host, port: 9000, method: 'PUT', path: '/object', headers, agent: false, timeout: LIMIT });
+    put.on('timeout', () => put.destroy(new Error('timed out')));
+    put.on('error', (error: NodeJS.ErrnoException) => done(error.code ?? error.message));
+    put.on('response', (response) => {
+      let body = '';
+      response.setEncoding('utf8').on('data', (text) => {
+        body += text;
+      });
+      response.on('error', (error: NodeJS.ErrnoException) => done(error.code ?? error.message));
+      response.on('end', () => done(body === JSON.stringify({ received: bytes }) ? undefined : `answered ${body}`));
+    });
+    let left = bytes;
+    const fill = () => {
+      while (left > 0 && !put.destroyed) {
+        const chunk = left < CHUNK.length ? CHUNK.subarray(0, left) : CHUNK;
+        left -= chunk.length;
+        if (!put.write(chunk)) return;
+      }
+      if (left === 0) put.end();
+    };
+    put.on('drain', fill);
+    fill();
+  });
+}
+
+const [host = '', bytes = '', count = ''] = process.argv.slice(2);
+for (let i = 0; i < Number(count); i++) {
+  process.stdout.write(`${JSON.stringify(await upload(host, Number(bytes)))}\n`);
+}
