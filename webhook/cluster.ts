@@ -35,11 +35,13 @@ export function watchNamespaces({ kubeconfig, store, log, retryDelay }: Namespac
   const list = async () => {
     const namespaces = await api.listNamespace();
     log.info({ namespaces: namespaces.items.length }, 'listed the namespaces');
-    state.failures = 0;
     state.synced = true;
     return namespaces;
   };
-  const informer = new ListWatch<V1Namespace>('/api/v1/namespaces', new SteadyWatch(config), list, false);
+  const opened = () => {
+    state.failures = 0;
+  };
+  const informer = new ListWatch<V1Namespace>('/api/v1/namespaces', new SteadyWatch(config, opened), list, false);
   const put = ({ metadata }: V1Namespace) => metadata?.name && store.put(metadata.name, metadata.labels ?? {});
   informer.on('add', put);
   informer.on('update', put);
@@ -77,9 +79,24 @@ function loadConfig(kubeconfig: string): KubeConfig {
  * begins after another: the process would end. Here each failure goes to the informer's error event.
  */
 class SteadyWatch extends Watch {
+  readonly #opened: () => void;
+
+  /** @param opened called each time that the server has begun to answer a watch */
+  constructor(config: KubeConfig, opened: () => void) {
+    super(config);
+    this.#opened = opened;
+  }
+
   override async watch(...[path, query, callback, done]: Parameters<Watch['watch']>): Promise<AbortController> {
+    let over = false;
+    const end = (error: unknown) => {
+      over = true;
+      done(error);
+    };
     try {
-      return await super.watch(path, query, callback, done);
+      const controller = await super.watch(path, query, callback, end);
+      if (!over) this.#opened();
+      return controller;
     } catch (error) {
       done(error);
       return new AbortController();

@@ -36,7 +36,7 @@ export function createShutdown({ drainMs, closeMs, close, exit, wait, log }: Shu
       draining = true;
       log.info({ signal: name, drainMs }, 'not ready any more; serving on until clients have moved');
       if (name === 'SIGTERM') await wait(drainMs);
-      // A connection that never sent a request is not idle to Node, and would hold the process.
+      // A request that never ends arriving would hold the process otherwise.
       await Promise.race([close(), wait(closeMs)]);
       log.info({}, 'closed');
       exit(0);

@@ -95,13 +95,13 @@ t.test('a list that fails is tried again with growing delays, and each failure i
   );
 });
 
-t.test('a watch that is refused is tried again', async (t) => {
-  const { api, store, logged } = await watching(t);
+t.test('a watch that is refused is tried again, with delays that begin anew after each success', async (t) => {
+  const { api, store, delays } = await watching(t, { listFailures: [500, 500] });
   await until('a watch is open', () => api.watches.size === 1);
   api.failures.watch.push(500, 500);
   api.endWatches();
-  await until('a watch is open again', () => api.requests.length === 5 && api.watches.size === 1);
-  t.equal(logged.filter((line) => 'failures' in line).length, 2);
+  await until('a watch is open again', () => api.requests.length === 7 && api.watches.size === 1);
+  t.strictSame(delays, [1, 2, 1, 2]);
   t.strictSame(store.labelsOf('storage'), RESTRICTED);
 });
 

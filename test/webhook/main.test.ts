@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { Agent, request } from 'node:https';
+import { connect } from 'node:tls';
 import t from 'tap';
 import { creationOf } from './settings.ts';
 import { hostAndPort, reviewOf } from './test-server.ts';
@@ -79,6 +80,27 @@ t.test('a request that is under way when the server closes is answered', async (
   const [response] = await once(call, 'response');
   t.equal(response.statusCode, 200);
   t.match(JSON.parse(Buffer.concat(await response.toArray()).toString()), { response: { allowed: true } });
+  t.equal(await webhook.ended, 0);
+});
+
+t.test('a request whose head had begun when the server closed is answered', async (t) => {
+  const webhook = await startWebhook(t, '--drain-seconds=0');
+  const socket = connect({ host: '127.0.0.1', port: webhook.port, ca: webhook.ca });
+  let received = '';
+  socket.on('data', (data) => {
+    received += data;
+  });
+  const head = `Host: localhost\r\nContent-Type: application/json\r\nContent-Length: ${HEADERS['content-length']}\r\n\r\n`;
+  const line = 'POST /mutate HTTP/1.1\r\n';
+  // In one write with a whole request, so that the answer to that one shows that the rest has arrived too.
+  socket.write(`${line}${head}${BODY}${line}`);
+  await until('the first answer', () => received.includes('"allowed":true'));
+  webhook.child.kill('SIGTERM');
+  await until('the port is closed', async () => (await statusOf(webhook.metricsPort, '/readyz')) === 0);
+  received = '';
+  socket.write(`${head}${BODY}`);
+  await once(socket, 'end');
+  t.match(received, /^HTTP\/1\.1 200 OK\r\n.*connection: close\r\n.*"allowed":true/is);
   t.equal(await webhook.ended, 0);
 });
 

@@ -135,6 +135,12 @@ t.test('the schema changes nothing in the body', async (t) => {
   t.strictSame(seen, { ...reviewOf(request), extra: '1' });
 });
 
+t.test('a pod with keys that mean something to JavaScript is patched like others', async (t) => {
+  const pod = JSON.stringify(POD).replace('{', '{"__proto__":{"a":1},"constructor":{"prototype":{}},');
+  const { answer } = await post(t, JSON.stringify(reviewOf(creationOf('@'))).replace('"@"', pod));
+  t.equal(answer.response.patchType, 'JSONPatch');
+});
+
 t.test('only while draining does an answer ask the client to leave', async (t) => {
   const payload = reviewOf(creationOf(POD));
   t.not((await post(t, payload)).response.headers['connection'], 'close');
