@@ -1,0 +1,93 @@
+// `make demo`: a pod is admitted, its init container installs the rule, its checker keeps it, and a real upload that
+// was reset no longer is. Exit 0 only if every unguarded upload was reset and no guarded one was.
+
+import { removeAll, sweep } from '../kernel/namespaces.ts';
+import { missing } from '../kernel/needs.ts';
+import { stopAll } from '../kernel/processes.ts';
+import { type AdmittedPod, admit } from './admission.ts';
+import { type Backend, type Row, runScenario } from './scenario.ts';
+import { renderTable } from './table.ts';
+
+const HEADINGS = ['iptables', 'family', 'phase', 'uploads', 'reset', 'MB/s', 'stray', 'dropped', 'checker', ''];
+const print = (text: string) => process.stdout.write(`${text}\n`);
+
+/** One line that is written over, on a terminal; nothing in a pipe. */
+function tell(text: string): void {
+  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
+}
+
+function describeAdmission(pod: AdmittedPod, backend: Backend): string {
+  const containers = pod.spec.initContainers.map(({ name, securityContext, restartPolicy }) => {
+    const kind = restartPolicy === 'Always' ? 'native sidecar' : 'init container';
+    return `  ${kind} ${name}, capabilities: ${securityContext?.capabilities?.add?.join(', ')}`;
+  });
+  const annotations = Object.entries(pod.metadata.annotations).map(([name, value]) => `  annotation ${name}: ${value}`);
+  return [`The webhook added to the Deployment's pod (${backend}):`, ...containers, ...annotations].join('\n');
+}
+
+function toCells(row: Row): (string | number)[] {
+  const throughput = row.throughput === undefined ? '' : Math.round(row.throughput);
+  const { backend, family, phase, uploads, resets, strays, dropped, checker, ok } = row;
+  return [
+    backend,
+    family,
+    phase,
+    uploads,
+    resets,
+    throughput,
+    strays,
+    dropped,
+    checker,
+    ok ? 'as expected' : 'NOT AS EXPECTED',
+  ];
+}
+
+async function demo(): Promise<boolean> {
+  const rows: Row[] = [];
+  for (const backend of ['nft', 'legacy'] as const) {
+    tell(`${backend}: admitting a pod`);
+    const pod = await admit(backend === 'legacy');
+    tell('');
+    print(describeAdmission(pod, backend));
+    for (const family of ['ipv4', 'ipv6'] as const) rows.push(...(await runScenario(pod, backend, family, tell)));
+  }
+  tell('');
+  print(`\nUploads of 300 MB with segments pushed out of the window:\n\n${renderTable(HEADINGS, rows.map(toCells))}\n`);
+  const [bare, guarded] = [
+    rows.filter(({ phase }) => phase === 'no rule'),
+    rows.filter(({ phase }) => phase !== 'no rule'),
+  ];
+  const sum = (some: Row[], of: 'uploads' | 'resets') => some.reduce((all, row) => all + row[of], 0);
+  print(`Without the rule ${sum(bare, 'resets')} of ${sum(bare, 'uploads')} uploads were reset.`);
+  print(`With the rule ${sum(guarded, 'resets')} of ${sum(guarded, 'uploads')} uploads were reset.`);
+  return rows.every(({ ok }) => ok);
+}
+
+async function cleanUp(): Promise<void> {
+  await stopAll();
+  await removeAll();
+}
+
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => {
+    tell('');
+    void cleanUp().then(() => process.exit(130));
+  });
+}
+
+const why = missing();
+if (why) {
+  print(`The demo cannot run here: ${why}.`);
+  process.exitCode = 1;
+} else {
+  await sweep();
+  try {
+    process.exitCode = (await demo()) ? 0 : 1;
+  } catch (error) {
+    tell('');
+    print(`The demo failed: ${error instanceof Error ? error.message : error}`);
+    process.exitCode = 1;
+  } finally {
+    await cleanUp();
+  }
+}
