@@ -38,8 +38,10 @@ export function watchNamespaces({ kubeconfig, store, log, retryDelay }: Namespac
     state.synced = true;
     return namespaces;
   };
-  const opened = () => {
+  const opened = (request: AbortController) => {
     state.failures = 0;
+    // The informer's own stop does not reach a watch that is still being opened.
+    if (state.stopped) request.abort();
   };
   const informer = new ListWatch<V1Namespace>('/api/v1/namespaces', new SteadyWatch(config, opened), list, false);
   const put = ({ metadata }: V1Namespace) => metadata?.name && store.put(metadata.name, metadata.labels ?? {});
@@ -79,10 +81,10 @@ function loadConfig(kubeconfig: string): KubeConfig {
  * begins after another: the process would end. Here each failure goes to the informer's error event.
  */
 class SteadyWatch extends Watch {
-  readonly #opened: () => void;
+  readonly #opened: (request: AbortController) => void;
 
   /** @param opened called each time that the server has begun to answer a watch */
-  constructor(config: KubeConfig, opened: () => void) {
+  constructor(config: KubeConfig, opened: (request: AbortController) => void) {
     super(config);
     this.#opened = opened;
   }
@@ -95,7 +97,7 @@ class SteadyWatch extends Watch {
     };
     try {
       const controller = await super.watch(path, query, callback, end);
-      if (!over) this.#opened();
+      if (!over) this.#opened(controller);
       return controller;
     } catch (error) {
       done(error);

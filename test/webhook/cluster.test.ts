@@ -141,6 +141,14 @@ t.test('after stop nothing is asked any more', async (t) => {
   t.equal(api.requests.length, asked);
 });
 
+t.test('a watch that is being opened at the stop is closed too', async (t) => {
+  const { api, watch } = await watching(t);
+  await until('a watch is open', () => api.watches.size === 1);
+  api.beforeWatch = () => void watch.stop();
+  api.endWatches();
+  await until('it was asked for and is closed', () => api.requests.length === 3 && api.watches.size === 0);
+});
+
 t.test('a kubeconfig that cannot be used is refused with its path', async (t) => {
   const directory = t.testdir({ empty: '{}' });
   const options = { store: createNamespaceStore(), log: { info() {}, warn() {} }, retryDelay: () => 1 };

@@ -20,6 +20,8 @@ export interface FakeApiServer {
   failures: { list: number[]; watch: number[] };
   /** `list` or `watch` with the resourceVersion that was asked for, in order. */
   requests: string[];
+  /** Called when a watch is asked for, before it is answered. */
+  beforeWatch(): void;
   /** Open watches. */
   watches: Set<ServerResponse>;
   /** Sends an event to all open watches. */
@@ -46,6 +48,7 @@ export async function startFakeApiServer(namespaces: Namespace[]): Promise<FakeA
     response.writeHead(failure ?? 200, { 'content-type': 'application/json' });
     if (failure !== undefined) return void response.end(JSON.stringify({ kind: 'Status', code: failure }));
     if (kind === 'list') return void response.end(JSON.stringify(listOf(api.namespaces)));
+    api.beforeWatch();
     response.flushHeaders();
     api.watches.add(response);
     response.on('close', () => api.watches.delete(response));
@@ -58,6 +61,7 @@ export async function startFakeApiServer(namespaces: Namespace[]): Promise<FakeA
     namespaces,
     failures: { list: [], watch: [] },
     requests: [],
+    beforeWatch: () => {},
     watches: new Set(),
     send: (type, object) => {
       for (const watch of api.watches) watch.write(`${JSON.stringify({ type, object })}\n`);
