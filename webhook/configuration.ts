@@ -1,11 +1,8 @@
 // Every option of the webhook: flag, environment variable, default, allowed values. --help and the docs print it.
-import { POD_OPTIONS } from '../init-image/contract.ts';
+import { POD_OPTIONS, VERSION } from '../init-image/contract.ts';
 import { type OptionValues, oneOf, textLike, wholeNumber } from '../init-image/options.ts';
-import packageJson from '../package.json' with { type: 'json' };
 import type { InjectionSettings } from './decision.ts';
 import { SWITCH } from './pod-options.ts';
-
-export const VERSION = packageJson.version;
 
 const { mode, protocol, onDrift } = POD_OPTIONS;
 const ADDRESS = /^[0-9A-Za-z.:_-]{1,253}$/;

@@ -15,5 +15,3 @@ export const errors = defineErrors({
   CLUSTER_CONFIGURATION: (from: string, why: string) =>
     `cannot read the cluster's address and credentials from ${from} (${why}): correct --kubeconfig`,
 });
-
-export type ErrorCode = keyof typeof errors;

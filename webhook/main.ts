@@ -1,13 +1,14 @@
 // The webhook's program. Only wires: reads options, builds the parts, connects them to signals and sockets.
 import type { AddressInfo } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
+import { VERSION } from '../init-image/contract.ts';
 import { CodedError } from '../init-image/errors.ts';
 import { helpText, readOptions } from '../init-image/options.ts';
 import { backoffMs } from './backoff.ts';
 import { writeCaFile } from './ca-file.ts';
 import { makeCertificate } from './certificate.ts';
 import type { NamespaceWatch } from './cluster.ts';
-import { type Configuration, injectionSettings, OPTIONS, VERSION } from './configuration.ts';
+import { type Configuration, injectionSettings, OPTIONS } from './configuration.ts';
 import { buildHealthServer } from './health.ts';
 import { createMetrics } from './metrics.ts';
 import { createNamespaceStore } from './namespaces.ts';

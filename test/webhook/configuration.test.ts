@@ -1,6 +1,7 @@
 import t from 'tap';
+import { VERSION } from '../../init-image/contract.ts';
 import { optionRows, readOptions } from '../../init-image/options.ts';
-import { injectionSettings, OPTIONS, VERSION } from '../../webhook/configuration.ts';
+import { injectionSettings, OPTIONS } from '../../webhook/configuration.ts';
 
 const read = (...argv: string[]) => readOptions(OPTIONS, argv, {}).values;
 
