@@ -108,9 +108,32 @@ t.test('metrics are what Prometheus reads, and unknown numbers are left out', as
   t.match(text, 'invalid_drop_guarded{family="ipv4",interface="external"} 1\n');
   t.match(text, 'invalid_drop_conntrack_invalid_total 12\n');
   t.match(text, 'invalid_drop_monitor_restarts_total 2\n');
+  t.match(text, 'invalid_drop_verdict_unknown{family="ipv4",interface="external"} 0\n');
+  t.match(text, 'invalid_drop_ready 1\n');
   t.notMatch(text, 'tcp_resets_sent');
   const line = /^(# (HELP|TYPE) [a-z_]+ .+|[a-z_]+(\{[a-z]+="(\\.|[^"\\])*"(,[a-z]+="(\\.|[^"\\])*")*\})? [0-9.e+-]+)$/;
   for (const one of text.trimEnd().split('\n')) t.match(one, line);
+});
+
+t.test('a report says since when and how often it looks, and whether the pod is ready', async (t) => {
+  t.match(await reportOf(GUARDED), {
+    ready: true,
+    notReady: undefined,
+    intervalSeconds: 10,
+    lastLook: '1970-01-01T00:00:00.000Z',
+  });
+  t.match(await reportOf(BARE), { ready: false, notReady: /^ipv4 on/ });
+});
+
+t.test('the page is served as the type that Prometheus asks for', async (t) => {
+  const { get } = await serve(
+    t,
+    () => reportOf(GUARDED),
+    () => undefined,
+  );
+  const answer = await get('/metrics');
+  t.equal(answer.status, 200);
+  t.match(answer.headers.get('content-type'), /^text\/plain; version=0\.0\.4/);
 });
 
 t.test('a pod that is not guarded shows 0, and one that was never looked at shows no verdict', async (t) => {

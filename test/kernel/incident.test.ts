@@ -1,17 +1,11 @@
-import { startContainer } from './container.ts';
 import { kernelTest } from './kernel-test.ts';
 import { startMesh, upload } from './mesh.ts';
+import { install } from './programs.ts';
 import { countStrays, startStrays } from './stray.ts';
 
 const MB = 1_000_000;
 const SIZE = 30 * MB;
 const EVERY = 50;
-
-const INSTALLER = {
-  name: 'invalid-drop-init',
-  command: ['node', '/opt/invalid-drop/install.js'],
-  securityContext: { readOnlyRootFilesystem: true, capabilities: { add: ['NET_ADMIN', 'NET_RAW'] } },
-};
 
 for (const backend of ['nft', 'legacy'] as const) {
   for (const family of ['ipv4', 'ipv6'] as const) {
@@ -26,7 +20,7 @@ for (const backend of ['nft', 'legacy'] as const) {
           t.equal(ok, false);
           t.match(error, /ECONNRESET|EPIPE/);
         }
-        t.equal((await startContainer(pair.pod, INSTALLER).end()).exitCode, 0);
+        t.equal((await install(pair.pod, {}, ['NET_ADMIN', 'NET_RAW'])).exitCode, 0);
         const before = await countStrays(pair.gateway);
         for (const { ok, error } of await upload(pair, family, SIZE, 3)) t.equal(ok, true, error ?? 'passes');
         t.ok((await countStrays(pair.gateway)) > before, 'there were stray segments');

@@ -2,11 +2,12 @@ import { writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import type { Test } from 'tap';
 import { RULE } from '../../init-image/rule.ts';
-import { type ContainerSpec, startContainer } from './container.ts';
+import { startContainer } from './container.ts';
 import { DROP_FROM_1_24, DROP_NATIVE, DROP_TO_1_23, redirectRules, tproxyRules } from './istio-rules.ts';
 import { kernelTest } from './kernel-test.ts';
 import type { Namespace } from './namespaces.ts';
 import { Program } from './processes.ts';
+import { containerSpec, install } from './programs.ts';
 
 type Backend = 'nft' | 'legacy';
 const BACKENDS: Backend[] = ['nft', 'legacy'];
@@ -16,28 +17,6 @@ const LICENSE = fileURLToPath(new URL('../../LICENSE', import.meta.url));
 
 function program(family: 'ipv4' | 'ipv6', backend: Backend, what: string): string {
   return `${family === 'ipv4' ? 'iptables' : 'ip6tables'}-${backend}${what}`;
-}
-
-function installer(env: Record<string, string> = {}, capabilities = ['NET_ADMIN']): ContainerSpec {
-  return {
-    name: 'invalid-drop-init',
-    command: ['node', '/opt/invalid-drop/install.js'],
-    env: Object.entries(env).map(([name, value]) => ({ name, value })),
-    securityContext: {
-      runAsUser: 0,
-      runAsGroup: 0,
-      readOnlyRootFilesystem: true,
-      allowPrivilegeEscalation: false,
-      capabilities: { drop: ['ALL'], add: capabilities },
-    },
-  };
-}
-
-async function install(pod: Namespace, env: Record<string, string> = {}, capabilities?: string[]) {
-  const { exitCode, stdout, stderr } = await startContainer(pod, installer(env, capabilities)).end();
-  const lines = stdout.split('\n').filter((line) => line !== '');
-  const events = lines.map((line) => JSON.parse(line) as Record<string, unknown>);
-  return { exitCode, stderr, events, family: (name: string) => events.find((event) => event['family'] === name) };
 }
 
 /** PREROUTING of mangle as iptables-save prints it, without the chain's policy. */
@@ -190,7 +169,7 @@ kernelTest('wrong options stop the pod with a clear message, but never in observ
 kernelTest('the container has a read-only root and the capabilities of its spec, no more', async (t, { pod }) => {
   const probe = async (capabilities: string[]) => {
     const spec = {
-      ...installer({}, capabilities),
+      ...containerSpec('install', capabilities),
       command: ['sh', '-c', `grep Cap /proc/self/status; touch ${LICENSE}`],
     };
     return startContainer(pod, spec).end();

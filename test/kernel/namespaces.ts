@@ -38,6 +38,14 @@ export class Namespace {
     return new Program(...this.enter(command, args), options);
   }
 
+  /** Ids of the processes that are in the namespace. */
+  async processes(): Promise<number[]> {
+    return (await must('ip', ['netns', 'pids', this.name]))
+      .split('\n')
+      .filter((pid) => pid !== '')
+      .map(Number);
+  }
+
   async add(): Promise<this> {
     await must('ip', ['netns', 'add', this.name]);
     made.add(this);
