@@ -10,6 +10,7 @@ interface Metric {
   name: string;
   type: 'gauge' | 'counter';
   help: string;
+  labels: string[];
   samples(report: CheckerReport): Sample[];
 }
 
@@ -30,30 +31,35 @@ export const METRICS: Metric[] = [
     name: 'invalid_drop_build_info',
     type: 'gauge',
     help: 'Always 1; the version and the kernel release are labels.',
+    labels: ['version', 'kernel'],
     samples: (report) => [{ labels: { version: report.version, kernel: report.evidence.kernelRelease }, value: 1 }],
   },
   {
     name: 'invalid_drop_guarded',
     type: 'gauge',
     help: '1 while an INVALID TCP packet on this class of interfaces is dropped for sure.',
+    labels: ['family', 'interface'],
     samples: (report) => perInterface(report, (verdict) => (verdict === 'dropped' ? 1 : 0)),
   },
   {
     name: 'invalid_drop_verdict_unknown',
     type: 'gauge',
     help: '1 while it cannot be told what becomes of an INVALID TCP packet.',
+    labels: ['family', 'interface'],
     samples: (report) => perInterface(report, (verdict) => (verdict === 'unknown' ? 1 : 0)),
   },
   {
     name: 'invalid_drop_ready',
     type: 'gauge',
     help: '1 while /readyz answers 200.',
+    labels: [],
     samples: (report) => [{ value: report.ready ? 1 : 0 }],
   },
   {
     name: 'invalid_drop_dropped_packets_total',
     type: 'counter',
     help: 'Packets that the deciding rules dropped: each a connection reset that may have been prevented.',
+    labels: ['family'],
     samples: (report) =>
       Object.entries(report.prevented).map(([family, { packets }]) => ({ labels: { family }, value: packets })),
   },
@@ -61,6 +67,7 @@ export const METRICS: Metric[] = [
     name: 'invalid_drop_dropped_bytes_total',
     type: 'counter',
     help: 'Bytes of those packets.',
+    labels: ['family'],
     samples: (report) =>
       Object.entries(report.prevented).map(([family, { bytes }]) => ({ labels: { family }, value: bytes })),
   },
@@ -68,12 +75,14 @@ export const METRICS: Metric[] = [
     name: 'invalid_drop_drift_total',
     type: 'counter',
     help: 'Times that a guarded pod was found not guarded.',
+    labels: [],
     samples: (report) => [{ value: report.drift }],
   },
   {
     name: 'invalid_drop_repairs_total',
     type: 'counter',
     help: 'Repairs tried, by result.',
+    labels: ['result'],
     samples: (report) => [
       { labels: { result: 'guarded' }, value: report.repairs },
       { labels: { result: 'failed' }, value: report.repairFailures },
@@ -83,48 +92,56 @@ export const METRICS: Metric[] = [
     name: 'invalid_drop_looks_total',
     type: 'counter',
     help: 'Looks at the ruleset, by what caused them.',
+    labels: ['trigger'],
     samples: (report) => Object.entries(report.looks).map(([trigger, value]) => ({ labels: { trigger }, value })),
   },
   {
     name: 'invalid_drop_look_failures_total',
     type: 'counter',
     help: 'Looks that could not read the ruleset.',
+    labels: [],
     samples: (report) => [{ value: report.lookFailures }],
   },
   {
     name: 'invalid_drop_last_look_timestamp_seconds',
     type: 'gauge',
     help: 'When the ruleset was last read, in seconds since 1970.',
+    labels: [],
     samples: (report) => [{ value: report.lastLook === null ? null : Date.parse(report.lastLook) / 1000 }],
   },
   {
     name: 'invalid_drop_monitor_up',
     type: 'gauge',
     help: '1 while nft monitor runs, so that a change is seen at once.',
+    labels: [],
     samples: (report) => [{ value: report.monitor.running ? 1 : 0 }],
   },
   {
     name: 'invalid_drop_monitor_restarts_total',
     type: 'counter',
     help: 'Times that nft monitor was started again.',
+    labels: [],
     samples: (report) => [{ value: report.monitor.restarts }],
   },
   {
     name: 'invalid_drop_conntrack_invalid_total',
     type: 'counter',
     help: 'Packets that conntrack marked INVALID in this pod, all protocols.',
+    labels: [],
     samples: (report) => [{ value: report.evidence.conntrackInvalid }],
   },
   {
     name: 'invalid_drop_tcp_resets_sent_total',
     type: 'counter',
     help: 'TCP segments with RST that this pod sent, for whatever reason.',
+    labels: [],
     samples: (report) => [{ value: report.evidence.tcpResetsSent }],
   },
   {
     name: 'invalid_drop_tcp_be_liberal',
     type: 'gauge',
     help: 'net.netfilter.nf_conntrack_tcp_be_liberal of this pod.',
+    labels: [],
     samples: (report) => [{ value: report.evidence.tcpBeLiberal }],
   },
 ];

@@ -5,10 +5,10 @@ import { removeAll, sweep } from '../kernel/namespaces.ts';
 import { missing } from '../kernel/needs.ts';
 import { stopAll } from '../kernel/processes.ts';
 import { type AdmittedPod, admit } from './admission.ts';
+import { HEADINGS, toCells } from './columns.ts';
 import { type Backend, type Row, runScenario } from './scenario.ts';
 import { renderTable } from './table.ts';
 
-const HEADINGS = ['iptables', 'family', 'phase', 'uploads', 'reset', 'MB/s', 'stray', 'dropped', 'checker', ''];
 const print = (text: string) => process.stdout.write(`${text}\n`);
 
 /** One line that is written over, on a terminal; nothing in a pipe. */
@@ -23,23 +23,6 @@ function describeAdmission(pod: AdmittedPod, backend: Backend): string {
   });
   const annotations = Object.entries(pod.metadata.annotations).map(([name, value]) => `  annotation ${name}: ${value}`);
   return [`The webhook added to the Deployment's pod (${backend}):`, ...containers, ...annotations].join('\n');
-}
-
-function toCells(row: Row): (string | number)[] {
-  const throughput = row.throughput === undefined ? '' : Math.round(row.throughput);
-  const { backend, family, phase, uploads, resets, strays, dropped, checker, ok } = row;
-  return [
-    backend,
-    family,
-    phase,
-    uploads,
-    resets,
-    throughput,
-    strays,
-    dropped,
-    checker,
-    ok ? 'as expected' : 'NOT AS EXPECTED',
-  ];
 }
 
 async function demo(): Promise<boolean> {

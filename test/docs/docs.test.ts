@@ -1,0 +1,57 @@
+import { readFile } from 'node:fs/promises';
+import t from 'tap';
+import { VERSION } from '../../init-image/contract.ts';
+import type { CheckerReport } from '../../init-image/selfcheck.ts';
+import packageJson from '../../package.json' with { type: 'json' };
+import { HEADINGS } from '../demo/columns.ts';
+import { GUARDED } from '../init-image/looks.ts';
+import { reportOf } from '../init-image/reports.ts';
+import { PART_NAMES, readPages } from './generated.ts';
+
+const page = (name: string) => readFile(new URL(`../../${name}`, import.meta.url), 'utf8');
+
+t.test('generated parts are as the program makes them now: npm run docs', async (t) => {
+  for (const { path, now, wanted } of await readPages()) t.equal(now, wanted, path.pathname);
+});
+
+t.test('every generated part stands somewhere', async (t) => {
+  const text = (await readPages()).map(({ now }) => now).join('\n');
+  for (const name of PART_NAMES) t.ok(text.includes(`<!-- ${name} -->`), name);
+});
+
+t.test('the programs say the version of the package, and the changelog has it', async (t) => {
+  t.equal(VERSION, packageJson.version);
+  t.match(await page('CHANGELOG.md'), `## ${VERSION}`);
+});
+
+t.test('the report shown in the documentation has the keys of a real one', async (t) => {
+  const [, json = ''] = (await page('docs/selfcheck.md')).match(/```json\n([\s\S]*?)```/) ?? [];
+  const documented = JSON.parse(json) as CheckerReport;
+  t.same(keysOf(documented), keysOf(await reportOf(GUARDED)));
+});
+
+t.test("the README shows the demo's table with its columns", async (t) => {
+  const words = HEADINGS.filter((heading) => heading !== '').join(' +');
+  t.match(await page('README.md'), new RegExp(`^${words}$`, 'm'));
+});
+
+t.test('pages link only to what exists', async (t) => {
+  for (const name of ['README.md', 'docs/configuration.md', 'docs/metrics.md', 'docs/selfcheck.md']) {
+    const folder = new URL(name, new URL('../../', import.meta.url));
+    for (const [, target = ''] of (await page(name)).matchAll(/\]\((?!https?:)([^)#]+)/g)) {
+      await t.resolves(
+        readFile(new URL(target, folder)).catch((e) => (e.code === 'EISDIR' ? '' : Promise.reject(e))),
+        `${name}: ${target}`,
+      );
+    }
+  }
+});
+
+/** Paths of all keys, arrays by their first element. */
+function keysOf(value: unknown, path = ''): string[] {
+  if (Array.isArray(value)) return keysOf(value[0], `${path}[]`);
+  if (typeof value !== 'object' || value === null) return [path];
+  return Object.entries(value)
+    .flatMap(([key, inner]) => keysOf(inner, `${path}.${key}`))
+    .sort();
+}

@@ -1,0 +1,103 @@
+// The parts of the documentation that are made from the program, and where they stand: between
+// `<!-- NAME -->` and `<!-- end -->`.
+import { readFile } from 'node:fs/promises';
+import { CHECK_OPTIONS, INSTALL_OPTIONS } from '../../init-image/configuration.ts';
+import { POD_OPTIONS } from '../../init-image/contract.ts';
+import { METRICS } from '../../init-image/metrics.ts';
+import { type OptionTable, optionRows } from '../../init-image/options.ts';
+import { OPTIONS } from '../../webhook/configuration.ts';
+import { createMetrics } from '../../webhook/metrics.ts';
+import { SKIP_REASONS } from '../../webhook/skip-reasons.ts';
+
+const ROOT = new URL('../../', import.meta.url);
+const PAGES = ['README.md', 'docs/configuration.md', 'docs/metrics.md'];
+
+function markdownTable(headings: string[], rows: string[][]): string {
+  const line = (cells: string[]) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
+  return [line(headings), `|${headings.map(() => '---').join('|')}|`, ...rows.map(line)].join('\n');
+}
+
+function options(table: OptionTable): string {
+  const rows = optionRows(table).map(({ flag, env, default: value, allowed, help }) => {
+    return [`\`${flag}\``, `\`${env}\``, value === '' ? '(empty)' : `\`${value}\``, allowed, help];
+  });
+  return markdownTable(['flag', 'environment', 'default', 'allowed', 'meaning'], rows);
+}
+
+function annotations(): string {
+  const meaning: Record<string, string> = {
+    mode: '`enforce`: a failed install stops the pod, an unguarded pod is not Ready. `observe`: nothing is ever held back, all is reported',
+    protocol: "what the rule covers; `all` is the rule of Istio's `INVALID_DROP` up to 1.23, to the letter",
+    onDrift: 'what the checker does when an INVALID packet would no longer be dropped',
+  };
+  const own = Object.entries(POD_OPTIONS).map(([name, { annotation, values }]) => {
+    return [`\`${annotation}\``, values.map((value) => `\`${value}\``).join(', '), meaning[name] ?? ''];
+  });
+  return markdownTable(
+    ['annotation', 'values, default first', 'meaning'],
+    [
+      [
+        '`invalid-drop.io/inject`',
+        '`enabled`, `disabled`',
+        'leaves one pod of a labelled namespace alone; works as a label too',
+      ],
+      ...own,
+      ['`invalid-drop.io/checker`', '`enabled`, `disabled`', '`disabled`: the init container only'],
+    ],
+  );
+}
+
+const skipReasons = () =>
+  markdownTable(
+    ['reason', 'meaning'],
+    Object.entries(SKIP_REASONS).map(([reason, text]) => [`\`${reason}\``, text]),
+  );
+
+const checkerMetrics = () =>
+  markdownTable(
+    ['metric', 'type', 'labels', 'meaning'],
+    METRICS.map(({ name, type, labels, help }) => [
+      `\`${name}\``,
+      type,
+      labels.map((label) => `\`${label}\``).join(', '),
+      help,
+    ]),
+  );
+
+async function webhookMetrics(): Promise<string> {
+  const metrics = await createMetrics('0').registry.getMetricsAsJSON();
+  const rows = metrics.map(({ name, type, help }) => [`\`${name}\``, String(type), help]);
+  return markdownTable(['metric', 'type', 'meaning'], rows);
+}
+
+const PARTS: Record<string, () => string | Promise<string>> = {
+  annotations,
+  'webhook options': () => options(OPTIONS),
+  'install options': () => options(INSTALL_OPTIONS),
+  'check options': () => options(CHECK_OPTIONS),
+  'skip reasons': skipReasons,
+  'checker metrics': checkerMetrics,
+  'webhook metrics': webhookMetrics,
+};
+
+/** Every page with generated parts: its path, its text now, and as it should be. */
+export async function readPages(): Promise<{ path: URL; now: string; wanted: string }[]> {
+  return Promise.all(
+    PAGES.map(async (page) => {
+      const path = new URL(page, ROOT);
+      const now = await readFile(path, 'utf8');
+      let wanted = now;
+      for (const [name, make] of Object.entries(PARTS)) {
+        const [start, end] = [`<!-- ${name} -->`, '<!-- end -->'];
+        const from = wanted.indexOf(start);
+        if (from < 0) continue;
+        const to = wanted.indexOf(end, from);
+        wanted = `${wanted.slice(0, from)}${start}\n${await make()}\n${wanted.slice(to)}`;
+      }
+      return { path, now, wanted };
+    }),
+  );
+}
+
+/** Names of all parts, so that a test can see that each stands somewhere. */
+export const PART_NAMES = Object.keys(PARTS);
