@@ -58,7 +58,7 @@ export class Schedule {
   }
 
   private holdOff(): void {
-    this.gapTimer = setTimeout(() => {
+    this.gapTimer ??= setTimeout(() => {
       this.gapTimer = undefined;
       if (this.pending && !this.busy) {
         this.gap = Math.min(this.gap * 2, LAST_GAP);
