@@ -1,0 +1,23 @@
+// Runs inside a namespace: starts the programs that it reads as JSON on standard input, one after the other, the way
+// the installer starts its own, and prints how many milliseconds each took from start to end.
+import { performance } from 'node:perf_hooks';
+import { text } from 'node:stream/consumers';
+import { runCommand } from '../../init-image/command.ts';
+import type { Start } from '../recorder.ts';
+
+const LIMIT = 30_000;
+
+async function time({ command, args, input }: Start): Promise<number> {
+  const started = performance.now();
+  const { exitCode, stdout, stderr } = await runCommand(command, args, { timeout: LIMIT, input });
+  const milliseconds = performance.now() - started;
+  if (exitCode !== 0) throw new Error(`${command} ${args.join(' ')}: exit code ${exitCode}: ${stdout}${stderr}`);
+  return milliseconds;
+}
+
+const starts = JSON.parse(await text(process.stdin)) as Start[];
+// The first program that a process starts takes longer: none of those that are timed is to be that one.
+await time({ command: 'true', args: [], input: '' });
+const times: number[] = [];
+for (const start of starts) times.push(await time(start));
+process.stdout.write(JSON.stringify(times));

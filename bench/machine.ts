@@ -1,0 +1,45 @@
+// What the figures were measured on. Numbers from two machines are not to be compared but for their ratios.
+import { cpus, loadavg, release, totalmem } from 'node:os';
+
+export interface Machine {
+  date: string;
+  cpu: string;
+  cpus: number;
+  memoryGiB: number;
+  kernel: string;
+  node: string;
+  iptables: string;
+  nft: string;
+  /** Load averages (1, 5 and 15 minutes) at the start: what else ran. */
+  loadBefore: number[];
+}
+
+/** @param versions what `iptables --version` and `nft --version` print */
+export function describeMachine(versions: { iptables: string; nft: string }): Machine {
+  const [first] = cpus();
+  return {
+    date: new Date().toISOString(),
+    cpu: first?.model ?? 'unknown',
+    cpus: cpus().length,
+    memoryGiB: Math.round(totalmem() / 2 ** 30),
+    kernel: release(),
+    node: process.version,
+    iptables: versionOf(versions.iptables),
+    nft: versionOf(versions.nft),
+    loadBefore: loadavg().map((load) => Number(load.toFixed(2))),
+  };
+}
+
+/** `iptables v1.8.9 (nf_tables)` and `nftables v1.0.6 (Lester Gooch #5)`. */
+function versionOf(printed: string): string {
+  return printed.match(/v(\d[\d.]*)/)?.[1] ?? 'unknown';
+}
+
+/** The lines over the table. */
+export function renderMachine(machine: Machine): string {
+  const { cpu, cpus: count, memoryGiB, kernel, node, iptables, nft, loadBefore, date } = machine;
+  return [
+    `${date}, ${count} x ${cpu}, ${memoryGiB} GiB, load before ${loadBefore.join(' ')}`,
+    `Linux ${kernel}, Node ${node}, iptables ${iptables}, nft ${nft}`,
+  ].join('\n');
+}
