@@ -143,6 +143,33 @@ kernelTest(
   },
 );
 
+kernelTest(
+  'rules that iptables-nft-save cannot print are never written over, and nothing is added twice',
+  async (t, { pod }) => {
+    t.equal((await install(pod)).exitCode, 0);
+    await pod.must('nft', [
+      'add',
+      'rule',
+      'ip',
+      'mangle',
+      'PREROUTING',
+      'meta',
+      'mark',
+      'set',
+      'meta',
+      'mark',
+      '|',
+      '0x2',
+    ]);
+    const before = await pod.must('nft', ['list', 'ruleset']);
+    const { exitCode, family } = await install(pod);
+    t.equal(exitCode, 1);
+    t.match(family('ipv4'), { action: 'failed', code: 'COMMAND_FAILED', message: /iptables-nft-save/ });
+    t.match(family('ipv6'), { action: 'left' });
+    t.equal(await pod.must('nft', ['list', 'ruleset']), before);
+  },
+);
+
 kernelTest('a locked xtables lock is waited for, and no longer than allowed', async (t, { pod }) => {
   const lockFile = t.testdir({ 'xtables.lock': '' });
   const path = `${lockFile}/xtables.lock`;

@@ -2,7 +2,7 @@
 import t, { type Test } from 'tap';
 import { addPair, type Pair, removeAll, sweep } from './namespaces.ts';
 import { missing } from './needs.ts';
-import { stopAll } from './processes.ts';
+import { killAll, stopAll } from './processes.ts';
 
 /** A test with a fresh pair of namespaces, which are removed at its end with all that runs in them. */
 export function kernelTest(name: string, body: (t: Test, pair: Pair) => Promise<void>): void {
@@ -20,10 +20,8 @@ export function kernelTest(name: string, body: (t: Test, pair: Pair) => Promise<
 }
 
 t.before(sweep);
-for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(signal, () => {
-    void stopAll()
-      .then(removeAll)
-      .then(() => process.exit(1));
-  });
-}
+process.once('exit', () => {
+  killAll();
+  removeAll();
+});
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));

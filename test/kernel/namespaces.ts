@@ -1,10 +1,8 @@
 // Network namespaces for one test: a pod and the gateway that sends to it, joined by a veth pair.
-import { readdir } from 'node:fs/promises';
 import { type Finished, must, Program, run } from './processes.ts';
+import { newName, pidsIn, remove } from './removal.ts';
 
-const PREFIX = 'idrop';
-let counter = 0;
-const made = new Set<Namespace>();
+export { removeAll, sweep } from './removal.ts';
 
 /** Addresses of the pair; private to the two namespaces. */
 export const ADDRESS = {
@@ -16,7 +14,7 @@ export class Namespace {
   readonly name: string;
 
   constructor(role: string) {
-    this.name = `${PREFIX}-${process.pid}-${++counter}-${role}`;
+    this.name = newName(role);
   }
 
   private enter(command: string, args: string[]): [string, string[]] {
@@ -39,25 +37,24 @@ export class Namespace {
   }
 
   /** Ids of the processes that are in the namespace. */
-  async processes(): Promise<number[]> {
-    return (await must('ip', ['netns', 'pids', this.name]))
-      .split('\n')
-      .filter((pid) => pid !== '')
-      .map(Number);
+  processes(): Promise<number[]> {
+    return pidsIn(this.name);
   }
 
   async add(): Promise<this> {
     await must('ip', ['netns', 'add', this.name]);
-    made.add(this);
     await must('ip', ['-n', this.name, 'link', 'set', 'lo', 'up']);
     return this;
   }
 
-  async remove(): Promise<void> {
-    await run('ip', ['netns', 'del', this.name]);
-    made.delete(this);
+  /** Ends what runs in it too: a program that was killed may have left its own children. */
+  remove(): Promise<void> {
+    return remove(this.name);
   }
 }
+
+/** Link-layer addresses of the pair. */
+const LINK = { pod: '02:77:00:00:00:02', gateway: '02:77:00:00:00:01' };
 
 export interface Pair {
   pod: Namespace;
@@ -68,21 +65,9 @@ export interface Pair {
 /** A pod with eth0 and a gateway that reaches it, IPv4 and IPv6, with no wait for address detection. */
 export async function addPair(): Promise<Pair> {
   const [pod, gateway] = [await new Namespace('pod').add(), await new Namespace('gateway').add()];
-  const veth = [
-    'link',
-    'add',
-    'eth0',
-    'netns',
-    pod.name,
-    'type',
-    'veth',
-    'peer',
-    'name',
-    'eth0',
-    'netns',
-    gateway.name,
-  ];
-  await must('ip', veth);
+  const veth = ['link', 'add', 'eth0', 'address', LINK.pod, 'netns', pod.name, 'type', 'veth'];
+  const peer = ['peer', 'name', 'eth0', 'address', LINK.gateway, 'netns', gateway.name];
+  await must('ip', [...veth, ...peer]);
   for (const [namespace, own] of [
     [pod, ADDRESS.pod],
     [gateway, ADDRESS.gateway],
@@ -98,26 +83,15 @@ export async function addPair(): Promise<Pair> {
   return { pod, gateway, remove };
 }
 
-/** Removes every namespace that this process made and still has: for the end of an interrupted run. */
-export async function removeAll(): Promise<void> {
-  await Promise.all([...made].map((namespace) => namespace.remove()));
-}
-
-/** Removes namespaces of earlier runs whose process is gone. */
-export async function sweep(): Promise<void> {
-  const names = await readdir('/run/netns').catch(() => []);
-  const stale = names.filter((name) => {
-    const [prefix, pid] = name.split('-');
-    return prefix === PREFIX && pid !== undefined && !alive(Number(pid));
-  });
-  await Promise.all(stale.map((name) => run('ip', ['netns', 'del', name])));
-}
-
-function alive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
+/** Makes the two know each other for good, so that a ruleset that drops neighbour discovery cannot keep them apart. */
+export async function pinNeighbours({ pod, gateway }: Pair): Promise<void> {
+  for (const [namespace, peer] of [
+    [pod, 'gateway'],
+    [gateway, 'pod'],
+  ] as const) {
+    for (const address of Object.values(ADDRESS[peer])) {
+      const neighbour = [address, 'lladdr', LINK[peer], 'dev', 'eth0', 'nud', 'permanent'];
+      await must('ip', ['-n', namespace.name, 'neigh', 'replace', ...neighbour]);
+    }
   }
 }

@@ -9,6 +9,8 @@ export interface Finished {
 }
 
 const DEFAULT_LIMIT = 30_000;
+/** No program outlives this, whoever forgot to stop it. */
+const LIFETIME = 900_000;
 const running = new Set<Program>();
 
 /** A program that stays until it is stopped; its output can be waited for. */
@@ -17,9 +19,11 @@ export class Program {
   output = '';
   errors = '';
   private readonly ended: Promise<unknown>;
+  private closed = false;
 
   constructor(command: string, args: string[], options: SpawnOptions = {}) {
-    this.child = spawn(command, args, { ...options, stdio: ['pipe', 'pipe', 'pipe'] });
+    const limits: SpawnOptions = { timeout: LIFETIME, killSignal: 'SIGKILL' };
+    this.child = spawn(command, args, { ...limits, ...options, stdio: ['pipe', 'pipe', 'pipe'] });
     this.child.stdout?.setEncoding('utf8').on('data', (text) => {
       this.output += text;
     });
@@ -31,7 +35,10 @@ export class Program {
       this.errors += error.message;
     });
     running.add(this);
-    void this.ended.then(() => running.delete(this));
+    void this.ended.then(() => {
+      this.closed = true;
+      running.delete(this);
+    });
   }
 
   /** Waits until the output matches; rejects where the program ends, or `limit` milliseconds pass, before. */
@@ -40,9 +47,8 @@ export class Program {
     for (;;) {
       const match = this.output.match(pattern);
       if (match) return match;
-      const gone = this.child.exitCode !== null || this.child.signalCode !== null;
-      if (gone || deadline.aborted) {
-        throw new Error(`${gone ? 'ended' : 'timed out'} before ${pattern}: ${this.output}${this.errors}`);
+      if (this.closed || deadline.aborted) {
+        throw new Error(`${this.closed ? 'ended' : 'timed out'} before ${pattern}: ${this.output}${this.errors}`);
       }
       const stdout = this.child.stdout;
       if (!stdout) throw new Error('no output');
@@ -84,7 +90,12 @@ export async function must(...[command, args, options]: Parameters<typeof run>):
   return stdout;
 }
 
-/** Kills whatever still runs: for the end of an interrupted run. */
+/** Kills whatever still runs, at once: for the exit of an interrupted run, where nothing can be waited for. */
+export function killAll(): void {
+  for (const program of running) program.child.kill('SIGKILL');
+}
+
+/** Kills whatever still runs, and waits for its end. */
 export async function stopAll(): Promise<void> {
   await Promise.all([...running].map((program) => program.stop('SIGKILL')));
 }

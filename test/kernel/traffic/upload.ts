@@ -1,35 +1,37 @@
-// The client: uploads COUNT files of BYTES bytes to HOST, each on a connection of its own, and prints a line a file.
+// The client: `upload.ts HOST BYTES COUNT [LIMIT]` uploads COUNT files, each on a connection of its own, and prints a
+// line a file. LIMIT is in milliseconds an upload.
 import { request } from 'node:http';
 import { performance } from 'node:perf_hooks';
 
 /** What became of one upload. */
 export interface Upload {
   ok: boolean;
-  /** What the client saw where it failed, such as ECONNRESET. */
+  /** What the client saw where it failed, such as ECONNRESET, or `timed out`. */
   error?: string;
   seconds: number;
 }
 
 const CHUNK = Buffer.alloc(1024 * 1024, 'x');
-const LIMIT = 60_000;
+const LIMIT = '60000';
 
-function upload(host: string, bytes: number): Promise<Upload> {
+function upload(host: string, bytes: number, limit: number): Promise<Upload> {
   const started = performance.now();
   return new Promise((resolve) => {
     const done = (error?: string) => {
       const seconds = (performance.now() - started) / 1000;
       resolve(error === undefined ? { ok: true, seconds } : { ok: false, error, seconds });
     };
+    const signal = AbortSignal.timeout(limit);
+    const failed = (error: NodeJS.ErrnoException) => done(signal.aborted ? 'timed out' : (error.code ?? error.message));
     const headers = { 'content-length': bytes };
-    const put = request({ host, port: 9000, method: 'PUT', path: '/object', headers, agent: false, timeout: LIMIT });
-    put.on('timeout', () => put.destroy(new Error('timed out')));
-    put.on('error', (error: NodeJS.ErrnoException) => done(error.code ?? error.message));
+    const put = request({ host, port: 9000, method: 'PUT', path: '/object', headers, agent: false, signal });
+    put.on('error', failed);
     put.on('response', (response) => {
       let body = '';
       response.setEncoding('utf8').on('data', (text) => {
         body += text;
       });
-      response.on('error', (error: NodeJS.ErrnoException) => done(error.code ?? error.message));
+      response.on('error', failed);
       response.on('end', () => done(body === JSON.stringify({ received: bytes }) ? undefined : `answered ${body}`));
     });
     let left = bytes;
@@ -46,7 +48,7 @@ function upload(host: string, bytes: number): Promise<Upload> {
   });
 }
 
-const [host = '', bytes = '', count = ''] = process.argv.slice(2);
+const [host = '', bytes = '', count = '', limit = LIMIT] = process.argv.slice(2);
 for (let i = 0; i < Number(count); i++) {
-  process.stdout.write(`${JSON.stringify(await upload(host, Number(bytes)))}\n`);
+  process.stdout.write(`${JSON.stringify(await upload(host, Number(bytes), Number(limit)))}\n`);
 }

@@ -1,0 +1,26 @@
+// Connects on command: a line `HOST PORT LOCALPORT` opens, `close` drops all. The SYN leaves within connect().
+import { connect, type Socket } from 'node:net';
+import { createInterface } from 'node:readline';
+
+const open = new Set<Socket>();
+
+/** Sends a SYN; whatever comes back is of no interest. */
+export function sendSyn(host: string, port: number, localPort: number): void {
+  const socket = connect({ host, port, localPort });
+  socket.on('error', () => undefined);
+  open.add(socket);
+}
+
+/** Drops every connection, so that its local port is free again. */
+export function closeAll(): void {
+  for (const socket of open) socket.destroy();
+  open.clear();
+}
+
+if (import.meta.main) {
+  createInterface({ input: process.stdin }).on('line', (line) => {
+    const [host = '', port, localPort] = line.split(' ');
+    if (host === 'close') closeAll();
+    else sendSyn(host, Number(port), Number(localPort));
+  });
+}
