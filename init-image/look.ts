@@ -55,7 +55,10 @@ export function lookAtFamily(reading: Reading, family: Family, interfaces: strin
 function judgeOn(reading: Reading, family: Family, iif: string): Verdict {
   const unreadable: CodedError | undefined = reading.unreadable[family];
   if (unreadable) return { verdict: 'unknown', reason: unreadable.message };
-  return judge(reading.ruleset, { family, iif });
+  const verdict = judge(reading.ruleset, { family, iif });
+  const unexplained = reading.unexplained[family];
+  if (verdict.verdict !== 'unknown' || !unexplained) return verdict;
+  return { verdict: 'unknown', reason: `${verdict.reason}; ${unexplained.message}` };
 }
 
 function badness(verdict: Verdict): number {

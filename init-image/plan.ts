@@ -36,8 +36,9 @@ export function planFamily(
 ): Plan {
   if (!look.presence.present && look.presence.kernel) return { do: 'nothing', reason: look.presence.reason };
   if (isFamilyGuarded(look)) return { do: 'leave', owner: ownersOf(look) };
-  const unreadable = reading.unreadable[family];
-  if (unreadable) return { do: 'fail', error: unreadable };
+  // Where our own rule might be and cannot be seen, each try would add one more.
+  const unseen = reading.unreadable[family] ?? reading.unexplained[family];
+  if (unseen) return { do: 'fail', error: unseen };
   const backend = chooseBackend(reading, family, options.backend);
   const positions = positionsOf(reading.ruleset, family, backend, options.protocol);
   if (positions.length === 1 && positions[0] === 1) return { do: 'fail', error: errors.INSERT_USELESS(family) };

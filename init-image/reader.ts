@@ -20,6 +20,8 @@ export interface Reading {
   legacyTables: Record<Family, string[]>;
   /** Why a family's rules could not be read in full: then nothing is sure for it. */
   unreadable: Partial<Record<Family, CodedError>>;
+  /** Why iptables-nft-save could not explain what nft prints as opaque: such rules are "maybe". */
+  unexplained: Partial<Record<Family, CodedError>>;
 }
 
 /** What `nft` says where the kernel has no nf_tables: its netlink subsystem answers EPROTONOSUPPORT or EINVAL. */
@@ -49,6 +51,7 @@ export function makeReader(timeout: number): () => Promise<Reading> {
       nftWorks: nft !== undefined,
       legacyTables: { ipv4: ipv4.tables, ipv6: ipv6.tables },
       unreadable: { ...ipv4.unreadable, ...ipv6.unreadable },
+      unexplained: nft?.unexplained ?? {},
     };
   };
 }
@@ -58,6 +61,7 @@ interface Nft {
   /** Without counters, which change with every packet. */
   listing: string;
   printed: Omit<Printed, 'legacySave'>;
+  unexplained: Reading['unexplained'];
 }
 
 /** Undefined where this kernel has no nftables. Reads again where rules changed between one program and the next. */
@@ -71,11 +75,11 @@ async function readNft(timeout: number, known: Nft | undefined): Promise<Nft | u
     }
     const listing = listed.stdout.replace(/"(packets|bytes)": ?\d+/g, '');
     if (details?.listing !== listing && needsDetails(listing)) {
-      details = { listing, printed: await readDetails(listing, timeout) };
+      details = { listing, ...(await readDetails(listing, timeout)) };
       continue;
     }
-    const printed = details?.listing === listing ? details.printed : {};
-    return { listing, printed: { ...printed, nft: listed.stdout } };
+    const { printed, unexplained } = details?.listing === listing ? details : { printed: {}, unexplained: {} };
+    return { listing, printed: { ...printed, nft: listed.stdout }, unexplained };
   }
   throw errors.RULESET_UNSTEADY(MAX_READS);
 }
@@ -95,17 +99,21 @@ function parse(printed: Printed): Ruleset {
   }
 }
 
-/** What nft's JSON does not tell: iptables extensions, and whether a table with flags is dormant. */
-async function readDetails(listing: string, timeout: number): Promise<Pick<Printed, 'nftSave' | 'dormant'>> {
+/**
+ * What nft's JSON does not tell: iptables extensions, and whether a table with flags is dormant. iptables-nft-save
+ * fails on some native nft rules in its tables ("meta sreg key not supported", 1.8.9).
+ */
+async function readDetails(listing: string, timeout: number): Promise<Pick<Nft, 'printed' | 'unexplained'>> {
   const nftSave: Printed['nftSave'] = {};
+  const unexplained: Reading['unexplained'] = {};
   const dormant: Record<string, boolean> = {};
   if (listing.includes('"xt"')) {
     await Promise.all(
       FAMILIES.map(async (family) => {
         const program = programOf(family, 'nft', 'save');
         const saved = await runCommand(program, ['-c'], { timeout });
-        if (saved.exitCode !== 0) throw failed(program, saved);
-        nftSave[family] = saved.stdout;
+        if (saved.exitCode === 0) nftSave[family] = saved.stdout;
+        else unexplained[family] = failed(program, saved);
       }),
     );
   }
@@ -113,7 +121,7 @@ async function readDetails(listing: string, timeout: number): Promise<Pick<Print
     const table = await runCommand('nft', ['-t', 'list', 'table', family, name], { timeout });
     if (table.exitCode === 0) dormant[`${family} ${name}`] = /^\s*flags [^;]*\bdormant\b/m.test(table.stdout);
   }
-  return { nftSave, dormant };
+  return { printed: { nftSave, dormant }, unexplained };
 }
 
 async function readLegacy(family: Family, timeout: number) {

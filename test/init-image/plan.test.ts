@@ -49,6 +49,7 @@ t.test('a rule at position 1 that does not help is not put in again', async (t) 
 t.test('rules that cannot be read are never written over', async (t) => {
   const error = errors.LEGACY_UNREADABLE('ipv4', 'Permission denied');
   t.same(plan({ ...legacyReading(BARE), unreadable: { ipv4: error } }), { do: 'fail', error });
+  t.same(plan({ ...legacyReading(BARE), unexplained: { ipv4: error } }), { do: 'fail', error });
 });
 
 t.test('a family that the kernel lacks is nothing to do; one without addresses is still guarded', async (t) => {
