@@ -125,7 +125,7 @@ function otherMatches(family: TableFamily): string[] {
 function verdicts({ chains, reject }: { chains: string[]; reject: boolean }, tcp: boolean): string[] {
   return [
     'accept',
-    'drop',
+    'accept',
     'drop',
     'return',
     'continue',
