@@ -1,7 +1,7 @@
 // iptables matches to conditions, for a packet that has no connection. An option that is not listed here is "maybe".
 import type { SaveOption } from './iptables-rule.ts';
-import type { Condition, Field, Value } from './model.ts';
-import { toFlags, toNumber, toProtocol } from './numbers.ts';
+import type { Comparison, Condition, Value } from './model.ts';
+import { toFlags, toNetwork, toNumber, toProtocol } from './numbers.ts';
 
 /** A match module with its options; the module '' holds one of the rule's own options, such as -i. */
 export interface Match {
@@ -20,27 +20,27 @@ export function parseMatch(match: Match): Condition[] {
   const text = textOf(match);
   if (match.module === 'conntrack' || match.module === 'state') return [parseState(match.options, text)];
   // connmark_mt (net/netfilter/xt_connmark.c): false where the packet has no connection, negated or not.
-  if (match.module === 'connmark') return [{ constant: false, text }];
+  if (match.module === 'connmark') return [hasConnection(text)];
   if (match.options.length === 0) return TRUE_ALONE.has(match.module) ? [] : [{ constant: undefined, text }];
   return match.options.map((option) => parseOption(match.module, option, text) ?? { constant: undefined, text });
 }
 
-type Parser = (option: SaveOption) => { field: Field; mask?: number; oneOf: (Value | undefined)[] } | undefined;
+type Parsed = Pick<Comparison, 'field' | 'mask'> & { oneOf: (Value | undefined)[] };
 
-const PARSERS: Record<string, Parser> = {
-  ' -p': ({ values: [name = ''] }) => ({ field: 'protocol', oneOf: [toProtocol(name)] }),
-  ' -i': ({ values: [name = ''] }) => ({ field: 'iif', oneOf: [toInterface(name)] }),
-  ' -s': ({ values: [network = ''] }) => ({ field: 'source', oneOf: [toNetwork(network)] }),
-  ' -d': ({ values: [network = ''] }) => ({ field: 'destination', oneOf: [toNetwork(network)] }),
-  'tcp --sport': (option) => ({ field: 'sourcePort', oneOf: toPorts(option) }),
-  'tcp --dport': (option) => ({ field: 'destinationPort', oneOf: toPorts(option) }),
-  'tcp --tcp-flags': ({ values: [mask = '', flags = ''] }) => {
-    const bits = toFlags(mask);
-    return bits === undefined ? undefined : { field: 'flags', mask: bits, oneOf: [toFlags(flags)] };
+const PARSERS: Record<string, (option: SaveOption, value: string) => Parsed | undefined> = {
+  ' -p': (_, name) => ({ field: 'protocol', oneOf: [toProtocol(name)] }),
+  ' -i': (_, name) => ({ field: 'iif', oneOf: [toInterface(name)] }),
+  ' -s': (_, network) => ({ field: 'source', oneOf: [parseNetwork(network)] }),
+  ' -d': (_, network) => ({ field: 'destination', oneOf: [parseNetwork(network)] }),
+  'tcp --sport': (_, ports) => ({ field: 'sourcePort', oneOf: toPorts(ports) }),
+  'tcp --dport': (_, ports) => ({ field: 'destinationPort', oneOf: toPorts(ports) }),
+  'tcp --tcp-flags': ({ values }, names) => {
+    const mask = toFlags(names);
+    return mask === undefined ? undefined : { field: 'flags', mask, oneOf: [toFlags(values[1] ?? '')] };
   },
-  'multiport --sports': (option) => ({ field: 'sourcePort', oneOf: toPorts(option) }),
-  'multiport --dports': (option) => ({ field: 'destinationPort', oneOf: toPorts(option) }),
-  'mark --mark': ({ values: [text = ''] }) => {
+  'multiport --sports': (_, ports) => ({ field: 'sourcePort', oneOf: toPorts(ports) }),
+  'multiport --dports': (_, ports) => ({ field: 'destinationPort', oneOf: toPorts(ports) }),
+  'mark --mark': (_, text) => {
     const [value, mask] = text.split('/').map(toNumber);
     if (text.includes('/') && mask === undefined) return undefined;
     return { field: 'mark', mask: mask ?? 0xffffffff, oneOf: [value] };
@@ -48,11 +48,12 @@ const PARSERS: Record<string, Parser> = {
 };
 
 function parseOption(module: string, option: SaveOption, text: string): Condition | undefined {
-  if (option.flag === '--comment') return { constant: true, text };
-  if (option.flag === '-p' && ['all', '0'].includes(option.values[0] ?? '')) return { constant: !option.negate, text };
-  const parsed = PARSERS[`${module} ${option.flag}`]?.(option);
+  const value = option.values[0] ?? '';
+  if (module === 'comment' && option.flag === '--comment') return { constant: true, text };
+  if (module === '' && option.flag === '-p' && ['all', '0'].includes(value)) return { constant: !option.negate, text };
+  const parsed = PARSERS[`${module} ${option.flag}`]?.(option, value);
   if (!parsed) return undefined;
-  const oneOf = parsed.oneOf.filter((value) => value !== undefined);
+  const oneOf = parsed.oneOf.filter((one) => one !== undefined);
   return oneOf.length === parsed.oneOf.length ? { ...parsed, oneOf, negate: option.negate, text } : undefined;
 }
 
@@ -62,13 +63,17 @@ function parseOption(module: string, option: SaveOption, text: string): Conditio
  */
 function parseState(options: SaveOption[], text: string): Condition {
   const state = options.find((option) => option.flag === '--ctstate' || option.flag === '--state');
-  if (!state) return { constant: false, text };
+  if (!state) return hasConnection(text);
   const oneOf = (state.values[0] ?? '').split(',').map((name) => name.toLowerCase());
   return { field: 'ctstate', oneOf, negate: state.negate, text };
 }
 
-function toPorts(option: SaveOption): (Value | undefined)[] {
-  return (option.values[0] ?? '').split(',').map((range) => {
+function hasConnection(text: string): Condition {
+  return { field: 'connection', oneOf: ['some'], negate: false, text };
+}
+
+function toPorts(text: string): (Value | undefined)[] {
+  return text.split(',').map((range) => {
     const [from = '', to] = range.split(':');
     const low = from === '' ? 0 : toNumber(from);
     const high = to === undefined ? low : to === '' ? 65535 : toNumber(to);
@@ -81,11 +86,9 @@ function toInterface(name: string): Value {
 }
 
 /** Undefined for a mask that is no prefix, such as 10.0.0.1/255.0.255.255. */
-function toNetwork(text: string): Value | undefined {
+function parseNetwork(text: string): Value | undefined {
   const [address = '', length] = text.split('/');
-  const whole = address.includes(':') ? 128 : 32;
-  const bits = length === undefined ? whole : toNumber(length);
-  return bits === undefined || bits > whole ? undefined : { address, length: bits };
+  return toNetwork(address, length === undefined ? undefined : (toNumber(length) ?? Number.NaN));
 }
 
 function textOf(match: Match): string {

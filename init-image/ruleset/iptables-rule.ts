@@ -2,6 +2,7 @@
 import { type Match, parseMatch } from './iptables-match.ts';
 import { parseTarget } from './iptables-target.ts';
 import type { Step } from './model.ts';
+import { type Token, tokenize } from './save-text.ts';
 
 /** An option as iptables-save prints it: `! --dport 80` is {flag: '--dport', negate: true, values: ['80']}. */
 export interface SaveOption {
@@ -10,64 +11,68 @@ export interface SaveOption {
   values: string[];
 }
 
-/** Options whose value is free text and may look like an option. */
+export interface ParsedRule {
+  steps: Step[];
+  /** What follows -j, where the rule has it. */
+  target?: string;
+}
+
+/** Options with exactly one value, which may look like an option: an interface or a comment may be called "-j". */
 const TAKES_ONE = new Set([
-  '--comment',
-  '--log-prefix',
-  '--nflog-prefix',
-  '-m',
-  '-j',
-  '-g',
-  '--string',
-  '--hex-string',
+  ...['-m', '-j', '-g', '-i', '-o', '-s', '-d', '-p'],
+  ...['--comment', '--log-prefix', '--nflog-prefix', '--string', '--hex-string', '--name', '--helper', '--path'],
 ]);
 
 /**
  * @param body the rule without `-A CHAIN`
+ * @param isChain whether the table has a user chain of that name
  * @returns its steps; what is not understood becomes a "maybe" condition or an "unknown" action, never nothing
  */
-export function parseRule(body: string): Step[] {
+export function parseRule(body: string, isChain: (name: string) => boolean): ParsedRule {
   const options = toOptions(tokenize(body));
-  const at = options.findIndex((option) => option.flag === '-j' || option.flag === '-g');
-  const matches = toMatches(at < 0 ? options : options.slice(0, at)).flatMap(parseMatch);
-  const steps: Step[] = matches.map((when) => ({ when }));
-  const target = options[at];
-  if (target) steps.push({ act: parseTarget(target, options.slice(at + 1)) });
-  return steps;
+  const at = options?.findIndex(({ flag }) => flag === '-j' || flag === '-g') ?? -1;
+  const target = options?.[at];
+  const ownAfterTarget = target && options?.slice(at + 1).some(isOwn);
+  if (!options || ownAfterTarget) return { steps: [{ act: { do: 'unknown', text: 'words that are no options' } }] };
+  const steps: Step[] = toMatches(target ? options.slice(0, at) : options)
+    .flatMap(parseMatch)
+    .map((when) => ({ when }));
+  if (!target) return { steps };
+  steps.push({ act: parseTarget(target, options.slice(at + 1), isChain) });
+  return { steps, target: target.values[0] ?? '' };
 }
 
-function tokenize(text: string): string[] {
-  const tokens = text.match(/"(?:\\.|[^"\\])*"|\S+/g) ?? [];
-  return tokens.map((token) => (token.startsWith('"') ? token.slice(1, -1).replace(/\\(.)/g, '$1') : token));
-}
-
-function toOptions(tokens: string[]): SaveOption[] {
+/** Undefined where a word stands in the place of an option. */
+function toOptions(tokens: Token[]): SaveOption[] | undefined {
   const options: SaveOption[] = [];
-  for (let i = 0; i < tokens.length; i++) {
-    const negate = tokens[i] === '!';
+  const isWord = (token: Token | undefined) => token && (token.quoted || !/^(-.+|!)$/.test(token.text));
+  for (let i = 0; i < tokens.length; ) {
+    const negate = tokens[i]?.text === '!' && !tokens[i]?.quoted;
     if (negate) i++;
-    const flag = tokens[i] ?? '';
-    const values: string[] = [];
-    const ended = () => /^-|^!$/.test(tokens[i + 1] ?? '-') && !(TAKES_ONE.has(flag) && values.length === 0);
-    while (i + 1 < tokens.length && !ended()) values.push(tokens[++i] ?? '');
-    options.push({ flag, negate, values });
+    const flag = tokens[i];
+    if (!flag || isWord(flag)) return undefined;
+    const first = ++i;
+    // An interface's name is printed as it is: a quote in it is no quotation, and the line's end is not where it seems.
+    if (/^-[io]$/.test(flag.text) && tokens[i]?.quoted) return undefined;
+    if (TAKES_ONE.has(flag.text)) i++;
+    else while (isWord(tokens[i])) i++;
+    options.push({ flag: flag.text, negate, values: tokens.slice(first, i).map(({ text }) => text) });
   }
   return options;
 }
 
-/** Options before the first `-m` are the rule's own; each later one belongs to the module named last. */
+/** The rule's own options are single letters; every other one belongs to the module named last. */
+function isOwn({ flag }: SaveOption): boolean {
+  return /^-[a-zA-Z0-9]$/.test(flag);
+}
+
 function toMatches(options: SaveOption[]): Match[] {
   const matches: Match[] = [];
-  let module = '';
   for (const option of options) {
-    if (option.flag === '-m') {
-      module = option.values[0] ?? '';
-      matches.push({ module, options: [] });
-    } else if (/^-[a-z]$/.test(option.flag)) {
-      matches.push({ module: '', options: [option] });
-    } else {
-      matches.at(-1)?.options.push(option);
-    }
+    const module = matches.at(-1);
+    if (option.flag === '-m') matches.push({ module: option.values[0] ?? '', options: [] });
+    else if (module && !isOwn(option)) module.options.push(option);
+    else matches.push({ module: '', options: [option] });
   }
   return matches;
 }

@@ -40,8 +40,12 @@ export interface Rule {
   bytes?: number;
 }
 
-/** A rule is evaluated step by step; a condition that does not hold ends it. */
-export type Step = { when: Condition } | { act: Action } | { choose: { when: Condition; act: Action }[] };
+/** A rule is evaluated step by step; a condition that does not hold, or no choice that fits, ends it. */
+export type Step = { when: Condition } | { act: Action } | { choose: Choice[] };
+export interface Choice {
+  when: Condition;
+  act: Action;
+}
 
 export type Field =
   | 'iif'
@@ -53,7 +57,9 @@ export type Field =
   | 'destination'
   | 'sourcePort'
   | 'destinationPort'
-  | 'flags';
+  | 'flags'
+  /** Whether the packet has a connection: an INVALID one has none. */
+  | 'connection';
 
 export type Value =
   | string
@@ -63,25 +69,42 @@ export type Value =
   | { addressFrom: string; addressTo: string }
   | { startsWith: string };
 
+export interface Comparison {
+  field: Field;
+  mask?: number;
+  oneOf: Value[];
+  negate: boolean;
+  text: string;
+}
+
 /** Holds where the field (after the mask, if any) is one of the values; or where it is none of them, if negated. */
 export type Condition =
-  | { field: Field; mask?: number; oneOf: Value[]; negate: boolean; text: string }
+  | Comparison
   /** `undefined` is "maybe": this program cannot know. */
   | { constant: boolean | undefined; text: string };
+
+/** new mark = (old & and) ^ xor, on 32 bits */
+export interface MarkChange {
+  and: number;
+  xor: number;
+}
 
 export type Action =
   | { do: 'accept' | 'drop' | 'return' | 'continue' }
   | { do: 'jump' | 'goto'; chain: string }
-  /** new mark = (old & and) ^ xor */
-  | { do: 'mark'; and: number; xor: number }
+  /** Without `change` the new mark is not known. */
+  | { do: 'mark'; change?: MarkChange }
   /** The packet becomes UNTRACKED. */
   | { do: 'notrack' }
-  /** `-j CT` other than --notrack: until conntrack runs, the packet's state is that of a template. */
+  /** `-j CT` other than --notrack, `ct zone set`: until conntrack runs, the packet's state is that of a template. */
   | { do: 'template' }
-  /** The packet's addresses, ports or flags are rewritten. */
+  /** The packet's addresses, ports or flags are rewritten, or whether it is for this host. */
   | { do: 'rewrite' }
-  /** Handed to a proxy's socket; `ends` says whether the chain ends with it (iptables) or goes on (nft). */
-  | { do: 'tproxy'; ends: boolean }
+  /**
+   * Handed to the transparent socket of a proxy, which is taken to be there. `ends` says whether the chain ends with
+   * it (iptables) or goes on (nft).
+   */
+  | { do: 'tproxy'; ends: boolean; change: MarkChange }
   /** Answered with a TCP reset: the very harm that a drop prevents. */
   | { do: 'reset' }
   /** Anything may happen from here. */

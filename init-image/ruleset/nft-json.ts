@@ -1,46 +1,32 @@
 // `nft -j list ruleset` to tables. Format: libnftables-json(5).
 import { type Chain, HOOKS, type Hook, type Rule, type Table } from './model.ts';
-import { describe, type Json, parseStatement } from './nft-statement.ts';
-import type { NftSets } from './nft-value.ts';
+import { collectSets, type NftSets, tableKey } from './nft-sets.ts';
+import { parseStatement } from './nft-statement.ts';
+import { describe, type Item, type Json, toItem } from './nft-text.ts';
 
-type Item = Record<string, Json>;
-
-/** A rule, and whether nft could not print all of it (`xt`: an iptables extension inside an nft rule). */
+/** A rule, and the iptables extensions in it that nft cannot print: it calls them `xt`. */
 export interface NftRule extends Rule {
-  opaque: boolean;
+  opaque: { type: string; name: string }[];
 }
 
 /**
  * @param text JSON that nft printed
  * @returns the tables that an arriving IP packet can meet (ip, ip6, inet, netdev). A table with flags is "maybe"
  *   dormant: nft before 1.0.7 prints the table's own name in the place of the flag.
- * @throws SyntaxError if the text is no JSON
+ * @throws SyntaxError if the text is no JSON of nft
  */
 export function parseNft(text: string): Table[] {
-  const items = (JSON.parse(text) as { nftables?: Item[] }).nftables ?? [];
+  const items = toItem(JSON.parse(text))['nftables'];
+  if (!Array.isArray(items)) throw new SyntaxError('no member "nftables"');
+  const list = items.map(toItem);
   const tables = new Map<string, Table>();
-  const sets = collectSets(items);
-  for (const item of items) {
-    const [kind, value] = Object.entries(item)[0] ?? [];
-    if (kind === 'table') addTable(tables, value as Item);
-    if (kind === 'chain') addChain(tables, value as Item);
-    if (kind === 'rule') addRule(tables, value as Item, sets);
+  const sets = collectSets(list);
+  for (const { table, chain, rule } of list) {
+    if (table) addTable(tables, toItem(table));
+    if (chain) addChain(tables, toItem(chain));
+    if (rule) addRule(tables, toItem(rule), sets);
   }
   return [...tables.values()];
-}
-
-/** Key of a table or of what is in it. */
-function keyOf(item: Item, table: Json): string {
-  return `${item['family']} ${table}`;
-}
-
-function collectSets(items: Item[]): NftSets {
-  const sets: NftSets = new Map();
-  for (const item of items) {
-    const set = (item['set'] ?? item['map']) as Item | undefined;
-    if (set) sets.set(`${keyOf(set, set['table'] ?? '')} ${set['name']}`, set);
-  }
-  return sets;
 }
 
 function addTable(tables: Map<string, Table>, item: Item): void {
@@ -48,14 +34,13 @@ function addTable(tables: Map<string, Table>, item: Item): void {
   if (!['ip', 'ip6', 'inet', 'netdev'].includes(family)) return;
   const name = String(item['name']);
   const dormant = isDormant(item['flags'], name);
-  tables.set(keyOf(item, name), { backend: 'nft', family, name, dormant, chains: new Map() });
+  tables.set(`${family} ${name}`, { backend: 'nft', family, name, dormant, chains: new Map() });
 }
 
 function isDormant(flags: Json | undefined, table: string): Table['dormant'] {
-  if (flags === undefined) return false;
-  const list = [flags].flat();
-  if (list.includes('dormant')) return true;
-  return list.includes(table) ? 'maybe' : false;
+  const list = [flags ?? []].flat();
+  if (list.includes(table)) return 'maybe';
+  return list.includes('dormant');
 }
 
 function addChain(tables: Map<string, Table>, item: Item): void {
@@ -63,7 +48,7 @@ function addChain(tables: Map<string, Table>, item: Item): void {
   const chain: Chain = { name, policy: item['policy'] === 'drop' ? 'drop' : 'accept', rules: [] };
   const hook = HOOKS.find((known) => known === item['hook']);
   if (hook) chain.hook = toHook(hook, item);
-  tables.get(keyOf(item, item['table'] ?? ''))?.chains.set(name, chain);
+  tables.get(tableKey(item))?.chains.set(name, chain);
 }
 
 function toHook(name: Hook['name'], item: Item): Hook {
@@ -73,19 +58,25 @@ function toHook(name: Hook['name'], item: Item): Hook {
 }
 
 function addRule(tables: Map<string, Table>, item: Item, sets: NftSets): void {
-  const chain = tables.get(keyOf(item, item['table'] ?? ''))?.chains.get(String(item['chain']));
+  const scope = tableKey(item);
+  const chain = tables.get(scope)?.chains.get(String(item['chain']));
   if (!chain) return;
-  const statements = (item['expr'] ?? []) as Item[];
-  const scope = keyOf(item, item['table'] ?? '');
+  const statements = [item['expr'] ?? []].flat();
   const rule: NftRule = {
     text: statements.map(describe).join(' '),
     steps: statements.flatMap((statement) => parseStatement(statement, { sets, scope })),
-    opaque: statements.some((statement) => 'xt' in statement),
+    opaque: statements.flatMap((statement) => toOpaque(toItem(statement))),
   };
-  const counter = statements.find((statement) => statement['counter'] !== undefined)?.['counter'] as Item | undefined;
-  if (counter && typeof counter === 'object') {
-    rule.packets = Number(counter['packets'] ?? 0);
+  const counter = toItem(statements.map(toItem).find((statement) => statement['counter'])?.['counter']);
+  if (counter['packets'] !== undefined) {
+    rule.packets = Number(counter['packets']);
     rule.bytes = Number(counter['bytes'] ?? 0);
   }
   chain.rules.push(rule);
+}
+
+function toOpaque(statement: Item): NftRule['opaque'] {
+  if (!('xt' in statement)) return [];
+  const { type, name } = toItem(statement['xt']);
+  return [{ type: String(type), name: String(name) }];
 }

@@ -1,49 +1,10 @@
-// An nft match statement to a condition, for a TCP packet that has no connection.
-import type { Condition, Field, Value } from './model.ts';
-import { parseMarkValue } from './nft-mark.ts';
-import type { Json } from './nft-statement.ts';
+// An nft match statement to conditions, for a TCP packet that has no connection.
+import type { Comparison, Condition, Value } from './model.ts';
+import { fieldOf, flagBits, requirementsOf } from './nft-field.ts';
+import type { Item, Json } from './nft-text.ts';
 import { type Scope, toValues } from './nft-value.ts';
-import { TCP_FLAGS } from './numbers.ts';
 
-type Item = Record<string, Json>;
-type Masked = { field: Field; mask?: number };
-
-const META: Record<string, Field> = {
-  l4proto: 'protocol',
-  iifname: 'iif',
-  iif: 'iif',
-  mark: 'mark',
-  nfproto: 'family',
-  protocol: 'family',
-};
-const PAYLOAD: Record<string, Field> = {
-  'tcp sport': 'sourcePort',
-  'tcp dport': 'destinationPort',
-  'tcp flags': 'flags',
-  'th sport': 'sourcePort',
-  'th dport': 'destinationPort',
-  'ip saddr': 'source',
-  'ip daddr': 'destination',
-  'ip6 saddr': 'source',
-  'ip6 daddr': 'destination',
-  'ip protocol': 'protocol',
-};
-
-/** Headers that a TCP packet does not have: nft hides the dependency that makes such a rule end for it. */
-const NOT_TCP = new Set([
-  'udp',
-  'udplite',
-  'icmp',
-  'icmpv6',
-  'igmp',
-  'sctp',
-  'dccp',
-  'esp',
-  'ah',
-  'comp',
-  'arp',
-  'ether-arp',
-]);
+type Masked = Pick<Comparison, 'field' | 'mask'>;
 
 /**
  * @param match {op, left, right}
@@ -53,93 +14,53 @@ const NOT_TCP = new Set([
 export function parseMatch(match: Item, scope: Scope, text: string): Condition[] {
   const left = match['left'] ?? null;
   const right = match['right'] ?? null;
-  if (neverHolds(left)) return [{ constant: false, text }];
   const field = fieldOf(left);
-  const oneOf = field && toValues(field.field, right, scope);
-  if (!field || !oneOf) return [{ constant: undefined, text }];
-  const choice = typeof right === 'object' || String(right).startsWith('@');
-  return [...familyOf(left, text), compare(field, String(match['op']), oneOf, choice, text)];
+  const compared = field && compare(field, String(match['op']), right, scope);
+  return [...requirementsOf([left, right], text), compared ? { ...compared, text } : { constant: undefined, text }];
 }
 
-/** nft hides the dependency of an IPv4 or IPv6 header field: for the other family the rule ends, negated or not. */
-function familyOf(left: Json, text: string): Condition[] {
-  const header = ((left as Item | null)?.['payload'] as Item | undefined)?.['protocol'];
-  if (header !== 'ip' && header !== 'ip6') return [];
-  return [{ field: 'family', oneOf: [header === 'ip' ? 'ipv4' : 'ipv6'], negate: false, text }];
-}
-
-/**
- * nft_ct_get_eval (net/netfilter/nft_ct.c) ends the rule where the packet has no connection, for every key but
- * the state.
- */
-function neverHolds(left: Json): boolean {
-  const item = (typeof left === 'object' && left !== null ? left : {}) as Record<string, Item>;
-  if (item['ct']) return item['ct']['key'] !== 'state';
-  return NOT_TCP.has(String(item['payload']?.['protocol']));
-}
-
-/** The field that an expression reads and the mask that it lays over it, or undefined where not understood. */
-export function fieldOf(left: Json): Masked | undefined {
-  const item = (typeof left === 'object' && left !== null && !Array.isArray(left) ? left : {}) as Item;
-  const meta = (item['meta'] as Item | undefined)?.['key'];
-  if (meta !== undefined) return toField(META[String(meta)]);
-  if ((item['ct'] as Item | undefined)?.['key'] === 'state') return { field: 'ctstate' };
-  const payload = item['payload'] as Item | undefined;
-  if (payload) return toField(PAYLOAD[`${payload['protocol']} ${payload['field']}`]);
-  return item['&'] ? maskedField(item['&']) : undefined;
-}
-
-function toField(field: Field | undefined) {
-  return field && { field };
-}
-
-function maskedField(operands: Json): { field: Field; mask: number } | undefined {
-  const [inner = null, mask = null] = Array.isArray(operands) ? operands : [];
-  const field = fieldOf(inner)?.field;
-  const bits = field === 'flags' ? flagBits(mask) : field === 'mark' ? parseMarkValue(mask)?.xor : undefined;
-  return field && bits !== undefined ? { field, mask: bits } : undefined;
-}
-
-/** `fin`, ["fin", "syn"] or {"|": ["fin", {"|": [...]}]}. */
-function flagBits(value: Json): number | undefined {
-  if (typeof value === 'number') return value;
-  if (typeof value === 'string') return TCP_FLAGS[value.toUpperCase()];
-  const list = Array.isArray(value) ? value : (value as Item | null)?.['|'];
-  if (!Array.isArray(list)) return undefined;
-  const bits = list.map(flagBits);
-  return bits.every((bit) => bit !== undefined) ? bits.reduce((all, bit) => all | bit, 0) : undefined;
-}
-
-function compare(field: Masked, op: string, oneOf: Value[], choice: boolean, text: string): Condition {
-  const unknown: Condition = { constant: undefined, text };
-  if (op === '==' || op === '!=') {
-    const whole = field.field === 'flags' ? { mask: 0xff, ...field } : field;
-    return { ...whole, oneOf, negate: op === '!=', text };
+function compare(field: Masked, op: string, right: Json, scope: Scope): Omit<Comparison, 'text'> | undefined {
+  switch (op) {
+    case '==':
+    case '!=': {
+      const oneOf = toEqual(field, right, scope);
+      return oneOf && { ...field, oneOf, negate: op === '!=' };
+    }
+    case 'in':
+    case '!':
+      return anyOf(field, right, op === '!', scope);
+    default: {
+      const range = typeof right === 'number' && field.mask === undefined ? toRange(op, right) : undefined;
+      return range && { ...field, oneOf: [range], negate: false };
+    }
   }
-  if (op === 'in') {
-    return field.field === 'ctstate' ? { ...field, oneOf, negate: false, text } : anyBit(field, oneOf, text);
-  }
-  const [value] = oneOf;
-  if (typeof value !== 'number' || field.mask !== undefined || choice) return unknown;
-  const range = toRange(op, value);
-  return range ? { ...field, oneOf: [range], negate: false, text } : unknown;
 }
 
-function toRange(op: string, value: number): Value | undefined {
+/** `tcp flags == [fin, syn]` is both flags at once; the packet's state is one bit and never equals several. */
+function toEqual({ field }: Masked, right: Json, scope: Scope): Value[] | undefined {
+  const bits = field === 'flags' ? flagBits(right) : undefined;
+  if (bits !== undefined) return [bits];
+  return Array.isArray(right) ? undefined : toValues(field, right, scope);
+}
+
+/** `in`: one of the bits is set, `!`: none is. */
+function anyOf(read: Masked, right: Json, none: boolean, scope: Scope): Omit<Comparison, 'text'> | undefined {
+  if (read.mask !== undefined) return undefined;
+  if (read.field === 'ctstate') {
+    const oneOf = toValues('ctstate', Array.isArray(right) ? { set: right } : right, scope);
+    return oneOf && { ...read, oneOf, negate: none };
+  }
+  const mask = read.field === 'flags' ? flagBits(right) : undefined;
+  return mask === undefined ? undefined : { field: 'flags', mask, oneOf: [0], negate: !none };
+}
+
+function toRange(op: string, value: number): { from: number; to: number } | undefined {
   const top = 0xffffffff;
-  const ranges: Record<string, Value> = {
+  const ranges: Record<string, { from: number; to: number }> = {
     '<': { from: 0, to: value - 1 },
     '<=': { from: 0, to: value },
     '>': { from: value + 1, to: top },
     '>=': { from: value, to: top },
   };
   return ranges[op];
-}
-
-/** `tcp flags syn` and `meta mark in`: any of the bits is set. */
-function anyBit(field: Masked, oneOf: Value[], text: string): Condition {
-  const numbers = oneOf.filter((value) => typeof value === 'number');
-  if (field.mask !== undefined || numbers.length < oneOf.length) return { constant: undefined, text };
-  const bits = numbers.reduce((all, bit) => all | bit, 0) >>> 0;
-  return { ...field, mask: bits, oneOf: [0], negate: true, text };
 }

@@ -1,10 +1,10 @@
 // The right side of an nft match to values: scalars, prefixes, ranges, anonymous and named sets.
 import type { Family, Field, Value } from './model.ts';
-import type { Json } from './nft-statement.ts';
-import { TCP_FLAGS, toNumber, toProtocol } from './numbers.ts';
+import { flagBits } from './nft-field.ts';
+import { isSteady, type NftSets } from './nft-sets.ts';
+import { type Json, toItem } from './nft-text.ts';
+import { toNetwork, toNumber, toProtocol } from './numbers.ts';
 
-/** Named sets and maps as nft prints them, by `FAMILY TABLE NAME`. */
-export type NftSets = Map<string, Record<string, Json>>;
 export interface Scope {
   sets: NftSets;
   /** `FAMILY TABLE` of the rule. */
@@ -17,70 +17,69 @@ export interface Scope {
  */
 export function toValues(field: Field, right: Json, scope: Scope): Value[] | undefined {
   if (typeof right === 'string' && right.startsWith('@')) return toNamedSet(field, right.slice(1), scope);
-  const list = Array.isArray(right) ? right : (setOf(right) ?? [right]);
-  const values = list.map((item) => toValue(field, item));
+  const list = 'set' in toItem(right) ? [toItem(right)['set'] ?? []].flat() : [right];
+  return allOf(list.map((item) => toValue(field, item)));
+}
+
+function allOf(values: (Value | undefined)[]): Value[] | undefined {
   return values.every((value) => value !== undefined) ? values : undefined;
 }
 
-function setOf(right: Json): Json[] | undefined {
-  return typeof right === 'object' && right !== null && 'set' in right ? ([right['set']].flat() as Json[]) : undefined;
+function toNamedSet(field: Field, name: string, { sets, scope }: Scope): Value[] | undefined {
+  const set = sets.get(`${scope} ${name}`);
+  if (!set || !isSteady(set)) return undefined;
+  return allOf([set['elem'] ?? []].flat().map((item) => toValue(field, item)));
 }
 
-/** Sets that packets or timeouts change are left alone: what they hold now says nothing of the next packet. */
-function toNamedSet(field: Field, name: string, scope: Scope): Value[] | undefined {
-  const set = scope.sets.get(`${scope.scope} ${name}`);
-  const flags = [set?.['flags'] ?? []].flat();
-  if (!set || flags.includes('dynamic') || flags.includes('timeout') || set['timeout'] !== undefined) return undefined;
-  return toValues(field, (set['elem'] ?? []) as Json[], scope);
+function toValue(field: Field, value: Json): Value | undefined {
+  const item = toItem(value);
+  if ('elem' in item) return toElement(field, item['elem']);
+  if ('prefix' in item) return toPrefix(item['prefix']);
+  if ('range' in item) return toRange(field, item['range']);
+  if (field === 'flags') return flagBits(value);
+  return typeof value === 'string' || typeof value === 'number' ? toScalar(field, value) : undefined;
 }
 
-function toValue(field: Field, item: Json): Value | undefined {
-  if (typeof item === 'object' && item !== null && !Array.isArray(item)) {
-    if ('elem' in item) return toElement(field, item['elem']);
-    if ('prefix' in item) return toPrefix(item['prefix']);
-    if ('range' in item) return toRange(field, item['range']);
-    return undefined;
-  }
-  return typeof item === 'string' || typeof item === 'number' ? toScalar(field, item) : undefined;
-}
-
+/** A limit or quota in an element decides whether it is found (nft_lookup_eval, net/netfilter/nft_lookup.c). */
 function toElement(field: Field, element: Json | undefined): Value | undefined {
-  const { val, timeout, expires } = (element ?? {}) as Record<string, Json>;
-  return val === undefined || timeout !== undefined || expires !== undefined ? undefined : toValue(field, val);
+  const { val, comment, counter, ...others } = toItem(element);
+  return val === undefined || Object.keys(others).length > 0 ? undefined : toValue(field, val);
 }
 
 function toPrefix(prefix: Json | undefined): Value | undefined {
-  const { addr, len } = (prefix ?? {}) as { addr?: Json; len?: Json };
-  return typeof addr === 'string' && typeof len === 'number' ? { address: addr, length: len } : undefined;
+  const { addr, len } = toItem(prefix);
+  return typeof addr === 'string' && typeof len === 'number' ? toNetwork(addr, len) : undefined;
 }
 
 function toRange(field: Field, range: Json | undefined): Value | undefined {
   const [from, to] = Array.isArray(range) ? range : [];
   if (typeof from === 'number' && typeof to === 'number') return { from, to };
-  const addresses = field === 'source' || field === 'destination';
-  if (!addresses || typeof from !== 'string' || typeof to !== 'string') return undefined;
-  return { addressFrom: from, addressTo: to };
+  if ((field !== 'source' && field !== 'destination') || typeof from !== 'string' || typeof to !== 'string') {
+    return undefined;
+  }
+  return toNetwork(from) && toNetwork(to) ? { addressFrom: from, addressTo: to } : undefined;
 }
 
+const STATES = ['invalid', 'established', 'related', 'new', 'untracked'];
+/** `meta nfproto ipv4` and `meta protocol ip` mean the same. */
+const FAMILIES: Record<string, Family> = { ip: 'ipv4', ipv4: 'ipv4', ip6: 'ipv6', ipv6: 'ipv6' };
+
 function toScalar(field: Field, value: string | number): Value | undefined {
+  const text = String(value);
   switch (field) {
     case 'protocol':
       return toProtocol(value);
-    case 'flags':
-      return typeof value === 'number' ? value : TCP_FLAGS[value.toUpperCase()];
-    case 'mark':
-    case 'sourcePort':
-    case 'destinationPort':
-      return typeof value === 'number' ? value : toNumber(value);
     case 'source':
     case 'destination':
-      return typeof value === 'string' ? { address: value, length: value.includes(':') ? 128 : 32 } : undefined;
+      return toNetwork(text);
     case 'iif':
       return typeof value === 'string' ? toInterface(value) : undefined;
     case 'family':
-      return toFamily(value);
+      return FAMILIES[text];
+    case 'ctstate':
+      return STATES.includes(text) ? text : undefined;
     default:
-      return String(value);
+      return toNumber(text);
   }
 }
 
@@ -88,10 +87,4 @@ function toScalar(field: Field, value: string | number): Value | undefined {
 function toInterface(name: string): Value {
   if (name.endsWith('\\*')) return `${name.slice(0, -2)}*`;
   return name.endsWith('*') ? { startsWith: name.slice(0, -1) } : name;
-}
-
-/** `meta nfproto ipv4` and `meta protocol ip` mean the same. */
-function toFamily(value: string | number): Value | undefined {
-  const names: Record<string, Family> = { ip: 'ipv4', ipv4: 'ipv4', ip6: 'ipv6', ipv6: 'ipv6' };
-  return names[value];
 }

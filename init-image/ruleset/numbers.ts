@@ -1,4 +1,6 @@
-// Number and name forms that iptables-save and nft share.
+// Number, name and address forms that iptables-save and nft share.
+import { isIP } from 'node:net';
+import type { Value } from './model.ts';
 
 /** IP protocol numbers by the names that the tools print (IANA). */
 const PROTOCOLS: Record<string, number> = {
@@ -52,4 +54,11 @@ export function toFlags(text: string): number | undefined {
     bits |= bit;
   }
   return bits;
+}
+
+/** The network as a value; without a length the one address. Undefined where it is none. */
+export function toNetwork(address: string, length?: number): Value | undefined {
+  const whole = { 0: 0, 4: 32, 6: 128 }[isIP(address.includes('%') ? '' : address)] ?? 0;
+  const bits = length ?? whole;
+  return whole > 0 && Number.isInteger(bits) && bits >= 0 && bits <= whole ? { address, length: bits } : undefined;
 }

@@ -1,7 +1,8 @@
 // All that the tools printed to one ruleset.
 import { parseSave } from './iptables-save.ts';
-import type { Chain, Family, Rule, Ruleset, Step, Table } from './model.ts';
-import { type NftRule, parseNft } from './nft-json.ts';
+import type { Family, Ruleset } from './model.ts';
+import { parseNft } from './nft-json.ts';
+import { explain } from './opaque.ts';
 
 /** What the tools printed in one network namespace; an absent member means that there is nothing of that kind. */
 export interface Printed {
@@ -31,42 +32,4 @@ export function parseRuleset(printed: Printed): Ruleset {
   }
   for (const family of FAMILIES) explain(tables, parseSave(printed.nftSave?.[family] ?? '', 'nft', family));
   return [...tables, ...FAMILIES.flatMap((family) => parseSave(printed.legacySave?.[family] ?? '', 'legacy', family))];
-}
-
-function explain(tables: Table[], saved: Table[]): void {
-  for (const table of saved) {
-    const same = tables.find(({ family, name }) => family === table.family && name === table.name);
-    for (const chain of same?.chains.values() ?? []) explainChain(chain, table.chains.get(chain.name));
-  }
-}
-
-/** The n-th rule of a chain is the n-th in both; where the counts differ, neither is trusted for the other. */
-function explainChain(chain: Chain, saved: Chain | undefined): void {
-  if (saved?.rules.length !== chain.rules.length) return;
-  chain.rules.forEach((rule, i) => {
-    const other = saved.rules[i];
-    if (other && (rule as NftRule).opaque) mergeRule(rule, other);
-  });
-}
-
-/**
- * What nft understood stays, and the conditions of both must hold. The opaque matches and targets give way to
- * iptables' own.
- */
-function mergeRule(rule: Rule, saved: Rule): void {
-  const understood = rule.steps.filter((step) => !isOpaque(step));
-  const hidden = rule.steps.some((step) => 'act' in step && isOpaque(step));
-  const isCondition = (step: Step) => 'when' in step;
-  rule.text = saved.text;
-  rule.steps = [
-    ...understood.filter(isCondition),
-    ...saved.steps.filter(isCondition),
-    ...understood.filter((step) => !isCondition(step)),
-    ...(hidden ? saved.steps.filter((step) => !isCondition(step)) : []),
-  ];
-}
-
-function isOpaque(step: Step): boolean {
-  if ('when' in step) return 'constant' in step.when && step.when.text.startsWith('xt match');
-  return 'act' in step && step.act.do === 'unknown' && step.act.text.startsWith('xt target');
 }

@@ -1,14 +1,15 @@
 // The packet that a verdict is about, and whether it meets a condition.
 import { BlockList } from 'node:net';
-import type { Condition, Family, Value } from '../ruleset/model.ts';
+import type { Comparison, Condition, Family, Value } from '../ruleset/model.ts';
+import type { Mark } from './mark.ts';
 
 /**
- * A TCP packet that conntrack has marked INVALID, arriving for this host. What is left out is not known, and a
- * condition on it is "maybe".
+ * A TCP packet that conntrack has marked INVALID, arriving for this host: a segment, and no reset itself unless
+ * `flags` says so. What is left out is not known, and a condition on it is "maybe".
  */
 export interface Packet {
   family: Family;
-  /** Name of the interface it arrives on. */
+  /** Name of the interface it arrives on; there is no other below it. */
   iif: string;
   /** fwmark on arrival. */
   mark?: number;
@@ -29,7 +30,7 @@ export type CtState = 'invalid' | 'untracked' | 'template';
 /** The packet on its way: what rules can change of it. */
 export interface Moment {
   ct: CtState;
-  mark: number | undefined;
+  mark: Mark;
   /** Addresses, ports and flags are no longer those of the packet. */
   rewritten: boolean;
 }
@@ -45,23 +46,21 @@ export function meets(packet: Packet, moment: Moment, condition: Condition): boo
   return condition.oneOf.some((candidate) => matches(masked, candidate)) !== condition.negate;
 }
 
-function readField(
-  packet: Packet,
-  moment: Moment,
-  condition: Extract<Condition, { field: string }>,
-): string | number | undefined {
-  switch (condition.field) {
+function readField(packet: Packet, moment: Moment, { field, mask }: Comparison): string | number | undefined {
+  switch (field) {
     case 'protocol':
       return TCP;
     case 'ctstate':
       return moment.ct === 'template' ? undefined : moment.ct;
+    case 'connection':
+      return moment.ct === 'template' ? undefined : 'none';
     case 'mark':
-      return moment.mark;
+      return ((mask ?? 0xffffffff) & ~moment.mark.known) === 0 ? moment.mark.value : undefined;
     case 'family':
     case 'iif':
-      return packet[condition.field];
+      return packet[field];
     default:
-      return moment.rewritten ? undefined : packet[condition.field];
+      return moment.rewritten ? undefined : packet[field];
   }
 }
 
