@@ -16,7 +16,7 @@ kernelTest('the verdict agrees with the kernel on random rulesets', async (t, pa
   await pinNeighbours(pair);
   await gateway.must('nft', ['-f', '-'], { input: SHAPER });
   const worker = pod.start(process.execPath, [WORKER, gateway.name, String(SEED), String(COUNT)]);
-  const { exitCode, stdout, stderr } = await worker.end(COUNT * PATIENCE);
+  const { exitCode, stdout, stderr } = await worker.end(30_000 + COUNT * PATIENCE);
   t.equal(exitCode, 0, stderr || 'the worker ran to its end');
   const all = stdout
     .split('\n')

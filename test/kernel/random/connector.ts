@@ -18,7 +18,9 @@ export function closeAll(): void {
 }
 
 if (import.meta.main) {
-  createInterface({ input: process.stdin }).on('line', (line) => {
+  const commands = createInterface({ input: process.stdin });
+  commands.on('close', closeAll);
+  commands.on('line', (line) => {
     const [host = '', port, localPort] = line.split(' ');
     if (host === 'close') closeAll();
     else sendSyn(host, Number(port), Number(localPort));
