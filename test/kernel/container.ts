@@ -41,13 +41,20 @@ exec "$@"`;
 export function startContainer(pod: Namespace, spec: ContainerSpec, extra: Record<string, string> = {}): Program {
   const context = spec.securityContext ?? {};
   const [command = 'true', ...args] = [...(spec.command ?? []), ...(spec.args ?? [])];
-  const env = Object.fromEntries((spec.env ?? []).map(({ name, value }) => [name, value ?? '']));
   const mounts = ['-c', MOUNTS, 'sh', `${ROOT}dist`, context.readOnlyRootFilesystem ? 'ro' : 'rw'];
-  return pod.start(
-    'unshare',
-    ['--mount', '--propagation', 'private', 'sh', ...mounts, 'setpriv', ...privileges(context), command, ...args],
-    { env: { PATH: `${NODE_FOLDER}:${SYSTEM_PATH}`, ...env, ...extra } },
-  );
+  return pod.start('unshare', [
+    ...['--mount', '--propagation', 'private', 'sh', ...mounts],
+    ...['setpriv', ...privileges(context)],
+    ...['env', '-i', ...environment(spec, extra)],
+    ...[command, ...args],
+  ]);
+}
+
+/** All that the container gets, as NAME=VALUE. tap adds hooks for Node to the environment of whatever a test starts. */
+function environment(spec: ContainerSpec, extra: Record<string, string>): string[] {
+  const given = Object.fromEntries((spec.env ?? []).map(({ name, value }) => [name, value ?? '']));
+  const all = { PATH: `${NODE_FOLDER}:${SYSTEM_PATH}`, ...given, ...extra };
+  return Object.entries(all).map(([name, value]) => `${name}=${value}`);
 }
 
 function privileges(context: NonNullable<ContainerSpec['securityContext']>): string[] {

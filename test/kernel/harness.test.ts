@@ -87,7 +87,7 @@ kernelTest(
 kernelTest('an upload that never ends is given up within its limit', async (t, { pod, gateway }) => {
   await pod.start(process.execPath, ['-e', SILENT]).saw(/ready/);
   const client = gateway.start(process.execPath, [UPLOAD, ADDRESS.pod.ipv4, '1000000', '1', '300']);
-  const { stdout } = await client.end();
+  const { stdout } = await client.end(10_000);
   t.match(JSON.parse(stdout), { ok: false, error: 'timed out' });
 });
 

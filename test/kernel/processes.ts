@@ -11,6 +11,8 @@ export interface Finished {
 const DEFAULT_LIMIT = 30_000;
 /** No program outlives this, whoever forgot to stop it. */
 const LIFETIME = 900_000;
+/** How long the output of a program that has ended may still come: a child that outlives it holds the pipes open. */
+const LAST_OUTPUT = 1000;
 const running = new Set<Program>();
 
 /** A program that stays until it is stopped; its output can be waited for. */
@@ -31,6 +33,7 @@ export class Program {
       this.errors += text;
     });
     this.child.stdin?.on('error', () => undefined);
+    this.child.once('exit', () => setTimeout(() => this.closePipes(), LAST_OUTPUT).unref());
     this.ended = once(this.child, 'close').catch((error: Error) => {
       this.errors += error.message;
     });
@@ -39,6 +42,10 @@ export class Program {
       this.closed = true;
       running.delete(this);
     });
+  }
+
+  private closePipes(): void {
+    for (const pipe of [this.child.stdin, this.child.stdout, this.child.stderr]) pipe?.destroy();
   }
 
   /** Waits until the output matches; rejects where the program ends, or `limit` milliseconds pass, before. */
