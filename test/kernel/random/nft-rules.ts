@@ -1,145 +1,120 @@
-// Random native nftables rules and tables, in nft's own language.
+// Random native nftables rules, in nft's own language.
 import type { Prng } from './prng.ts';
 
-type TableFamily = 'ip' | 'ip6' | 'inet';
+export type NftFamily = 'ip' | 'ip6' | 'inet' | 'netdev';
 
-const PRIORITIES = [-310, -300, -250, -199, -160, -150, -149, -140, 0, 10, 50];
-
-/** Text for `nft -f`: one or two tables. */
-export function randomNft(random: Prng): string {
-  const tables = random.some(1, 2, () => random.pick(['ip', 'ip6', 'inet', 'inet'] as const));
-  const text = tables.map((family, i) => randomTable(random, family, `t${i}`)).join('');
-  return random.chance(0.1) ? text + randomIngress(random) : text;
-}
-
-function randomTable(random: Prng, family: TableFamily, name: string): string {
-  const hook = random.pick(['prerouting', 'prerouting', 'input'] as const);
-  const reject = hook === 'input';
-  const sub = random.some(0, 3, () => randomNftRule(random, family, { chains: [], reject }));
-  const base = random.some(0, 4, () => randomNftRule(random, family, { chains: ['sub'], reject }));
-  const policy = random.chance(0.03) ? 'drop' : 'accept';
-  const lines = [
-    ...(random.chance(0.05) ? ['flags dormant'] : []),
-    'set ports { type inet_service; flags interval; elements = { 22, 9001-9002 } }',
-    `chain sub {\n${sub.join('\n')}\n}`,
-    `chain base {\ntype filter hook ${hook} priority ${random.pick(PRIORITIES)}; policy ${policy};\n${base.join('\n')}\n}`,
-  ];
-  return `table ${family} ${name} {\n${lines.join('\n')}\n}\n`;
-}
-
-function randomIngress(random: Prng): string {
-  const rule = random.pick([
-    'meta l4proto tcp drop',
-    'tcp dport 9001 drop',
-    'meta l4proto udp drop',
-    'ct state invalid drop',
-    'accept',
-  ]);
-  return `table netdev n {\nchain base {\ntype filter hook ingress device "${random.pick(['eth0', 'lo'])}" priority 0; policy accept;\n${rule}\n}\n}\n`;
+/** Where a rule stands, and so what nft and the kernel accept in it. */
+export interface Place {
+  family: NftFamily;
+  /** Undefined for a chain that more than one hook reaches. */
+  hook: 'ingress' | 'prerouting' | 'input' | undefined;
+  /** Chains that it may jump to. */
+  chains: string[];
+  /** Whether the table has the sets @ports and @fed and the map @decide. */
+  sets: boolean;
 }
 
 /**
- * One rule. nft refuses a rule that names two transport protocols: it is about TCP, or about another one, or neither.
- * @param allowed chains to jump to, whether `reject` may stand here, and whether @ports is there
+ * One rule. nft refuses a rule that names two transport protocols or two address families, also where it adds one of
+ * them itself: so a rule is about TCP, or about another one, or neither, and names one family at most.
  */
-export function randomNftRule(
-  random: Prng,
-  family: TableFamily,
-  allowed: { chains: string[]; reject: boolean; sets?: boolean },
-): string {
-  if (random.chance(0.05)) return 'meta l4proto tcp ct state invalid counter drop';
+export function randomNftRule(random: Prng, place: Place): string {
+  if (place.family !== 'netdev' && random.chance(0.05)) return 'meta l4proto tcp ct state invalid counter drop';
   const tcp = random.chance(0.5);
-  const transport = tcp
-    ? random.some(0, 2, () => random.pick(tcpMatches(allowed.sets ?? true)))
-    : [random.pick(OTHER_TRANSPORT)];
-  const matches = random.some(0, 2, () => random.pick(otherMatches(family)));
-  const verdict = random.pick(verdicts(allowed, tcp));
-  return [...matches, ...transport, random.chance(0.3) ? 'counter' : '', verdict]
-    .filter((part) => part !== '')
-    .join(' ');
+  const transport = tcp ? random.some(0, 2, () => random.pick(tcpMatches(place))) : [random.pick(OTHER_TRANSPORT)];
+  const matches = random.some(0, 2, () => random.pick(otherMatches(place)));
+  const family = random.chance(0.3) ? random.pick(familyParts(place)) : '';
+  const middle = random.chance(0.2) ? random.pick(statements(place, tcp)) : '';
+  const verdict = random.pick(verdicts(place, tcp, family !== ''));
+  return [...matches, ...transport, family, middle, verdict].filter((part) => part !== '').join(' ');
 }
 
 const OTHER_TRANSPORT = [
-  '',
-  '',
-  '',
-  '',
-  'meta l4proto { tcp, udp }',
-  'meta l4proto != udp',
-  'meta l4proto udp',
-  'udp dport 9001',
+  ...['', '', '', '', 'meta l4proto { tcp, udp }', 'meta l4proto != udp', 'meta l4proto udp', 'udp dport 9001'],
 ];
 
-function tcpMatches(sets: boolean): string[] {
+function tcpMatches({ sets }: Place): string[] {
+  const ports = ['tcp dport 9001', 'tcp dport 9002-9003', 'tcp dport != 9001', 'tcp dport { 9001, 9004 }'];
+  const more = ['tcp sport > 40000', 'tcp sport <= 41002', 'th dport 9002', 'meta l4proto tcp', 'tcp dport >= 9003'];
+  const flags = [
+    ...['tcp flags syn', 'tcp flags syn,fin', 'tcp flags ! rst', 'tcp flags == syn', 'tcp flags != (syn | ack)'],
+    ...['tcp flags & (syn | ack) == syn', 'tcp flags & (syn | ack) == (syn | ack)', 'tcp flags { syn, syn | ack }'],
+    ...['tcp flags & (fin | rst) != fin', 'tcp flags & (fin | syn) != (fin | syn)', 'tcp flags & rst == 0'],
+  ];
+  return [...ports, ...more, ...flags, ...(sets ? ['tcp dport @ports', 'tcp dport != @ports'] : [])];
+}
+
+const CONNTRACK = [
+  ...['ct state invalid', 'ct state invalid', 'ct state != invalid', 'ct state { invalid, untracked }'],
+  ...['ct state established,related', 'ct state invalid,untracked', 'ct state & (invalid | new) == 0'],
+  ...['ct mark 0', 'ct mark != 5', 'ct direction original', 'ct status != snat'],
+];
+const IPV4 = [
+  'ip saddr 10.77.0.0/24',
+  'ip saddr != 10.77.0.1',
+  'ip daddr { 10.77.0.2, 127.0.0.1 }',
+  'ip daddr 10.77.0.1-10.77.0.9',
+];
+const IPV6 = ['ip6 saddr fd77::/64', 'ip6 saddr != fd77::1', 'ip6 daddr { fd77::2, ::1 }', 'ip6 daddr fd77::1-fd77::9'];
+const MARKS = [
+  'meta mark 0',
+  'meta mark 1',
+  'meta mark & 0x3 == 0x2',
+  'meta mark != 0x1',
+  'meta mark { 0, 2 }',
+  'meta mark > 1',
+];
+const INTERFACES = ['iifname "eth0"', 'iifname "eth*"', 'iif lo', 'iifname != "lo"', 'iifname { "lo", "e*" }'];
+
+/** Matches and statements about one address family: nft adds hidden dependencies where the table does not tell it. */
+function familyParts({ family }: Place): string[] {
+  const ipv4 = [...IPV4, 'ip ttl set 9', 'ip dscp set cs1', 'ip protocol tcp'];
+  const ipv6 = [...IPV6, 'ip6 hoplimit set 9'];
+  if (family === 'ip') return ipv4;
+  if (family === 'ip6') return ipv6;
+  const which = family === 'inet' ? ['meta nfproto ipv4', 'meta nfproto != ipv4'] : ['meta protocol ip6'];
+  return [...ipv4, ...ipv6, ...which, 'meta protocol ip'];
+}
+
+function otherMatches({ family }: Place): string[] {
+  return [...(family === 'netdev' ? [] : CONNTRACK), ...MARKS, ...INTERFACES];
+}
+
+/** Statements in the middle of a rule: some end it for some packets, though no match says so. */
+function statements({ family, hook, sets }: Place, tcp: boolean): string[] {
+  const tracked = ['meta mark set ct mark', 'ct mark set 0x1', 'ct mark set ct mark or 0x1', 'log group 7'];
   return [
-    'meta l4proto tcp',
-    'tcp dport 9001',
-    'tcp dport 9002-9003',
-    'tcp dport != 9001',
-    'tcp dport { 9001, 9004 }',
-    'tcp sport > 40000',
-    'tcp sport <= 40002',
-    'tcp flags syn',
-    'tcp flags & (syn | ack) == syn',
-    'tcp flags & (syn | ack) == (syn | ack)',
-    'tcp flags == syn',
-    'tcp flags { syn, syn | ack }',
-    'tcp flags != (syn | ack)',
-    ...(sets ? ['tcp dport @ports', 'tcp dport != @ports'] : []),
+    ...['counter', 'meta mark set 0x1', 'meta mark set meta mark | 0x2', 'limit rate 1000000/second'],
+    ...(family === 'netdev' ? [] : tracked),
+    ...(hook === 'prerouting' ? ['ct zone set 1'] : []),
+    ...(sets && tcp ? ['add @fed { tcp dport }'] : []),
   ];
 }
 
-function otherMatches(family: TableFamily): string[] {
-  const ipv4 = [
-    'ip saddr 10.77.0.0/24',
-    'ip saddr != 10.77.0.1',
-    'ip daddr { 10.77.0.2, 127.0.0.1 }',
-    'ip daddr 10.77.0.1-10.77.0.9',
+function verdicts({ family, hook, chains, sets }: Place, tcp: boolean, hasFamily: boolean): string[] {
+  const simple = ['accept', 'accept', 'accept', 'drop', 'drop', 'return', 'continue', ''];
+  const marks = ['meta mark set 0x1', 'meta mark set meta mark | 0x2', 'meta mark set meta mark and 0x1 xor 0x3'];
+  const ports = ['tcp dport vmap { 9001 : drop, 9002-9003 : accept }', 'tcp dport vmap { 9001 : continue, * : drop }'];
+  const maps = [
+    'meta l4proto vmap { tcp : accept, udp : drop }',
+    ...(sets ? ['tcp dport vmap @decide'] : []),
+    ...ports,
   ];
-  const ipv6 = ['ip6 saddr fd77::/64', 'ip6 saddr != fd77::1', 'ip6 daddr { fd77::2, ::1 }'];
-  const which = ['meta nfproto ipv4', 'meta nfproto ipv6', 'meta protocol ip', 'meta nfproto != ipv4'];
+  const state = ['ct state vmap { invalid : drop, established : accept }', 'ct state vmap { new : drop, * : accept }'];
+  const jumps = chains.flatMap((chain) => [`jump ${chain}`, `goto ${chain}`, `meta mark vmap { 0 : jump ${chain} }`]);
+  const reset = tcp ? ['reject with tcp reset'] : [];
+  const rejects = ['reject', ...reset, ...(family === 'inet' ? ['reject with icmpx no-route'] : [])];
+  const typed = {
+    inet: ['reject with icmp host-unreachable', 'reject with icmpv6 no-route'],
+    ip: [],
+    ip6: [],
+    netdev: [],
+  };
   return [
-    'ct state invalid',
-    'ct state invalid',
-    'ct state != invalid',
-    'ct state { invalid, untracked }',
-    'ct state established,related',
-    'ct state invalid,untracked',
-    'ct mark 0',
-    'ct mark != 5',
-    'ct direction original',
-    'meta mark 0',
-    'meta mark 1',
-    'meta mark & 0x3 == 0x2',
-    'meta mark != 0x1',
-    'meta mark { 0, 2 }',
-    'iifname "eth0"',
-    'iifname "eth*"',
-    'iif lo',
-    'iifname != "lo"',
-    'iifname { "lo", "eth1" }',
-    ...(family === 'inet' ? which : family === 'ip' ? ipv4 : ipv6),
-  ];
-}
-
-function verdicts({ chains, reject }: { chains: string[]; reject: boolean }, tcp: boolean): string[] {
-  return [
-    'accept',
-    'accept',
-    'drop',
-    'return',
-    'continue',
-    '',
-    'meta mark set 0x1',
-    'meta mark set meta mark | 0x2',
-    'meta mark set meta mark and 0x1 xor 0x3',
-    'ct mark set 0x1',
-    'log group 7',
-    'ct state vmap { invalid : drop, established : accept }',
-    ...(tcp
-      ? ['tcp dport vmap { 9001 : drop, 9002-9003 : accept }', 'meta l4proto vmap { tcp : accept, udp : drop }']
-      : []),
-    ...chains.flatMap((chain) => [`jump ${chain}`, `goto ${chain}`, `ct state vmap { invalid : jump ${chain} }`]),
-    ...(reject ? ['reject', 'reject with tcp reset'] : ['notrack']),
+    ...[...simple, ...marks, ...jumps],
+    ...(tcp ? maps : []),
+    ...(family === 'netdev' ? [] : state),
+    ...(hook === 'input' ? [...rejects, ...(hasFamily ? [] : typed[family])] : []),
+    ...(hook === 'prerouting' ? ['notrack', ...reset] : []),
   ];
 }

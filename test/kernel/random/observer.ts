@@ -71,11 +71,14 @@ ${PORTS.map((port) => `    tcp sport ${port} tcp flags rst counter name reset${p
 }
 `;
 
+export interface Counted {
+  arrived: number;
+  reset: number;
+}
+
 /** What the observer has counted, by destination port of the probe. */
-export async function readObserver(): Promise<Map<number, { arrived: number; reset: number }>> {
-  const { stdout } = await runCommand('nft', ['-j', 'list', 'counters'], {
-    timeout: 10_000,
-  });
+export async function readObserver(): Promise<Map<number, Counted>> {
+  const { stdout } = await runCommand('nft', ['-j', 'list', 'counters'], { timeout: 10_000 });
   const { nftables } = JSON.parse(stdout) as { nftables: { counter?: { name: string; packets: number } }[] };
   const packets = (name: string) => nftables.find(({ counter }) => counter?.name === name)?.counter?.packets ?? 0;
   return new Map(PORTS.map((port) => [port, { arrived: packets(`arrived${port}`), reset: packets(`reset${port}`) }]));

@@ -38,10 +38,10 @@ async function must({ program, args, input }: Command): Promise<void> {
 }
 
 async function install(seed: number): Promise<void> {
-  const { first, then } = randomInstallation(makePrng(seed));
+  const { atOnce, inOrder } = randomInstallation(makePrng(seed));
   const observer = { program: 'nft', args: ['-f', '-'], input: `flush ruleset\n${SHAPER}${OBSERVER}` };
-  await Promise.all([observer, ...first].map(must));
-  for (const command of then) await must(command);
+  await Promise.all([observer, ...atOnce].map(must));
+  for (const command of inOrder) await must(command);
 }
 
 function send({ from, host, localPort, packet }: Probe): void {
