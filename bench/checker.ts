@@ -79,9 +79,11 @@ async function stopPod({ namespace, checker, bare }: Pod): Promise<void> {
 }
 
 /** nsenter becomes the program that it starts, so that its process is the program's. */
-function pidOf({ child }: Program): number {
-  if (child.pid === undefined) throw new Error('a program did not start');
-  return child.pid;
+function pidOf({ child, output, errors }: Program): number {
+  const { pid, exitCode, signalCode } = child;
+  const runs = pid !== undefined && exitCode === null && signalCode === null;
+  if (!runs) throw new Error(`a program ended (${exitCode ?? signalCode}): ${(output + errors).slice(-500)}`);
+  return pid;
 }
 
 /** Of all pods together. */

@@ -5,10 +5,14 @@ import { type Figure, makeFigure } from './figure.ts';
 import { INSTALL, type PodState, prepare } from './pod.ts';
 import type { Tell } from './progress.ts';
 import { recordPrograms, type Start } from './recorder.ts';
+import { rounds } from './rounds.ts';
 import { median } from './statistics.ts';
 
 const STATES: PodState[] = ['empty', 'istio-nft', 'istio-legacy'];
-const ROUNDS = 25;
+const ROUNDS = 20;
+const LEAST_ROUNDS = 5;
+/** Seconds for one state. */
+const TIME = 15;
 const TIMER = fileURLToPath(new URL('inside/time-programs.ts', import.meta.url));
 const NODE = process.execPath;
 
@@ -20,7 +24,7 @@ export async function benchInstall(tell: Tell, folder: string): Promise<Figure[]
     const install: Start[] = [{ command: NODE, args: [INSTALL], input: '' }];
     const reference: Start[] = [{ command: NODE, args: ['-e', '0'], input: '' }, ...programs];
     const samples = { install: [] as number[], reference: [] as number[] };
-    for (let round = 0; round < ROUNDS; round++) {
+    for (const round of rounds(ROUNDS, LEAST_ROUNDS, TIME, Date.now)) {
       tell(`install (${state}): round ${round + 1} of ${ROUNDS}`);
       const sample = async (which: 'install' | 'reference') =>
         samples[which].push(await timeInFresh(state, which === 'install' ? install : reference));

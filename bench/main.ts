@@ -7,7 +7,7 @@ import { missing } from '../test/kernel/needs.ts';
 import { must, stopAll } from '../test/kernel/processes.ts';
 import { benchChecker } from './checker.ts';
 import { benchDataPath } from './data-path.ts';
-import { benchDrift } from './drift.ts';
+import { benchDrift, benchDriftAtDefault } from './drift.ts';
 import type { Figure } from './figure.ts';
 import { benchInstall } from './install.ts';
 import { describeMachine, renderMachine } from './machine.ts';
@@ -18,9 +18,11 @@ import { benchWebhook } from './webhook.ts';
 type Section = (tell: typeof progress, folder: string) => Promise<Figure[]>;
 const SECTIONS: Record<string, Section> = {
   install: benchInstall,
-  checker: benchChecker,
   'data path': benchDataPath,
   drift: benchDrift,
+  // Both only wait.
+  'drift at the default schedule, or the checker': async (tell, scratch) =>
+    (await Promise.all([benchDriftAtDefault(tell, scratch), benchChecker(tell)])).flat(),
   webhook: benchWebhook,
 };
 
@@ -32,7 +34,7 @@ let interrupted = false;
 async function cleanUp(): Promise<void> {
   progress('');
   await stopAll();
-  await removeAll();
+  removeAll();
   if (folder) await rm(folder, { recursive: true, force: true });
 }
 
@@ -44,7 +46,7 @@ async function interrupt(): Promise<never> {
   process.exit(130);
 }
 
-/** @returns the figures, and which sections failed: one that cannot be measured does not take the others along */
+/** @returns figures, and which sections failed: one that cannot be measured does not take the others along */
 async function measure(scratch: string): Promise<{ figures: Figure[]; failures: string[] }> {
   const figures: Figure[] = [];
   const failures: string[] = [];
@@ -55,7 +57,7 @@ async function measure(scratch: string): Promise<{ figures: Figure[]; failures: 
     } catch (error) {
       failures.push(`${name} could not be measured: ${error instanceof Error ? error.message : error}`);
       await stopAll();
-      await removeAll();
+      removeAll();
     }
   }
   return { figures, failures };
@@ -68,6 +70,7 @@ async function bench(): Promise<boolean> {
   folder = await mkdtemp(`${tmpdir()}/invalid-drop-bench-`);
   const { figures, failures } = await measure(folder);
   progress('');
+  if (interrupted) return false;
   print(`${renderMachine(machine)}\n\n${renderFigures(figures)}\n`);
   const reached = figures.filter(({ ok }) => ok === true).length;
   const goals = figures.filter(({ ok }) => ok !== null).length;

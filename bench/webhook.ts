@@ -12,8 +12,8 @@ import { median } from './statistics.ts';
 const script = (name: string) => fileURLToPath(new URL(`inside/${name}.ts`, import.meta.url));
 const POD = new URL('../test/webhook/cases/deployment-pod.json', import.meta.url);
 const CONNECTIONS = '16';
-const SECONDS = '1.5';
-const ROUNDS = 5;
+const SECONDS = '1.2';
+const ROUNDS = 4;
 const START_LIMIT = 10_000;
 const UID = '705ab4f5-6393-11e8-b7cc-42010a800002';
 
