@@ -1,7 +1,6 @@
 // Has a Deployment's pod admitted by the webhook as the API server would: AdmissionReview over HTTPS, patch applied.
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { request } from 'node:https';
-import { tmpdir } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { loadYaml } from '@kubernetes/client-node';
 import jsonPatch from 'fast-json-patch';
@@ -10,6 +9,7 @@ import { Program } from '../kernel/processes.ts';
 
 const ROOT = new URL('../../', import.meta.url);
 const UID = '705ab4f5-6393-11e8-b7cc-42010a800002';
+const OWNER_UID = 'c0ffee00-52f9-4d0e-9b53-1d2e3f405162';
 
 export interface AdmittedPod {
   metadata: { annotations: Record<string, string> };
@@ -23,11 +23,11 @@ interface Deployment {
 
 /**
  * Starts the webhook without a cluster, sends it the pod of manifests/examples/object-store.yaml, stops it.
+ * @param folder where the webhook may write its CA certificate
  * @param legacy whether the webhook is told that nodes use iptables-legacy
  * @returns the pod with the webhook's patch applied
  */
-export async function admit(legacy: boolean): Promise<AdmittedPod> {
-  const folder = await mkdtemp(`${tmpdir()}/invalid-drop-demo-`);
+export async function admit(folder: string, legacy: boolean): Promise<AdmittedPod> {
   const caFile = `${folder}/ca.pem`;
   const flags = ['--port', '0', '--metrics-port', '0', '--ca-file', caFile, '--drain-seconds', '0'];
   const options = ['--legacy-iptables', legacy ? 'enabled' : 'disabled'];
@@ -43,7 +43,6 @@ export async function admit(legacy: boolean): Promise<AdmittedPod> {
     return applyAnswer(pod, review);
   } finally {
     await webhook.stop();
-    await rm(folder, { recursive: true });
   }
 }
 
@@ -54,7 +53,7 @@ async function examplePod() {
     apiVersion: 'apps/v1',
     kind: 'ReplicaSet',
     name: `${metadata.name}-5d4b9c7f6`,
-    uid: UID,
+    uid: OWNER_UID,
     controller: true,
   };
   const generated = { generateName: `${owner.name}-`, namespace: metadata.namespace, ownerReferences: [owner] };

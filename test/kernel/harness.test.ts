@@ -1,12 +1,12 @@
 // The harness itself: what the kernel tests, the demo and the bench rely on.
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { until } from '../webhook/until.ts';
 import { startContainer } from './container.ts';
 import { kernelTest } from './kernel-test.ts';
 import { ADDRESS, addPair, type Namespace, sweep } from './namespaces.ts';
-import { must, Program } from './processes.ts';
+import { isRunning, must, Program } from './processes.ts';
 import { containerSpec } from './programs.ts';
 import { pidsIn } from './removal.ts';
 
@@ -15,12 +15,6 @@ const UPLOAD = fileURLToPath(new URL('traffic/upload.ts', import.meta.url));
 /** Takes all that comes and never answers. */
 const SILENT = 'require("net").createServer((s) => s.resume()).listen(9000, () => console.log("ready"))';
 const namespaces = () => readdir('/run/netns').catch((): string[] => []);
-
-/** Whether a process runs; one that has ended but was not yet collected does not. */
-async function runs(pid: number): Promise<boolean> {
-  const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => 'State:\tX');
-  return !/^State:\t[ZX]/m.test(status);
-}
 
 /** A program in the namespace whose child outlives it when it is killed, as the checker's monitor would. */
 async function leaveOrphan(pod: Namespace): Promise<number> {
@@ -33,9 +27,9 @@ async function leaveOrphan(pod: Namespace): Promise<number> {
 kernelTest('a namespace is removed with what killed programs left running in it', async (t) => {
   const pair = await addPair();
   const orphan = await leaveOrphan(pair.pod);
-  t.equal(await runs(orphan), true);
+  t.equal(await isRunning(orphan), true);
   await pair.remove();
-  await until('the orphan has ended', async () => !(await runs(orphan)));
+  await until('the orphan has ended', async () => !(await isRunning(orphan)));
   const left = await namespaces();
   t.notOk(left.includes(pair.pod.name) || left.includes(pair.gateway.name));
 });
@@ -63,7 +57,7 @@ kernelTest('a run that is interrupted leaves no namespace and no process', async
   const pids = await inside();
   t.not((await run.stop('SIGTERM')).exitCode, 0);
   t.same(await own(), []);
-  for (const pid of pids) await until(`process ${pid} has ended`, async () => !(await runs(pid)));
+  for (const pid of pids) await until(`process ${pid} has ended`, async () => !(await isRunning(pid)));
 });
 
 kernelTest(

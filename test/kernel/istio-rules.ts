@@ -1,4 +1,5 @@
 // Rules as Istio makes them (tools/istio-iptables, 1.20 to 1.32), as input for iptables-restore or nft.
+import { CHECKER_PORT } from '../../init-image/contract.ts';
 import type { Family } from '../../init-image/ruleset/model.ts';
 
 const LOCAL = {
@@ -14,8 +15,11 @@ function ownerRules(flag: 'uid' | 'gid', { loopback }: { loopback: string }): st
   ];
 }
 
-/** REDIRECT mode, the default: inbound TCP goes to the sidecar on 15006. */
-export function redirectRules(family: Family): string {
+/**
+ * REDIRECT mode, the default: inbound TCP goes to the sidecar on 15006.
+ * @param excluded the pod's annotation traffic.sidecar.istio.io/excludeInboundPorts
+ */
+export function redirectRules(family: Family, excluded = String(CHECKER_PORT)): string {
   const local = LOCAL[family];
   return restore(
     'nat',
@@ -25,7 +29,9 @@ export function redirectRules(family: Family): string {
       '-A ISTIO_REDIRECT -p tcp -j REDIRECT --to-ports 15001',
       '-A ISTIO_IN_REDIRECT -p tcp -j REDIRECT --to-ports 15006',
       '-A PREROUTING -p tcp -j ISTIO_INBOUND',
-      ...[15099, 15090, 15021, 15020].map((port) => `-A ISTIO_INBOUND -p tcp --dport ${port} -j RETURN`),
+      ...[...ports(excluded), '15090', '15021', '15020'].map(
+        (port) => `-A ISTIO_INBOUND -p tcp --dport ${port} -j RETURN`,
+      ),
       '-A ISTIO_INBOUND -p tcp -j ISTIO_IN_REDIRECT',
       '-A OUTPUT -j ISTIO_OUTPUT',
       `-A ISTIO_OUTPUT -o lo -s ${local.inbound} -j RETURN`,
@@ -80,6 +86,10 @@ export const DROP_NATIVE = `table inet istio-proxy-mangle {
   }
 }
 `;
+
+function ports(list: string): string[] {
+  return list.split(',').filter((port) => port !== '');
+}
 
 function restore(table: string, chains: string[], rules: string[]): string {
   return [`*${table}`, ...chains.map((chain) => `:${chain} - [0:0]`), ...rules, 'COMMIT', ''].join('\n');

@@ -13,13 +13,16 @@ function script(name: string): string {
   return fileURLToPath(new URL(`traffic/${name}.ts`, import.meta.url));
 }
 
-/** Puts Istio's rules in with the given backend and starts proxy and application. */
-export async function startMesh({ pod }: Pair, backend: 'nft' | 'legacy'): Promise<Program[]> {
+/**
+ * Puts Istio's rules in with the given backend and starts proxy and application.
+ * @param excluded ports that are not redirected, as the pod's annotation lists them
+ */
+export async function startMesh({ pod }: Pair, backend: 'nft' | 'legacy', excluded?: string): Promise<Program[]> {
   for (const [family, prefix] of [
     ['ipv4', 'iptables'],
     ['ipv6', 'ip6tables'],
   ] as const) {
-    await pod.must(`${prefix}-${backend}-restore`, ['--noflush'], { input: redirectRules(family) });
+    await pod.must(`${prefix}-${backend}-restore`, ['--noflush'], { input: redirectRules(family, excluded) });
   }
   const app = pod.start(process.execPath, [script('app')]);
   const proxy = pod.start('setpriv', [...SIDECAR, process.execPath, script('proxy')]);

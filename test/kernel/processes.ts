@@ -1,6 +1,7 @@
 // Runs and keeps programs for tests: arguments as arrays, a time limit on each, and none left behind.
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
 
 export interface Finished {
   exitCode: number | null;
@@ -105,4 +106,10 @@ export function killAll(): void {
 /** Kills whatever still runs, and waits for its end. */
 export async function stopAll(): Promise<void> {
   await Promise.all([...running].map((program) => program.stop('SIGKILL')));
+}
+
+/** Whether a process runs, by its id; one that has ended but was not yet collected by its parent does not. */
+export async function isRunning(pid: number): Promise<boolean> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => 'State:\tX');
+  return !/^State:\t[ZX]/m.test(status);
 }
