@@ -41,6 +41,8 @@ export async function runChecker({ pod: namespace }: Pair, pod: AdmittedPod): Pr
 export async function removeByHand(pair: Pair, checker: Program, backend: Backend, family: Family): Promise<Told> {
   const before = await selfcheck(pair, family);
   const program = `${family === 'ipv4' ? 'iptables' : 'ip6tables'}-${backend}`;
+  // What it said at its start is not about this.
+  checker.output = '';
   await pair.pod.must(program, ['-t', TABLE, '-D', CHAIN, ...RULE.tcp.split(' ')]);
   await checker.saw(/"event":"repaired"[\s\S]*"event":"ready"/, REPAIR_LIMIT);
   const after = await selfcheck(pair, family);

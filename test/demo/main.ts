@@ -8,7 +8,7 @@ import { killAll } from '../kernel/processes.ts';
 import { type AdmittedPod, admit } from './admission.ts';
 import { HEADINGS, toCells } from './columns.ts';
 import type { Backend } from './containers.ts';
-import { type Row, runScenario } from './scenario.ts';
+import { BYTES, type Row, runScenario } from './scenario.ts';
 import { renderTable } from './table.ts';
 
 /** Ten times what it takes on two cores: a demo that hangs is a demo that failed. */
@@ -39,7 +39,9 @@ async function demo(folder: string): Promise<boolean> {
     for (const family of ['ipv4', 'ipv6'] as const) rows.push(...(await runScenario(pod, backend, family, tell)));
   }
   tell('');
-  print(`\nUploads of 300 MB with segments pushed out of the window:\n\n${renderTable(HEADINGS, rows.map(toCells))}\n`);
+  print(
+    `\nUploads of ${BYTES / 1e6} MB with segments pushed out of the window:\n\n${renderTable(HEADINGS, rows.map(toCells))}\n`,
+  );
   const [bare, guarded] = [
     rows.filter(({ phase }) => phase === 'no rule'),
     rows.filter(({ phase }) => phase !== 'no rule'),
@@ -66,7 +68,8 @@ process.once('exit', () => {
   rmSync(folder, { recursive: true, force: true });
 });
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(signal, () => {
+  // Not once: a second Ctrl-C would then end the process in the midst of its exit handler.
+  process.on(signal, () => {
     tell('');
     process.exit(128 + constants.signals[signal]);
   });

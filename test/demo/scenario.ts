@@ -21,7 +21,8 @@ export interface Row extends Outcome {
 
 type Known = Pick<Row, 'backend' | 'family' | 'phase' | 'checker' | 'proven'>;
 
-const BYTES = 300_000_000;
+/** Size of one upload. */
+export const BYTES = 300_000_000;
 const EVERY = 500;
 const COUNTS: Record<Phase, number> = { 'no rule': 3, 'with the rule': 6, 'rule removed by hand': 3 };
 const RESETS = ['ECONNRESET', 'EPIPE'];

@@ -24,4 +24,5 @@ process.once('exit', () => {
   killAll();
   removeAll();
 });
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
+// Not once: a second signal would then end the process in the midst of its exit handler.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(1));
