@@ -14,6 +14,8 @@ export interface Printed {
   legacySave?: Partial<Record<Family, string>>;
   /** Dormant or not, by `FAMILY TABLE`, for tables whose flags nft's JSON leaves in doubt. */
   dormant?: Record<string, boolean>;
+  /** Devices by `FAMILY TABLE CHAIN`, for ingress chains whose devices nft's JSON leaves out (up to 1.0.6). */
+  devices?: Record<string, string[]>;
 }
 
 const FAMILIES: Family[] = ['ipv4', 'ipv6'];
@@ -28,7 +30,12 @@ const FAMILIES: Family[] = ['ipv4', 'ipv6'];
 export function parseRuleset(printed: Printed): Ruleset {
   const tables = printed.nft ? parseNft(printed.nft) : [];
   for (const table of tables) {
-    table.dormant = printed.dormant?.[`${table.family} ${table.name}`] ?? table.dormant;
+    const name = `${table.family} ${table.name}`;
+    table.dormant = printed.dormant?.[name] ?? table.dormant;
+    for (const { name: chain, hook } of table.chains.values()) {
+      const devices = printed.devices?.[`${name} ${chain}`];
+      if (hook && devices) hook.devices ??= devices;
+    }
   }
   for (const family of FAMILIES) explain(tables, parseSave(printed.nftSave?.[family] ?? '', 'nft', family));
   return [...tables, ...FAMILIES.flatMap((family) => parseSave(printed.legacySave?.[family] ?? '', 'legacy', family))];

@@ -26,7 +26,7 @@ export function randomNftRule(random: Prng, place: Place): string {
   const family = random.chance(0.3) ? random.pick(familyParts(place)) : '';
   const middle = random.chance(0.2) ? random.pick(statements(place, tcp)) : '';
   const verdict = random.pick(verdicts(place, tcp, family !== ''));
-  return [...matches, ...transport, family, middle, verdict].filter((part) => part !== '').join(' ');
+  return [...matches, ...transport, family, middle, verdict].filter((part) => part !== '').join(' ') || 'counter';
 }
 
 const OTHER_TRANSPORT = [
