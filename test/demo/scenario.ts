@@ -39,8 +39,11 @@ export async function runScenario(
   try {
     programs.push(...(await startMesh(pair, backend, pod.metadata.annotations[EXCLUDE_INBOUND_PORTS])));
     await startStrays(pair.gateway, EVERY);
-    const phase = (name: Phase, checker: string, proven: boolean) =>
-      runPhase(pair, { backend, family, phase: name, checker, proven }, tell);
+    const phase = async (name: Phase, checker: string, proven: boolean) => {
+      const row = await runPhase(pair, { backend, family, phase: name, checker, proven }, tell);
+      requireAlive(programs);
+      return row;
+    };
 
     const bare = await phase('no rule', '', true);
     const installed = await runInit(pair, pod, backend);
@@ -55,6 +58,12 @@ export async function runScenario(
     await Promise.all(programs.map((program) => program.stop()));
     await pair.remove();
   }
+}
+
+/** An application that is gone resets connections too. */
+function requireAlive(programs: Program[]): void {
+  const gone = programs.find(({ closed }) => closed);
+  if (gone) throw new Error(`a program ended early: ${gone.child.spawnargs.join(' ')}: ${gone.errors}`);
 }
 
 async function runPhase(pair: Pair, known: Known, tell: (text: string) => void): Promise<Row> {

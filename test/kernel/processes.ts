@@ -22,7 +22,8 @@ export class Program {
   output = '';
   errors = '';
   private readonly ended: Promise<unknown>;
-  private closed = false;
+  /** Whether it has ended, and all its output is here. */
+  closed = false;
 
   constructor(command: string, args: string[], options: SpawnOptions = {}) {
     const limits: SpawnOptions = { timeout: LIFETIME, killSignal: 'SIGKILL' };
