@@ -5,7 +5,7 @@ import type { Installed } from './installer.ts';
 import type { Log } from './log.ts';
 import { isGuarded, type Look } from './look.ts';
 import type { Change } from './monitor-text.ts';
-import { FAMILIES } from './reader.ts';
+import { FAMILIES } from './programs.ts';
 import { rulesOf, unguardedClasses } from './report.ts';
 import type { Trigger } from './schedule.ts';
 import { addLook, emptyTally, restartCounters } from './tally.ts';

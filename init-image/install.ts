@@ -5,7 +5,8 @@ import { CodedError, errors } from './errors.ts';
 import { type Installed, install } from './installer.ts';
 import { makeLog } from './log.ts';
 import { helpText, type OptionValues, readOptions } from './options.ts';
-import { FAMILIES, makeReader } from './reader.ts';
+import { FAMILIES } from './programs.ts';
+import { makeReader } from './reader.ts';
 import { unguardedClasses } from './report.ts';
 import { withLockFile } from './xtables-lock.ts';
 

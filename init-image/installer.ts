@@ -5,7 +5,8 @@ import { CodedError, errors } from './errors.ts';
 import { takeLock } from './lock.ts';
 import { isGuarded, type Look, takeLook } from './look.ts';
 import { type BackendChoice, type Plan, planFamily } from './plan.ts';
-import { FAMILIES, programOf, type Reading } from './reader.ts';
+import { FAMILIES, programOf } from './programs.ts';
+import type { Reading } from './reader.ts';
 import type { Family } from './ruleset/model.ts';
 
 export interface InstallOptions {

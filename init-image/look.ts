@@ -1,7 +1,8 @@
 // One look at this network namespace: the verdict for every family and interface that is there.
 import type { CodedError } from './errors.ts';
 import { type Presence, readInterfaces, readPresence } from './proc.ts';
-import { FAMILIES, type Reading } from './reader.ts';
+import { FAMILIES } from './programs.ts';
+import type { Reading } from './reader.ts';
 import type { Family } from './ruleset/model.ts';
 import { judge, type Verdict } from './verdict/verdict.ts';
 

@@ -2,7 +2,7 @@
 
 import { type ClassVerdict, INTERFACE_CLASSES, type InterfaceClass, type Look } from './look.ts';
 import type { Presence } from './proc.ts';
-import { FAMILIES } from './reader.ts';
+import { FAMILIES } from './programs.ts';
 import { ownerOf } from './rule.ts';
 import type { Family } from './ruleset/model.ts';
 import type { RuleReference } from './verdict/verdict.ts';

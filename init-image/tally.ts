@@ -1,6 +1,6 @@
 // Counts what the deciding rules dropped, over the life of the checker.
 import type { Look } from './look.ts';
-import { FAMILIES } from './reader.ts';
+import { FAMILIES } from './programs.ts';
 import { rulesOf } from './report.ts';
 import type { Family } from './ruleset/model.ts';
 import type { RuleReference } from './verdict/verdict.ts';

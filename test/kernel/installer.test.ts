@@ -209,3 +209,14 @@ async function checkCapabilities(t: Test, { stdout, stderr }: { stdout: string; 
   for (const set of ['CapPrm', 'CapEff', 'CapBnd']) t.match(stdout, `${set}:\t${mask}\n`);
   t.match(stderr, /Read-only file system/);
 }
+
+kernelTest('an ingress chain on several devices is seen with its devices', async (t, { pod }) => {
+  await install(pod);
+  const chain = 'type filter hook ingress devices = { eth0, lo } priority 0; policy accept;';
+  await pod.must('nft', ['-f', '-'], {
+    input: `table netdev n {\n chain c {\n ${chain}\n ip saddr 192.0.2.1 drop\n }\n}\n`,
+  });
+  const { exitCode, family } = await install(pod);
+  t.equal(exitCode, 0, 'what an ingress chain drops or lets pass does not keep the rule from deciding');
+  t.match(family('ipv4'), { action: 'left', owner: /invalid-drop/ });
+});
