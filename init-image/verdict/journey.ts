@@ -17,6 +17,7 @@ export function travel(ruleset: Ruleset, packet: Packet, without: ReadonlySet<Ru
   let ways: Way[] = [startWay(packet)];
   const ends: End[] = [];
   for (const group of stations(ruleset, packet)) {
+    if (ways.length === 0) break;
     const walked = orders(group)?.map((order) => walkInOrder(journey, order, ways)) ?? [tooManyOrders(group)];
     ends.push(...walked.flatMap((result) => result.ends));
     ways = distinct(walked.flatMap((result) => result.ways));
