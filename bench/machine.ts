@@ -10,12 +10,18 @@ export interface Machine {
   node: string;
   iptables: string;
   nft: string;
-  /** Load averages (1, 5 and 15 minutes) at the start: what else ran. */
+  /** Load averages (1, 5 and 15 minutes) at the start: what else ran. Times of a loaded machine say little. */
   loadBefore: number[];
+  /** As above, at the end: the bench itself leaves one of about 1. */
+  loadAfter: number[];
 }
 
-/** @param versions what `iptables --version` and `nft --version` print */
-export function describeMachine(versions: { iptables: string; nft: string }): Machine {
+/**
+ * Call it at the end.
+ * @param versions what `iptables --version` and `nft --version` print
+ * @param loadBefore what `readLoad` gave at the start
+ */
+export function describeMachine(versions: { iptables: string; nft: string }, loadBefore: number[]): Machine {
   const [first] = cpus();
   return {
     date: new Date().toISOString(),
@@ -26,8 +32,14 @@ export function describeMachine(versions: { iptables: string; nft: string }): Ma
     node: process.version,
     iptables: versionOf(versions.iptables),
     nft: versionOf(versions.nft),
-    loadBefore: loadavg().map((load) => Number(load.toFixed(2))),
+    loadBefore,
+    loadAfter: readLoad(),
   };
+}
+
+/** Load averages of 1, 5 and 15 minutes. */
+export function readLoad(): number[] {
+  return loadavg().map((load) => Number(load.toFixed(2)));
 }
 
 /** `iptables v1.8.9 (nf_tables)` and `nftables v1.0.6 (Lester Gooch #5)`. */
@@ -37,9 +49,9 @@ function versionOf(printed: string): string {
 
 /** The lines over the table. */
 export function renderMachine(machine: Machine): string {
-  const { cpu, cpus: count, memoryGiB, kernel, node, iptables, nft, loadBefore, date } = machine;
+  const { cpu, cpus: count, memoryGiB, kernel, node, iptables, nft, loadBefore, loadAfter, date } = machine;
   return [
-    `${date}, ${count} x ${cpu}, ${memoryGiB} GiB, load before ${loadBefore.join(' ')}`,
+    `${date}, ${count} x ${cpu}, ${memoryGiB} GiB, load ${loadBefore[0]} before and ${loadAfter[0]} after`,
     `Linux ${kernel}, Node ${node}, iptables ${iptables}, nft ${nft}`,
   ].join('\n');
 }

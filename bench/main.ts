@@ -10,7 +10,7 @@ import { benchDataPath } from './data-path.ts';
 import { benchDrift, benchDriftAtDefault } from './drift.ts';
 import type { Figure } from './figure.ts';
 import { benchInstall } from './install.ts';
-import { describeMachine, renderMachine } from './machine.ts';
+import { describeMachine, readLoad, renderMachine } from './machine.ts';
 import { makeProgress } from './progress.ts';
 import { renderFigures, renderResults } from './report.ts';
 import { benchWebhook } from './webhook.ts';
@@ -65,12 +65,13 @@ async function measure(scratch: string): Promise<{ figures: Figure[]; failures: 
 
 async function bench(): Promise<boolean> {
   const [iptables, nft] = await Promise.all([must('iptables-nft', ['--version']), must('nft', ['--version'])]);
-  const machine = describeMachine({ iptables, nft });
+  const loadBefore = readLoad();
   const started = performance.now();
   folder = await mkdtemp(`${tmpdir()}/invalid-drop-bench-`);
   const { figures, failures } = await measure(folder);
   progress('');
   if (interrupted) return false;
+  const machine = describeMachine({ iptables, nft }, loadBefore);
   print(`${renderMachine(machine)}\n\n${renderFigures(figures)}\n`);
   const reached = figures.filter(({ ok }) => ok === true).length;
   const goals = figures.filter(({ ok }) => ok !== null).length;
