@@ -28,7 +28,7 @@ type Values = OptionValues<typeof CHECK_OPTIONS>;
 
 async function once(values: Values): Promise<number> {
   const look = await takeLook(makeReader(values['command-timeout'] * 1000));
-  process.stdout.write(`${JSON.stringify(describeLook(look, await readEvidence()), null, 2)}\n`);
+  process.stdout.write(`${JSON.stringify(describeLook(look, readEvidence()), null, 2)}\n`);
   return { guarded: 0, 'not guarded': 1, 'cannot tell': 2 }[summarize(look)];
 }
 
@@ -56,7 +56,7 @@ async function serve(values: Values): Promise<void> {
     },
     log,
   );
-  const report = async () => describeChecker(checker, await readEvidence(), monitor);
+  const report = () => describeChecker(checker, readEvidence(), monitor);
   const server = makeServer(report, () => checker.notReady());
   await listen(server, values.port);
   stopOnSignal(server, schedule, monitor);

@@ -28,15 +28,11 @@ export interface Look {
 
 /** Reads the ruleset and judges it. Throws what the reader throws. */
 export async function takeLook(read: () => Promise<Reading>): Promise<Look> {
-  const [reading, interfaces, ipv4, ipv6] = await Promise.all([
-    read(),
-    readInterfaces(),
-    readPresence('ipv4'),
-    readPresence('ipv6'),
-  ]);
+  const reading = await read();
+  const interfaces = readInterfaces();
   const families = {
-    ipv4: lookAtFamily(reading, 'ipv4', interfaces, ipv4),
-    ipv6: lookAtFamily(reading, 'ipv6', interfaces, ipv6),
+    ipv4: lookAtFamily(reading, 'ipv4', interfaces, readPresence('ipv4')),
+    ipv6: lookAtFamily(reading, 'ipv6', interfaces, readPresence('ipv6')),
   };
   return { at: Date.now(), families, reading };
 }

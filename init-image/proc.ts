@@ -1,10 +1,17 @@
 // What the kernel tells about this network namespace in /proc, without a privilege but for the legacy tables.
-import { readFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
 import type { Family } from './ruleset/model.ts';
 
-/** Text of a /proc file, or undefined where it is not there or not ours to read. */
-async function read(path: string): Promise<string | undefined> {
-  return readFile(path, 'utf8').catch(() => undefined);
+/**
+ * Text of a /proc file, or undefined where it is not there or not ours to read. Synchronous: the kernel makes the text
+ * at once, and the threads that an asynchronous read starts would each keep memory of their own.
+ */
+function read(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return undefined;
+  }
 }
 
 /** Evidence that needs no rule: see docs/metrics.md for what each number says. */
@@ -19,18 +26,13 @@ export interface Evidence {
 }
 
 /** Reads the evidence; a number that this kernel does not give is null. */
-export async function readEvidence(): Promise<Evidence> {
-  const [release, liberal, conntrack, snmp] = await Promise.all([
-    read('/proc/sys/kernel/osrelease'),
-    read('/proc/sys/net/netfilter/nf_conntrack_tcp_be_liberal'),
-    read('/proc/net/stat/nf_conntrack'),
-    read('/proc/net/snmp'),
-  ]);
+export function readEvidence(): Evidence {
+  const liberal = read('/proc/sys/net/netfilter/nf_conntrack_tcp_be_liberal');
   return {
-    kernelRelease: release?.trim() ?? 'unknown',
+    kernelRelease: read('/proc/sys/kernel/osrelease')?.trim() ?? 'unknown',
     tcpBeLiberal: liberal === undefined ? null : Number(liberal),
-    conntrackInvalid: sumColumn(conntrack, 'invalid'),
-    tcpResetsSent: readSnmp(snmp, 'Tcp', 'OutRsts'),
+    conntrackInvalid: sumColumn(read('/proc/net/stat/nf_conntrack'), 'invalid'),
+    tcpResetsSent: readSnmp(read('/proc/net/snmp'), 'Tcp', 'OutRsts'),
   };
 }
 
@@ -53,8 +55,8 @@ export function readSnmp(text: string | undefined, protocol: string, name: strin
 }
 
 /** Names of the interfaces in this namespace. /proc/net/dev follows the namespace; /sys/class/net may not. */
-export async function readInterfaces(): Promise<string[]> {
-  const lines = ((await read('/proc/net/dev')) ?? '').split('\n').slice(2);
+export function readInterfaces(): string[] {
+  const lines = (read('/proc/net/dev') ?? '').split('\n').slice(2);
   return lines.map((line) => line.split(':')[0]?.trim() ?? '').filter((name) => name !== '');
 }
 
@@ -62,16 +64,16 @@ export async function readInterfaces(): Promise<string[]> {
 export type Presence = { present: true } | { present: false; reason: string; kernel: boolean };
 
 /** IPv4 is always there: lo has 127.0.0.1. /proc/net/if_inet6 is empty without addresses, absent without IPv6. */
-export async function readPresence(family: Family): Promise<Presence> {
+export function readPresence(family: Family): Presence {
   if (family === 'ipv4') return { present: true };
-  const addresses = await read('/proc/net/if_inet6');
+  const addresses = read('/proc/net/if_inet6');
   if (addresses === undefined) return { present: false, reason: 'the kernel has no IPv6', kernel: true };
   if (addresses.trim() === '') return { present: false, reason: 'the pod has no IPv6 address', kernel: false };
   return { present: true };
 }
 
 /** Tables that iptables-legacy holds here. Looking creates none, as naming one to iptables-legacy would. */
-export async function readLegacyTables(family: Family): Promise<string[]> {
-  const text = await read(family === 'ipv4' ? '/proc/net/ip_tables_names' : '/proc/net/ip6_tables_names');
+export function readLegacyTables(family: Family): string[] {
+  const text = read(family === 'ipv4' ? '/proc/net/ip_tables_names' : '/proc/net/ip6_tables_names');
   return (text ?? '').split('\n').filter((name) => name !== '');
 }

@@ -48,7 +48,7 @@ export function makeReader(timeout: number): () => Promise<Reading> {
 }
 
 async function readLegacy(family: Family, timeout: number) {
-  const tables = await readLegacyTables(family);
+  const tables = readLegacyTables(family);
   if (tables.length === 0) return { tables, text: '', unreadable: {} };
   const saved = await runCommand(programOf(family, 'legacy', 'save'), ['-c'], { timeout });
   if (saved.exitCode === 0) return { tables, text: saved.stdout, unreadable: {} };

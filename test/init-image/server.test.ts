@@ -7,7 +7,12 @@ import { makeServer } from '../../init-image/server.ts';
 import { BARE, GUARDED } from './looks.ts';
 import { reportOf } from './reports.ts';
 
-async function serve(t: Test, report: () => Promise<CheckerReport>, notReady: () => string | undefined) {
+async function makerOf(rules: string): Promise<() => CheckerReport> {
+  const report = await reportOf(rules);
+  return () => report;
+}
+
+async function serve(t: Test, report: () => CheckerReport, notReady: () => string | undefined) {
   const server = makeServer(report, notReady);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   t.teardown(() => server.close());
@@ -17,11 +22,7 @@ async function serve(t: Test, report: () => Promise<CheckerReport>, notReady: ()
 
 t.test('readyz says yes or why not, and the probe agrees', async (t) => {
   let reason: string | undefined;
-  const { port, get } = await serve(
-    t,
-    () => reportOf(GUARDED),
-    () => reason,
-  );
+  const { port, get } = await serve(t, await makerOf(GUARDED), () => reason);
   t.equal((await get('/readyz')).status, 200);
   t.equal(await askReady(port, 5000), true);
   reason = 'ipv4 on eth0: no rule';
@@ -32,25 +33,13 @@ t.test('readyz says yes or why not, and the probe agrees', async (t) => {
 });
 
 t.test('the probe says no where nobody listens', async (t) => {
-  const { port } = await serve(
-    t,
-    () => reportOf(GUARDED),
-    () => undefined,
-  );
+  const { port } = await serve(t, await makerOf(GUARDED), () => undefined);
   t.equal(await askReady(port === 65535 ? 1 : port + 1, 5000), false);
 });
 
 t.test('selfcheck is 200 only while guarded, and is the whole report in both cases', async (t) => {
-  const good = await serve(
-    t,
-    () => reportOf(GUARDED),
-    () => undefined,
-  );
-  const bad = await serve(
-    t,
-    () => reportOf(BARE),
-    () => undefined,
-  );
+  const good = await serve(t, await makerOf(GUARDED), () => undefined);
+  const bad = await serve(t, await makerOf(BARE), () => undefined);
   const [yes, no] = await Promise.all([good.get('/selfcheck'), bad.get('/selfcheck?x=1')]);
   t.equal(yes.status, 200);
   t.match(await yes.json(), {
@@ -71,7 +60,9 @@ t.test('selfcheck is 200 only while guarded, and is the whole report in both cas
 t.test('strange requests get a clear answer and never end the server', async (t) => {
   const { get } = await serve(
     t,
-    () => Promise.reject(new Error('secret')),
+    () => {
+      throw new Error('secret');
+    },
     () => undefined,
   );
   t.equal((await get('/healthz')).status, 200);
@@ -108,11 +99,7 @@ t.test('a report says since when and how often it looks, and whether the pod is 
 });
 
 t.test('the page is served as the type that Prometheus asks for', async (t) => {
-  const { get } = await serve(
-    t,
-    () => reportOf(GUARDED),
-    () => undefined,
-  );
+  const { get } = await serve(t, await makerOf(GUARDED), () => undefined);
   const answer = await get('/metrics');
   t.equal(answer.status, 200);
   t.match(answer.headers.get('content-type'), /^text\/plain; version=0\.0\.4/);
