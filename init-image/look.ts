@@ -24,17 +24,24 @@ export interface Look {
   at: number;
   families: Record<Family, FamilyLook>;
   reading: Reading;
+  /** Interfaces and presence of the families, as text. */
+  seen: string;
 }
 
-/** Reads the ruleset and judges it. Throws what the reader throws. */
-export async function takeLook(read: () => Promise<Reading>): Promise<Look> {
+/**
+ * Reads the ruleset and judges it. Throws what the reader throws.
+ * @param before the last look: where nothing has changed since, its verdicts stand
+ */
+export async function takeLook(read: () => Promise<Reading>, before?: Look): Promise<Look> {
   const reading = await read();
-  const interfaces = readInterfaces();
+  const [interfaces, ipv4, ipv6] = [readInterfaces(), readPresence('ipv4'), readPresence('ipv6')];
+  const seen = JSON.stringify([interfaces, ipv4, ipv6]);
+  if (before?.reading === reading && before.seen === seen) return { ...before, at: Date.now() };
   const families = {
-    ipv4: lookAtFamily(reading, 'ipv4', interfaces, readPresence('ipv4')),
-    ipv6: lookAtFamily(reading, 'ipv6', interfaces, readPresence('ipv6')),
+    ipv4: lookAtFamily(reading, 'ipv4', interfaces, ipv4),
+    ipv6: lookAtFamily(reading, 'ipv6', interfaces, ipv6),
   };
-  return { at: Date.now(), families, reading };
+  return { at: Date.now(), families, reading, seen };
 }
 
 /** Pure: the verdicts of one family from what was read. */

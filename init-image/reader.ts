@@ -20,14 +20,16 @@ export interface Reading {
 }
 
 /**
- * A reader that remembers what iptables-nft-save printed for as long as nft's listing is the same: handles are
- * never used again, so that the same handles mean the same rules. Then one program, nft, is all that a look costs.
+ * A reader that remembers: what iptables-nft-save printed for as long as nft's listing is the same (handles are never
+ * used again, so that the same handles mean the same rules), and what it made of it all for as long as no counter
+ * moves either. Then one program, nft, is all that a look costs.
  * @param timeout milliseconds for each program
- * @returns a function that reads the ruleset
+ * @returns a function that reads the ruleset; the same object as before where nothing at all has changed
  * @throws (the function) CodedError COMMAND_MISSING, COMMAND_TIMEOUT, COMMAND_FAILED, NFT_UNREADABLE
  */
 export function makeReader(timeout: number): () => Promise<Reading> {
   let known: Nft | undefined;
+  let last: { texts: string; reading: Reading } | undefined;
 
   return async () => {
     const [nft, ipv4, ipv6] = await Promise.all([
@@ -36,14 +38,18 @@ export function makeReader(timeout: number): () => Promise<Reading> {
       readLegacy('ipv6', timeout),
     ]);
     known = nft;
+    const texts = JSON.stringify([nft?.printed.nft, ipv4, ipv6]);
+    if (last?.texts === texts) return last.reading;
     const legacySave = { ipv4: ipv4.text, ipv6: ipv6.text };
-    return {
+    const reading = {
       ruleset: parseListing(nft?.printed.nft, () => parseRuleset({ ...nft?.printed, legacySave })),
       nftWorks: nft !== undefined,
       legacyTables: { ipv4: ipv4.tables, ipv6: ipv6.tables },
       unreadable: { ...ipv4.unreadable, ...ipv6.unreadable },
       unexplained: nft?.unexplained ?? {},
     };
+    last = { texts, reading };
+    return reading;
   };
 }
 
@@ -51,6 +57,7 @@ async function readLegacy(family: Family, timeout: number) {
   const tables = readLegacyTables(family);
   if (tables.length === 0) return { tables, text: '', unreadable: {} };
   const saved = await runCommand(programOf(family, 'legacy', 'save'), ['-c'], { timeout });
-  if (saved.exitCode === 0) return { tables, text: saved.stdout, unreadable: {} };
+  // Comments hold the time of day.
+  if (saved.exitCode === 0) return { tables, text: saved.stdout.replace(/^#.*\n/gm, ''), unreadable: {} };
   return { tables, text: '', unreadable: { [family]: errors.LEGACY_UNREADABLE(family, saved.stderr.trim()) } };
 }

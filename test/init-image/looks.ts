@@ -31,5 +31,5 @@ export function lookAt(reading: Reading, at = 0, ipv6: Presence = { present: tru
     ipv4: lookAtFamily(reading, 'ipv4', ['lo', 'eth0'], { present: true }),
     ipv6: lookAtFamily(reading, 'ipv6', ['lo', 'eth0'], ipv6),
   };
-  return { at, families, reading };
+  return { at, families, reading, seen: '' };
 }
