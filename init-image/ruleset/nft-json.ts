@@ -11,8 +11,8 @@ export interface NftRule extends Rule {
 
 /**
  * @param text JSON that nft printed
- * @returns the tables that an arriving IP packet can meet (ip, ip6, inet, netdev). A table with flags is "maybe"
- *   dormant: nft before 1.0.7 prints the table's own name in the place of the flag.
+ * @returns the tables that an arriving IP packet can meet (ip, ip6, inet, netdev). A table with other flags
+ *   than "dormant" is "maybe" dormant: nft 1.0.6 prints another word in its place, such as the table's name or family.
  * @throws SyntaxError if the text is no JSON of nft
  */
 export function parseNft(text: string): Table[] {
@@ -37,10 +37,10 @@ function addTable(tables: Map<string, Table>, item: Item): void {
   tables.set(`${family} ${name}`, { backend: 'nft', family, name, dormant, chains: new Map() });
 }
 
+/** Only the word `dormant` is sure, and not where it may be the table's name: see parseNft. */
 function isDormant(flags: Json | undefined, table: string): Table['dormant'] {
-  const list = [flags ?? []].flat();
-  if (list.includes(table)) return 'maybe';
-  return list.includes('dormant');
+  if (flags === undefined) return false;
+  return [flags].flat().includes('dormant') && table !== 'dormant' ? true : 'maybe';
 }
 
 function addChain(tables: Map<string, Table>, item: Item): void {
