@@ -1,5 +1,5 @@
 // The only place that starts a program. Arguments are arrays, never a shell's string, and every run has a time limit.
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { errors } from './errors.ts';
 
 export interface Finished {
@@ -9,11 +9,9 @@ export interface Finished {
   stderr: string;
 }
 
-const MAX_OUTPUT = 64 * 1024 * 1024;
-
 /**
  * Runs a program to its end.
- * @param options.input what it reads on standard input
+ * @param options.input what it reads on standard input; without it there is none, which saves a pipe for each look
  * @param options.timeout milliseconds until it is killed
  * @returns its exit code and output, also where the exit code is not 0
  * @throws CodedError COMMAND_MISSING or COMMAND_TIMEOUT
@@ -25,15 +23,28 @@ export function runCommand(
 ): Promise<Finished> {
   const { timeout, input, env } = options;
   return new Promise((resolve, reject) => {
-    const settings = { timeout, killSignal: 'SIGKILL' as const, maxBuffer: MAX_OUTPUT, env: env ?? process.env };
-    const child = execFile(command, args, settings, (error, stdout, stderr) => {
-      if (error?.code === 'ENOENT') reject(errors.COMMAND_MISSING(command));
-      else if (error?.killed) reject(errors.COMMAND_TIMEOUT(command, timeout));
-      else resolve({ exitCode: child.exitCode, stdout, stderr });
+    const child = spawn(command, args, {
+      stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+      timeout,
+      killSignal: 'SIGKILL',
+      ...(env && { env }),
+    });
+    const output = { stdout: '', stderr: '' };
+    for (const name of ['stdout', 'stderr'] as const) {
+      child[name]?.setEncoding('utf8').on('data', (text: string) => {
+        output[name] += text;
+      });
+    }
+    child.once('error', (error: NodeJS.ErrnoException) => {
+      reject(error.code === 'ENOENT' ? errors.COMMAND_MISSING(command) : error);
+    });
+    child.once('close', (exitCode, signal) => {
+      if (signal === 'SIGKILL') reject(errors.COMMAND_TIMEOUT(command, timeout));
+      else resolve({ exitCode, ...output });
     });
     // A program that ends before it has read its input is reported by its exit code, not by EPIPE.
     child.stdin?.on('error', () => undefined);
-    child.stdin?.end(input ?? '');
+    child.stdin?.end(input);
   });
 }
 
