@@ -1,7 +1,7 @@
 // An nft match statement to conditions, for a TCP packet that has no connection.
 import type { Comparison, Condition, Value } from './model.ts';
 import { fieldOf, flagBits, requirementsOf } from './nft-field.ts';
-import type { Item, Json } from './nft-text.ts';
+import { type Item, type Json, toItem } from './nft-text.ts';
 import { type Scope, toValues } from './nft-value.ts';
 
 type Masked = Pick<Comparison, 'field' | 'mask'>;
@@ -14,9 +14,26 @@ type Masked = Pick<Comparison, 'field' | 'mask'>;
 export function parseMatch(match: Item, scope: Scope, text: string): Condition[] {
   const left = match['left'] ?? null;
   const right = match['right'] ?? null;
+  const required = requirementsOf([left, right], text);
   const field = fieldOf(left);
   const compared = field && compare(field, String(match['op']), right, scope);
-  return [...requirementsOf([left, right], text), compared ? { ...compared, text } : { constant: undefined, text }];
+  if (!compared) return [...required, { constant: undefined, text }];
+  const merged = match['op'] === '==' && 'range' in toItem(right);
+  return [...required, ...(merged ? upperEnd({ ...compared, text }) : [{ ...compared, text }])];
+}
+
+/**
+ * nft 1.0.6 prints `tcp dport >= 9003 tcp sport <= 41002` as `tcp sport 9003-41002`, whatever two fields they are: of
+ * a range only the upper end is sure to be about the field that is printed.
+ */
+function upperEnd(range: Comparison): Condition[] {
+  const oneOf = range.oneOf.map((value) =>
+    typeof value === 'object' && 'from' in value ? { ...value, from: 0 } : value,
+  );
+  const maybe: Condition = { constant: undefined, text: range.text };
+  return oneOf.some((value) => typeof value === 'object' && 'addressFrom' in value)
+    ? [maybe]
+    : [{ ...range, oneOf }, maybe];
 }
 
 function compare(field: Masked, op: string, right: Json, scope: Scope): Omit<Comparison, 'text'> | undefined {

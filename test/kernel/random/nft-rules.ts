@@ -53,9 +53,14 @@ const IPV4 = [
   'ip saddr 10.77.0.0/24',
   'ip saddr != 10.77.0.1',
   'ip daddr { 10.77.0.2, 127.0.0.1 }',
-  'ip daddr 10.77.0.1-10.77.0.9',
+  'ip daddr { 10.77.0.1-10.77.0.9 }',
 ];
-const IPV6 = ['ip6 saddr fd77::/64', 'ip6 saddr != fd77::1', 'ip6 daddr { fd77::2, ::1 }', 'ip6 daddr fd77::1-fd77::9'];
+const IPV6 = [
+  'ip6 saddr fd77::/64',
+  'ip6 saddr != fd77::1',
+  'ip6 daddr { fd77::2, ::1 }',
+  'ip6 daddr { fd77::1-fd77::9 }',
+];
 const MARKS = [
   'meta mark 0',
   'meta mark 1',
