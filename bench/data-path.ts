@@ -7,12 +7,13 @@ import type { Tell } from './progress.ts';
 import { rounds } from './rounds.ts';
 import { median, ratios } from './statistics.ts';
 
-const BYTES = 300_000_000;
+/** Short uploads and many pairs: single pairs differ by 10 %, and neighbours in time differ least. */
+const BYTES = 100_000_000;
 const MB = 1e6;
-const PAIRS = 26;
-const LEAST_PAIRS = 10;
+const PAIRS = 150;
+const LEAST_PAIRS = 20;
 /** Seconds. */
-const TIME = 45;
+const TIME = 100;
 
 /** What runs is ended by the caller's stopAll and removeAll where this is interrupted or fails. */
 export async function benchDataPath(tell: Tell): Promise<Figure[]> {
