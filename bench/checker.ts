@@ -37,7 +37,8 @@ export async function benchChecker(tell: Tell): Promise<Figure[]> {
   const cpu = (await cpuSeconds(pods)) - before;
   const checker = await memoryOf(pods.map((pod) => pidOf(pod.checker)));
   const bare = await memoryOf(pods.map((pod) => pidOf(pod.bare)));
-  const monitor = await memoryOf((await Promise.all(pods.map((pod) => childrenOf(pidOf(pod.checker))))).flat());
+  const children = (await Promise.all(pods.map((pod) => childrenOf(pidOf(pod.checker))))).flat();
+  const nft = (await Promise.all(children.map(readMemory))).reduce((sum, one) => sum + one.private, 0);
   await Promise.all(pods.map(stopPod));
   const memory = (name: string, value: number, reference?: number) => ({
     name: `checker, ${name}`,
@@ -48,7 +49,7 @@ export async function benchChecker(tell: Tell): Promise<Figure[]> {
   return [
     makeFigure({ ...memory('anonymous memory', checker.anonymous, bare.anonymous), goal: 'ratio <= 1.3' }),
     makeFigure(memory('RSS', checker.rss, bare.rss)),
-    makeFigure(memory('nft monitor, private memory', monitor.private)),
+    makeFigure(memory(`private memory of its ${children.length / PODS} nft processes`, nft / PODS)),
     makeFigure({
       name: 'checker, CPU of one core',
       value: (cpu / PODS / WINDOW_SECONDS) * 100,

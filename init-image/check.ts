@@ -2,13 +2,14 @@
 import type { Server } from 'node:http';
 import { setFlagsFromString } from 'node:v8';
 import { Checker } from './checker.ts';
-import { startCommand } from './command.ts';
+import { startCommand, startDialogue } from './command.ts';
 import { CHECK_OPTIONS, CHECK_SWITCHES } from './configuration.ts';
 import { CodedError, errors } from './errors.ts';
 import { install } from './installer.ts';
 import { makeLog } from './log.ts';
 import { summarize, takeLook } from './look.ts';
 import { Monitor } from './monitor.ts';
+import { NftSession } from './nft-session.ts';
 import { helpText, type OptionValues, readOptions } from './options.ts';
 import { askReady } from './probe.ts';
 import { readEvidence } from './proc.ts';
@@ -42,7 +43,11 @@ async function serve(values: Values): Promise<void> {
   compileForSize();
   const commandTimeout = values['command-timeout'] * 1000;
   const interval = values.interval * 1000;
-  const read = makeReader(commandTimeout);
+  const session = new NftSession(
+    (onText, onTrouble) => startDialogue('nft', ['-j', '-i'], onText, onTrouble),
+    commandTimeout,
+  );
+  const read = makeReader(commandTimeout, session);
   const installOptions = {
     protocol: values.protocol,
     backend: values.backend,
@@ -66,7 +71,7 @@ async function serve(values: Values): Promise<void> {
   const report = () => describeChecker(checker, readEvidence(), monitor);
   const server = makeServer(report, () => checker.notReady());
   await listen(server, values.port);
-  stopOnSignal(server, schedule, monitor);
+  stopOnSignal(server, [schedule, monitor, session]);
   monitor.start();
   await schedule.start();
 }
@@ -83,11 +88,10 @@ function listen(server: Server, port: number): Promise<void> {
 }
 
 /** As process 1 of a container this must be asked for: the kernel ignores signals that process 1 does not handle. */
-function stopOnSignal(server: Server, schedule: Schedule, monitor: Monitor): void {
+function stopOnSignal(server: Server, parts: { stop(): void }[]): void {
   const stop = (signal: string) => {
     log('info', 'stopping', { signal });
-    schedule.stop();
-    monitor.stop();
+    for (const part of parts) part.stop();
     server.close();
     server.closeAllConnections();
   };

@@ -66,3 +66,23 @@ export function startCommand(
   child.once('exit', (code, signal) => onEnd(signal ?? `exit code ${code}`));
   return child;
 }
+
+/**
+ * Starts a program that is talked to.
+ * @param onText called with what it prints on standard output, as it comes
+ * @param onTrouble called when it prints on standard error, ends, or cannot be started; perhaps more than once
+ * @returns the process; the caller writes to its standard input, and ends it
+ */
+export function startDialogue(
+  command: string,
+  args: string[],
+  onText: (text: string) => void,
+  onTrouble: () => void,
+): ChildProcess {
+  const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'] });
+  child.stdout.setEncoding('utf8').on('data', onText);
+  child.stderr.on('data', onTrouble);
+  child.once('error', onTrouble);
+  child.once('exit', onTrouble);
+  return child;
+}

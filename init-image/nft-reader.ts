@@ -23,15 +23,20 @@ export interface Nft {
 
 /**
  * Reads again where rules changed between one program and the next.
- * @param timeout milliseconds for each program
+ * @param list gives what `nft -j list ruleset` prints
+ * @param timeout milliseconds for each other program
  * @param known what was read before: where the listing is the same, nothing else is asked again
  * @returns undefined where this kernel has no nftables
  * @throws CodedError COMMAND_MISSING, COMMAND_TIMEOUT, COMMAND_FAILED, NFT_UNREADABLE, RULESET_UNSTEADY
  */
-export async function readNft(timeout: number, known: Nft | undefined): Promise<Nft | undefined> {
+export async function readNft(
+  list: () => Promise<Finished>,
+  timeout: number,
+  known: Nft | undefined,
+): Promise<Nft | undefined> {
   let details = known;
   for (let reads = 0; reads < MAX_READS; reads++) {
-    const listed = await runCommand('nft', ['-j', 'list', 'ruleset'], { timeout });
+    const listed = await list();
     if (listed.exitCode !== 0) {
       if (NO_NFTABLES.test(listed.stderr)) return undefined;
       throw failed('nft', listed);

@@ -2,6 +2,7 @@
 import { runCommand } from './command.ts';
 import { type CodedError, errors } from './errors.ts';
 import { type Nft, parseListing, readNft } from './nft-reader.ts';
+import type { NftSession } from './nft-session.ts';
 import { readLegacyTables } from './proc.ts';
 import { programOf } from './programs.ts';
 import type { Family, Ruleset } from './ruleset/model.ts';
@@ -24,16 +25,18 @@ export interface Reading {
  * used again, so that the same handles mean the same rules), and what it made of it all for as long as no counter
  * moves either. Then one program, nft, is all that a look costs.
  * @param timeout milliseconds for each program
+ * @param session a way to ask nft that costs less; where it has no answer, a new nft is run
  * @returns a function that reads the ruleset; the same object as before where nothing at all has changed
  * @throws (the function) CodedError COMMAND_MISSING, COMMAND_TIMEOUT, COMMAND_FAILED, NFT_UNREADABLE
  */
-export function makeReader(timeout: number): () => Promise<Reading> {
+export function makeReader(timeout: number, session?: NftSession): () => Promise<Reading> {
+  const list = async () => (await session?.list()) ?? runCommand('nft', ['-j', 'list', 'ruleset'], { timeout });
   let known: Nft | undefined;
   let last: { texts: string; reading: Reading } | undefined;
 
   return async () => {
     const [nft, ipv4, ipv6] = await Promise.all([
-      readNft(timeout, known),
+      readNft(list, timeout, known),
       readLegacy('ipv4', timeout),
       readLegacy('ipv6', timeout),
     ]);

@@ -1,12 +1,16 @@
 import { readFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
 import type { Test } from 'tap';
 import { RULE } from '../../init-image/rule.ts';
+import { until } from '../webhook/until.ts';
 import { startContainer } from './container.ts';
 import { kernelTest } from './kernel-test.ts';
 import { ADDRESS, type Namespace } from './namespaces.ts';
 import type { Program } from './processes.ts';
 import { containerSpec, eventsOf, getPage, install, startChecker } from './programs.ts';
+import { SHAPER } from './random/observer.ts';
 
+const CONNECTOR = fileURLToPath(new URL('random/connector.ts', import.meta.url));
 const BOTH = ['NET_ADMIN', 'NET_RAW'];
 const REPAIRED = /"event":"repaired"[\s\S]*"event":"ready"/;
 const SELFCHECK = 'http://127.0.0.1:15099/selfcheck';
@@ -132,6 +136,21 @@ kernelTest('a monitor that is killed is started again, and drift is still repair
   await pod.must('iptables-nft', ['-t', 'mangle', '-F']);
   await checker.saw(REPAIRED);
   t.match((await selfcheck(pod)).report, { guarded: true, drift: 1, monitor: { running: true, restarts: 1 } });
+});
+
+kernelTest('what the rule drops is counted though the ruleset does not change', async (t, pair) => {
+  const { pod, gateway } = pair;
+  t.equal((await install(pod)).exitCode, 0);
+  await startChecker(pod, { INVALID_DROP_INTERVAL: '1' });
+  await gateway.must('nft', ['-f', '-'], { input: SHAPER });
+  const connector = gateway.start(process.execPath, [CONNECTOR]);
+  for (let wanted = 1; wanted <= 2; wanted++) {
+    connector.child.stdin?.write(`close\n${ADDRESS.pod.ipv4} 9001 4900${wanted}\n`);
+    await until('the drop is counted', async () => {
+      return (await selfcheck(pod)).report.prevented.ipv4.packets >= wanted;
+    });
+  }
+  t.match((await selfcheck(pod)).report, { guarded: true, drift: 0, looks: { event: 0 } });
 });
 
 kernelTest('SIGTERM ends it, and its monitor with it', async (t, { pod }) => {
