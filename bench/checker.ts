@@ -1,7 +1,7 @@
 // The checker while nothing happens: its memory against a bare HTTP server, and its share of a core.
 import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { CHECKER_PORT } from '../init-image/contract.ts';
+import { CHECK_COMMAND, CHECKER_PORT } from '../init-image/contract.ts';
 import { Namespace } from '../test/kernel/namespaces.ts';
 import type { Program } from '../test/kernel/processes.ts';
 import { type Figure, makeFigure } from './figure.ts';
@@ -64,7 +64,7 @@ async function startPod(): Promise<Pod> {
   const namespace = await new Namespace('checker').add();
   await prepare(namespace, 'istio-nft');
   await namespace.must(process.execPath, [INSTALL]);
-  const checker = namespace.start(process.execPath, [CHECK]);
+  const checker = namespace.start(process.execPath, [...CHECK_COMMAND.slice(1, -1), CHECK]);
   const barePort = String(CHECKER_PORT + 1);
   const bare = namespace.start(process.execPath, [script('bare-server.cjs'), barePort]);
   await Promise.all([checker.saw(/"event":"ready"/), bare.saw(/ready/)]);

@@ -11,9 +11,9 @@ export const CHECKER_CONTAINER = 'invalid-drop-checker';
 /** TCP port of the checker inside the pod, on all addresses. */
 export const CHECKER_PORT = 15099;
 
-/** Where the bundles are in the image. */
+/** Where the bundles are in the image, and the flags of Node that make the checker small (docs/decisions/0009). */
 export const INSTALL_COMMAND = ['node', '/opt/invalid-drop/install.js'];
-export const CHECK_COMMAND = ['node', '/opt/invalid-drop/check.js'];
+export const CHECK_COMMAND = ['node', '--v8-pool-size=0', '--optimize-for-size', '/opt/invalid-drop/check.js'];
 
 /** Namespace label that opts in, and the namespace that the webhook itself runs in. */
 export const OPT_IN_LABEL = 'invalid-drop.io/inject';

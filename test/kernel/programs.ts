@@ -1,5 +1,6 @@
 // The shipped programs as tests run them, and what they say.
 import { fileURLToPath } from 'node:url';
+import { CHECK_COMMAND, INSTALL_COMMAND } from '../../init-image/contract.ts';
 import { type ContainerSpec, startContainer } from './container.ts';
 import type { Namespace } from './namespaces.ts';
 import type { Program } from './processes.ts';
@@ -10,7 +11,7 @@ const GET = fileURLToPath(new URL('traffic/get.ts', import.meta.url));
 export function containerSpec(program: 'install' | 'check', capabilities: string[], ...flags: string[]): ContainerSpec {
   return {
     name: `invalid-drop-${program}`,
-    command: ['node', `/opt/invalid-drop/${program}.js`, ...flags],
+    command: [...(program === 'install' ? INSTALL_COMMAND : CHECK_COMMAND), ...flags],
     securityContext: {
       runAsUser: 0,
       runAsGroup: 0,
