@@ -7,11 +7,11 @@ import { helpText, readOptions } from '../init-image/options.ts';
 import { backoffMs } from './backoff.ts';
 import { writeCaFile } from './ca-file.ts';
 import { makeCertificate } from './certificate.ts';
-import type { NamespaceWatch } from './cluster.ts';
+import type { Reflection } from './cluster/reflector.ts';
 import { type Configuration, injectionSettings, OPTIONS } from './configuration.ts';
 import { buildHealthServer } from './health.ts';
 import { createMetrics } from './metrics.ts';
-import { createNamespaceStore } from './namespaces.ts';
+import { createNamespaceStore, namespaceLabels } from './namespaces.ts';
 import { buildServer } from './server.ts';
 import { createShutdown } from './shutdown.ts';
 
@@ -23,7 +23,7 @@ async function serve(configuration: Configuration): Promise<void> {
   const store = createNamespaceStore();
   const certificate = await makeCertificate(new Date());
   metrics.certificateExpiry.set(certificate.notAfter.getTime() / 1000);
-  let watch: NamespaceWatch | undefined;
+  let watch: Reflection | undefined;
 
   const server = buildServer({
     settings: injectionSettings(configuration),
@@ -52,9 +52,21 @@ async function serve(configuration: Configuration): Promise<void> {
 
   const { kubeconfig } = configuration;
   if (kubeconfig !== '') {
-    const { watchNamespaces } = await import('./cluster.ts');
+    const [{ connectCluster }, { reflect }] = await Promise.all([
+      import('./cluster/client.ts'),
+      import('./cluster/reflector.ts'),
+    ]);
     const retryDelay = (failures: number) => backoffMs(failures, Math.random());
-    watch = watchNamespaces({ kubeconfig, store, log: server.log, retryDelay });
+    const client = connectCluster(kubeconfig);
+    watch = reflect({
+      client,
+      path: '/api/v1/namespaces',
+      what: 'namespaces',
+      project: namespaceLabels,
+      sink: store,
+      log: server.log,
+      retryDelay,
+    });
   }
   server.log.info({ path: await writeCaFile(configuration['ca-file'], certificate.ca) }, 'wrote the CA certificate');
   const host = configuration['listen-address'];

@@ -1,18 +1,34 @@
 // What is known of namespaces. Filled by the watch on the cluster; empty for ever where there is none.
+import type { Sink } from './cluster/reflector.ts';
+import { isObject, isTextMap, type JsonObject, shortText } from './raw-json.ts';
 
-export interface NamespaceStore {
+export interface NamespaceLabels {
+  name: string;
+  labels: Record<string, string>;
+}
+
+export interface NamespaceStore extends Sink<NamespaceLabels> {
   /** Labels, or undefined where the namespace is not known; nothing is assumed of such a one. */
   labelsOf(name: string): Record<string, string> | undefined;
-  put(name: string, labels: Record<string, string>): void;
-  remove(name: string): void;
+}
+
+/** What is kept of a Namespace; undefined where it is none. */
+export function namespaceLabels({ metadata }: JsonObject): NamespaceLabels | undefined {
+  if (!isObject(metadata)) return undefined;
+  const labels = metadata['labels'] ?? {};
+  const name = shortText(metadata['name']);
+  return name !== '' && isTextMap(labels) ? { name, labels } : undefined;
 }
 
 /** Makes an empty store. */
 export function createNamespaceStore(): NamespaceStore {
-  const known = new Map<string, Record<string, string>>();
+  let known = new Map<string, Record<string, string>>();
   return {
     labelsOf: (name) => known.get(name),
-    put: (name, labels) => void known.set(name, labels),
-    remove: (name) => void known.delete(name),
+    replace: (items) => {
+      known = new Map(items.map(({ name, labels }) => [name, labels]));
+    },
+    put: ({ name, labels }) => void known.set(name, labels),
+    remove: ({ name }) => void known.delete(name),
   };
 }

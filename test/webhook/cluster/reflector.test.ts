@@ -1,13 +1,14 @@
-// The watch on namespaces with the real client library against a small API server on loopback.
+// The watch on a collection with the real client library against a small API server on loopback. A real API server is in test/e2e.
 import { writeFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { watchNamespaces } from '../../webhook/cluster.ts';
-import { createNamespaceStore } from '../../webhook/namespaces.ts';
-import { namespaceObject, startFakeApiServer } from './fake-api-server.ts';
-import { until } from './until.ts';
+import { connectCluster } from '../../../webhook/cluster/client.ts';
+import { reflect } from '../../../webhook/cluster/reflector.ts';
+import { createNamespaceStore, namespaceLabels } from '../../../webhook/namespaces.ts';
+import { namespaceObject, startFakeApiServer } from '../fake-api-server.ts';
+import { until } from '../until.ts';
 
 const LEVEL = 'pod-security.kubernetes.io/enforce';
 const RESTRICTED = { [LEVEL]: 'restricted' };
@@ -34,9 +35,12 @@ async function watching(t: Test, { user = {}, listFailures = [] as number[] } = 
   const logged: object[] = [];
   const delays: number[] = [];
   const write = (details: object, message: string) => void logged.push({ ...details, message });
-  const watch = watchNamespaces({
-    kubeconfig: path,
-    store,
+  const watch = reflect({
+    client: connectCluster(path),
+    path: '/api/v1/namespaces',
+    what: 'namespaces',
+    project: namespaceLabels,
+    sink: store,
     log: { info: write, warn: write },
     retryDelay: (failures) => {
       delays.push(failures);
@@ -151,9 +155,8 @@ t.test('a watch that is being opened at the stop is closed too', async (t) => {
 
 t.test('a kubeconfig that cannot be used is refused with its path', async (t) => {
   const directory = t.testdir({ empty: '{}' });
-  const options = { store: createNamespaceStore(), log: { info() {}, warn() {} }, retryDelay: () => 1 };
   for (const name of ['missing', 'empty']) {
     const kubeconfig = join(directory, name);
-    t.throws(() => watchNamespaces({ ...options, kubeconfig }), { code: 'CLUSTER_CONFIGURATION', message: kubeconfig });
+    t.throws(() => connectCluster(kubeconfig), { code: 'CLUSTER_CONFIGURATION', message: kubeconfig });
   }
 });

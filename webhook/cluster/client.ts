@@ -1,0 +1,152 @@
+// The only file that talks to the API server. Loaded only where a cluster is configured: the library is large.
+// Requests and answers are raw JSON: the typed clients drop fields that they do not know, and are four times as large.
+import {
+  createConfiguration,
+  HttpMethod,
+  KubeConfig,
+  RequestContext,
+  type ResponseContext,
+} from '@kubernetes/client-node';
+import { errors } from '../errors.ts';
+import { isObject, type JsonObject, shortText } from '../raw-json.ts';
+
+/** Value of the kubeconfig option that stands for the service account of the pod. */
+export const IN_CLUSTER = 'in-cluster';
+
+const REQUEST_MS = 15_000;
+
+export type Query = Record<string, string>;
+
+/** An answer of the API server that is no success. */
+export class ApiError extends Error {
+  /** HTTP status. */
+  readonly status: number;
+  /** Machine-readable reason of the Status object, such as AlreadyExists; '' where there is none. */
+  readonly reason: string;
+  constructor(status: number, reason: string, message: string) {
+    super(message);
+    this.name = 'ApiError';
+    this.status = status;
+    this.reason = reason;
+  }
+}
+
+export interface WatchEvent {
+  type: string;
+  object: JsonObject;
+}
+
+/** Each path is one of the API server's, from the slash on. All reject with ApiError, or with the network's error. */
+export interface ClusterClient {
+  get(path: string, query?: Query): Promise<JsonObject>;
+  create(path: string, body: JsonObject): Promise<JsonObject>;
+  /** Refused with status 409 where the body's resourceVersion is not the present one. */
+  replace(path: string, body: JsonObject): Promise<JsonObject>;
+  /** @param operations JSON Patch (RFC 6902) */
+  patch(path: string, operations: JsonObject[]): Promise<JsonObject>;
+  /**
+   * Follows a collection until the server ends the watch or the signal fires.
+   * @param query with the resourceVersion to begin at
+   * @param opened called when the server has begun to answer
+   */
+  watch(path: string, query: Query, signal: AbortSignal, opened: () => void): AsyncGenerator<WatchEvent>;
+}
+
+/**
+ * @param kubeconfig path of a kubeconfig file, or IN_CLUSTER
+ * @throws CodedError CLUSTER_CONFIGURATION
+ */
+export function connectCluster(kubeconfig: string): ClusterClient {
+  const config = loadConfig(kubeconfig);
+  const server = config.getCurrentCluster()?.server ?? '';
+  const { httpApi } = createConfiguration();
+
+  async function send(context: RequestContext): Promise<ResponseContext> {
+    await config.applySecurityAuthentication(context);
+    const response = await httpApi.send(context).toPromise();
+    if (response.httpStatusCode >= 300) throw await asError(response);
+    return response;
+  }
+
+  async function request(method: HttpMethod, path: string, { query = {}, body, type = 'application/json' }: Content) {
+    const context = new RequestContext(`${server}${path}`, method);
+    for (const [name, value] of Object.entries(query)) context.setQueryParam(name, value);
+    if (body !== undefined) {
+      context.setHeaderParam('content-type', type);
+      context.setBody(JSON.stringify(body));
+    }
+    context.setSignal(AbortSignal.timeout(REQUEST_MS));
+    const response = await send(context);
+    return JSON.parse(await response.body.text()) as JsonObject;
+  }
+
+  return {
+    get: (path, query = {}) => request(HttpMethod.GET, path, { query }),
+    create: (path, body) => request(HttpMethod.POST, path, { body }),
+    replace: (path, body) => request(HttpMethod.PUT, path, { body }),
+    patch: (path, body) => request(HttpMethod.PATCH, path, { body, type: 'application/json-patch+json' }),
+    async *watch(path, query, signal, opened) {
+      const context = new RequestContext(`${server}${path}`, HttpMethod.GET);
+      for (const [name, value] of Object.entries({ ...query, watch: 'true' })) context.setQueryParam(name, value);
+      context.setSignal(signal);
+      const { body } = await send(context);
+      opened();
+      const stream = body.stream();
+      if (stream === null) return;
+      for await (const line of linesOf(stream)) yield JSON.parse(line) as WatchEvent;
+    },
+  };
+}
+
+/** readline would not pass on the error of a stream that breaks off. */
+async function* linesOf(stream: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
+  const decoder = new TextDecoder();
+  let rest = '';
+  for await (const chunk of stream) {
+    const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n');
+    rest = lines.pop() ?? '';
+    yield* lines;
+  }
+}
+
+interface Content {
+  query?: Query;
+  body?: unknown;
+  type?: string;
+}
+
+async function asError({ httpStatusCode, body }: ResponseContext): Promise<ApiError> {
+  const text = await body.text();
+  const status = parseStatus(text);
+  const message = shortText(status['message']) || shortText(text, 200);
+  return new ApiError(httpStatusCode, shortText(status['reason'], 60), `status ${httpStatusCode}: ${message}`);
+}
+
+function parseStatus(text: string): JsonObject {
+  try {
+    const status: unknown = JSON.parse(text);
+    return isObject(status) ? status : {};
+  } catch {
+    return {};
+  }
+}
+
+function loadConfig(kubeconfig: string): KubeConfig {
+  const config = new KubeConfig();
+  try {
+    if (kubeconfig === IN_CLUSTER) config.loadFromCluster();
+    else config.loadFromFile(kubeconfig);
+  } catch (error) {
+    throw errors.CLUSTER_CONFIGURATION(kubeconfig, reasonOf(error));
+  }
+  if (!config.getCurrentCluster()) throw errors.CLUSTER_CONFIGURATION(kubeconfig, 'it names no current cluster');
+  return config;
+}
+
+/** One line for a log; an error of the client may hold whole response bodies, and "fetch failed" hides its cause. */
+export function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return shortText(String(error), 200);
+  const { cause } = error;
+  const text = cause instanceof Error ? `${error.message}: ${cause.message}` : error.message;
+  return shortText(text, 200).replaceAll('\n', ' ');
+}

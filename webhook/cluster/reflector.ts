@@ -1,0 +1,134 @@
+// Keeps something of ours equal to a collection of the API server: list, then watch, for ever.
+import { setTimeout as wait } from 'node:timers/promises';
+import { isObject, type JsonObject, shortText } from '../raw-json.ts';
+import { ApiError, type ClusterClient, type Query, reasonOf } from './client.ts';
+
+/** Where projected objects go. What was known stays known while the API server cannot be asked. */
+export interface Sink<T> {
+  /** All there are, after a list. */
+  replace(items: T[]): void;
+  put(item: T): void;
+  remove(item: T): void;
+}
+
+export interface ReflectOptions<T> {
+  client: ClusterClient;
+  /** Of the collection, such as /api/v1/pods. */
+  path: string;
+  /** Selectors. */
+  query?: Query;
+  /** For logs: what the collection holds. */
+  what: string;
+  /** Makes of an object what is to be kept; the object itself is let go. undefined: of no interest. */
+  project(object: JsonObject): T | undefined;
+  sink: Sink<T>;
+  log: { info(details: object, message: string): void; warn(details: object, message: string): void };
+  /** Milliseconds to wait after that many failures in a row. */
+  retryDelay(failures: number): number;
+}
+
+export interface Reflection {
+  /** True once the collection has been listed. */
+  synced(): boolean;
+  stop(): Promise<void>;
+}
+
+/** Large enough for few requests, small enough that one page fits into memory many times. */
+const PAGE = '500';
+/** The server ends a watch after this; a connection that died silently is noticed a little later. */
+const WATCH_SECONDS = 240;
+/** Between watches that end in order: a server that ends each at once is not asked without pause. */
+const AGAIN_MS = 100;
+const SILENCE_MS = (WATCH_SECONDS + 30) * 1000;
+
+/** @returns at once, before the first list has come */
+export function reflect<T>(options: ReflectOptions<T>): Reflection {
+  const { what, log, retryDelay } = options;
+  const stopping = new AbortController();
+  const state: State = { synced: false, version: '', failures: 0 };
+  const stopped = () => stopping.signal.aborted;
+
+  async function run(): Promise<void> {
+    while (!stopped()) {
+      try {
+        if (state.version === '') await list(options, state);
+        await watch(options, state, stopping.signal);
+        await pause(AGAIN_MS);
+      } catch (error) {
+        if (stopped()) return;
+        await pause(delayAfter(error));
+      }
+    }
+  }
+
+  function delayAfter(error: unknown): number {
+    if (isGone(error)) {
+      state.version = '';
+      return AGAIN_MS;
+    }
+    state.failures += 1;
+    const retryMs = retryDelay(state.failures);
+    log.warn({ reason: reasonOf(error), failures: state.failures, retryMs }, `the watch on ${what} broke off`);
+    return retryMs;
+  }
+
+  const pause = (ms: number) => wait(ms, undefined, { signal: stopping.signal }).catch(() => {});
+
+  const running = run();
+  const stop = async () => {
+    stopping.abort();
+    await running;
+  };
+  return { synced: () => state.synced, stop };
+}
+
+interface State {
+  synced: boolean;
+  /** resourceVersion to watch from; '' where a list is needed. */
+  version: string;
+  failures: number;
+}
+
+async function list<T>({ client, path, query, what, project, sink, log }: ReflectOptions<T>, state: State) {
+  const items: T[] = [];
+  let next = '';
+  let version = '';
+  do {
+    const page = await client.get(path, { ...query, limit: PAGE, ...(next && { continue: next }) });
+    const metadata = isObject(page['metadata']) ? page['metadata'] : {};
+    for (const object of Array.isArray(page['items']) ? page['items'] : []) {
+      const item = isObject(object) ? project(object) : undefined;
+      if (item !== undefined) items.push(item);
+    }
+    next = shortText(metadata['continue'], 10_000);
+    version = shortText(metadata['resourceVersion']);
+  } while (next !== '');
+  sink.replace(items);
+  state.version = version;
+  state.synced = true;
+  log.info({ [what]: items.length }, `listed the ${what}`);
+}
+
+async function watch<T>({ client, path, query, project, sink }: ReflectOptions<T>, state: State, stop: AbortSignal) {
+  const signal = AbortSignal.any([stop, AbortSignal.timeout(SILENCE_MS)]);
+  const from = { ...query, resourceVersion: state.version, allowWatchBookmarks: 'true' };
+  const opened = () => {
+    state.failures = 0;
+  };
+  const events = client.watch(path, { ...from, timeoutSeconds: String(WATCH_SECONDS) }, signal, opened);
+  for await (const { type, object } of events) {
+    if (type === 'ERROR') throw new ApiError(Number(object['code']), shortText(object['reason'], 60), 'watch error');
+    const { metadata } = object;
+    if (isObject(metadata)) state.version = shortText(metadata['resourceVersion']);
+    if (type === 'BOOKMARK') continue;
+    const item = project(object);
+    if (item === undefined) continue;
+    if (type === 'DELETED') sink.remove(item);
+    else sink.put(item);
+  }
+}
+
+/** The version is too old to watch from, or a page's continuation has expired: list anew (HTTP 410). */
+function isGone(error: unknown): boolean {
+  return error instanceof ApiError && error.status === 410;
+}
