@@ -38,6 +38,18 @@ export function textLike(pattern: RegExp, allowed: string, described: Described<
   return { ...described, allowed, parse: (text) => (pattern.test(text) ? text : undefined) };
 }
 
+const UNITS: Record<string, number> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** An option whose value is a whole number with a unit, such as 90d; read it with durationMs. */
+export function duration(described: Described<string>): Option<string> {
+  return textLike(/^[1-9]\d{0,5}[smhd]$/, 'a whole number followed by s, m, h or d', described);
+}
+
+/** @param text what a `duration` option allows; milliseconds come out */
+export function durationMs(text: string): number {
+  return Number(text.slice(0, -1)) * (UNITS[text.slice(-1)] ?? Number.NaN);
+}
+
 /**
  * Reads options from arguments and environment: flag over environment over default. An empty environment
  * variable counts as not set.

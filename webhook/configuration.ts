@@ -1,6 +1,6 @@
 // Every option of the webhook: flag, environment variable, default, allowed values. --help and the docs print it.
 import { POD_OPTIONS, VERSION } from '../init-image/contract.ts';
-import { type OptionValues, oneOf, textLike, wholeNumber } from '../init-image/options.ts';
+import { duration, type OptionValues, oneOf, textLike, wholeNumber } from '../init-image/options.ts';
 import type { InjectionSettings } from './decision.ts';
 import { SWITCH } from './pod-options.ts';
 
@@ -23,7 +23,7 @@ export const OPTIONS = {
   }),
   'metrics-port': wholeNumber(0, 65535, {
     env: 'INVALID_DROP_METRICS_PORT',
-    help: 'Plain HTTP port of /metrics, /healthz and /readyz. 0 takes a free one.',
+    help: 'Plain HTTP port of /metrics, /healthz, /readyz, /selfcheck and /coverage. 0 takes a free one.',
     default: 8080,
   }),
   image: textLike(IMAGE, 'an image reference', {
@@ -71,14 +71,34 @@ export const OPTIONS = {
     help: 'Largest AdmissionReview, in bytes.',
     default: 8 * 1024 * 1024,
   }),
+  certificates: oneOf(['memory', 'secret', 'directory'], {
+    env: 'INVALID_DROP_CERTIFICATES',
+    help: 'memory: made at the start, for one process without a cluster. secret: made and renewed by the replicas, in one Secret. directory: kept by somebody else, such as cert-manager.',
+    default: 'memory',
+  }),
   'ca-file': textLike(/^[^\0]+$/, 'a path', {
     env: 'INVALID_DROP_CA_FILE',
-    help: 'Where to write the certificate of the authority that clients are to trust. Its folder is made.',
+    help: 'For memory: where to write the certificate of the authority that clients are to trust. Its folder is made.',
     default: '.run/ca.pem',
+  }),
+  'certificate-directory': textLike(/^[^\0]+$/, 'a path', {
+    env: 'INVALID_DROP_CERTIFICATE_DIRECTORY',
+    help: 'For directory: the folder of tls.crt and tls.key.',
+    default: '/etc/invalid-drop/tls',
+  }),
+  'certificate-life': duration({
+    env: 'INVALID_DROP_CERTIFICATE_LIFE',
+    help: 'For secret: how long a serving certificate is valid. It is renewed when two thirds are over.',
+    default: '90d',
+  }),
+  'ca-life': duration({
+    env: 'INVALID_DROP_CA_LIFE',
+    help: 'For secret: how long the authority is valid. It is replaced when two thirds are over.',
+    default: '1825d',
   }),
   kubeconfig: textLike(/^[^\0]*$/, 'a path, in-cluster, or nothing', {
     env: 'INVALID_DROP_KUBECONFIG',
-    help: 'Cluster to learn namespace labels from: a kubeconfig file, or in-cluster for the service account. Empty: none.',
+    help: 'Cluster to work in: a kubeconfig file, or in-cluster for the service account. Empty: none.',
     default: '',
   }),
   'drain-seconds': wholeNumber(0, 300, {

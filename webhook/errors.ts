@@ -12,6 +12,10 @@ export const errors = defineErrors({
   REVIEW_INVALID: (why: string) => `not a valid AdmissionReview request: ${why}`,
   ROUTE_UNKNOWN: (method: string, url: string) => `${method} ${url} is not served: use POST /mutate`,
   INTERNAL: () => "the webhook failed to answer: see the webhook's log",
+  CERTIFICATE_UNUSABLE: (path: string) =>
+    `tls.crt and tls.key in ${path} do not belong together, or are no PEM: correct what writes them`,
+  CLUSTER_NEEDED: (option: string, value: string) =>
+    `${option}="${value}" needs a cluster: set --kubeconfig, or leave ${option} as it is`,
   CLUSTER_CONFIGURATION: (from: string, why: string) =>
     `cannot read the cluster's address and credentials from ${from} (${why}): correct --kubeconfig`,
 });

@@ -1,15 +1,17 @@
 // Metrics and health over plain HTTP, on a port of their own: the kubelet and Prometheus hold no certificate of ours.
-import fastify from 'fastify';
+import fastify, { type FastifyInstance } from 'fastify';
 import type { Registry } from 'prom-client';
 
 export interface HealthOptions {
   registry: Registry;
   /** Why no admissions should be sent here; empty: they should. */
   notReady(): string[];
+  /** What else is served on the port. */
+  routes?: ((server: FastifyInstance) => void)[];
 }
 
 /** Makes the server; it does not listen yet. Paths: /metrics, /healthz (200 while it answers at all), /readyz. */
-export function buildHealthServer({ registry, notReady }: HealthOptions) {
+export function buildHealthServer({ registry, notReady, routes = [] }: HealthOptions) {
   const server = fastify({ logger: false });
   server.get('/healthz', () => ({ ok: true }));
   server.get('/readyz', (_request, reply) => {
@@ -19,5 +21,6 @@ export function buildHealthServer({ registry, notReady }: HealthOptions) {
   server.get('/metrics', async (_request, reply) => {
     return reply.type(registry.contentType).send(await registry.metrics());
   });
+  for (const add of routes) add(server);
   return server;
 }

@@ -5,14 +5,14 @@ import { VERSION } from '../init-image/contract.ts';
 import { CodedError } from '../init-image/errors.ts';
 import { helpText, readOptions } from '../init-image/options.ts';
 import { backoffMs } from './backoff.ts';
-import { writeCaFile } from './ca-file.ts';
-import { makeCertificate } from './certificate.ts';
-import type { Reflection } from './cluster/reflector.ts';
+import { startCertificates } from './certificates/start.ts';
+import type { ClusterClient } from './cluster/client.ts';
+import { reflect } from './cluster/reflector.ts';
 import { type Configuration, injectionSettings, OPTIONS } from './configuration.ts';
 import { buildHealthServer } from './health.ts';
 import { createMetrics } from './metrics.ts';
 import { createNamespaceStore, namespaceLabels } from './namespaces.ts';
-import { buildServer } from './server.ts';
+import { buildServer, useCertificate } from './server.ts';
 import { createShutdown } from './shutdown.ts';
 
 const USAGE = 'Usage: webhook.js [options]\n\nServes POST /mutate over HTTPS for a MutatingWebhookConfiguration.';
@@ -21,61 +21,72 @@ const CLOSE_MS = 10_000;
 async function serve(configuration: Configuration): Promise<void> {
   const metrics = createMetrics(VERSION);
   const store = createNamespaceStore();
-  const certificate = await makeCertificate(new Date());
-  metrics.certificateExpiry.set(certificate.notAfter.getTime() / 1000);
-  let watch: Reflection | undefined;
+  const retryDelay = (failures: number) => backoffMs(failures, Math.random());
+  const parts: { stop(): Promise<void> }[] = [];
 
   const server = buildServer({
     settings: injectionSettings(configuration),
     metrics,
     labelsOf: store.labelsOf,
     draining: () => shutdown.draining(),
-    tls: certificate,
+    tls: {},
     bodyLimit: configuration['body-limit'],
     logLevel: configuration['log-level'],
   });
-  const health = buildHealthServer({
-    registry: metrics.registry,
-    notReady: () => [
-      ...(shutdown.draining() ? ['stopping'] : []),
-      ...(watch?.synced() === false ? ['the namespaces have not been listed yet'] : []),
-    ],
-  });
-  const shutdown = createShutdown({
-    drainMs: configuration['drain-seconds'] * 1000,
-    closeMs: CLOSE_MS,
-    close: async () => void (await Promise.all([server.close(), health.close(), watch?.stop()])),
-    exit: (code) => process.exit(code),
-    wait,
-    log: server.log,
-  });
-
-  const { kubeconfig } = configuration;
-  if (kubeconfig !== '') {
-    const [{ connectCluster }, { reflect }] = await Promise.all([
-      import('./cluster/client.ts'),
-      import('./cluster/reflector.ts'),
-    ]);
-    const retryDelay = (failures: number) => backoffMs(failures, Math.random());
-    const client = connectCluster(kubeconfig);
-    watch = reflect({
+  const { log } = server;
+  const client = await connect(configuration.kubeconfig);
+  const namespaces =
+    client &&
+    reflect({
       client,
       path: '/api/v1/namespaces',
       what: 'namespaces',
       project: namespaceLabels,
       sink: store,
-      log: server.log,
+      log,
       retryDelay,
     });
-  }
-  server.log.info({ path: await writeCaFile(configuration['ca-file'], certificate.ca) }, 'wrote the CA certificate');
-  const host = configuration['listen-address'];
-  await server.listen({ host, port: configuration.port, listenTextResolver: () => 'listening for admissions' });
-  await health.listen({ host, port: configuration['metrics-port'] });
+  if (namespaces) parts.push(namespaces);
+  const certificates = startCertificates({
+    configuration,
+    client,
+    metrics,
+    serve: (pair) => useCertificate(server, pair),
+    log,
+    retryDelay,
+  });
+  parts.push(certificates);
+  const health = buildHealthServer({
+    registry: metrics.registry,
+    notReady: () => [
+      ...(shutdown.draining() ? ['stopping'] : []),
+      ...(namespaces?.synced() === false ? ['the namespaces have not been listed yet'] : []),
+      ...certificates.notReady(),
+    ],
+  });
+  const shutdown = createShutdown({
+    drainMs: configuration['drain-seconds'] * 1000,
+    closeMs: CLOSE_MS,
+    close: async () => void (await Promise.all([server.close(), health.close(), ...parts.map((part) => part.stop())])),
+    exit: (code) => process.exit(code),
+    wait,
+    log,
+  });
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void shutdown.signal(signal));
+  const host = configuration['listen-address'];
+  await health.listen({ host, port: configuration['metrics-port'] });
+  await certificates.first;
+  await server.listen({ host, port: configuration.port, listenTextResolver: () => 'listening for admissions' });
   const port = (address: AddressInfo | string | null) => (address as AddressInfo).port;
   const ports = { port: port(server.server.address()), metricsPort: port(health.server.address()) };
-  server.log.info({ version: VERSION, host, ...ports }, 'serving');
+  log.info({ version: VERSION, host, ...ports }, 'serving');
+}
+
+/** The client library is large: it is loaded only where there is a cluster. */
+async function connect(kubeconfig: string): Promise<ClusterClient | undefined> {
+  if (kubeconfig === '') return undefined;
+  const { connectCluster } = await import('./cluster/client.ts');
+  return connectCluster(kubeconfig);
 }
 
 async function main(): Promise<void> {

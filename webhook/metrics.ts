@@ -30,6 +30,32 @@ export function createMetrics(version: string) {
     help: 'When the serving certificate ends, in seconds since 1970.',
     registers,
   });
+  const certificateIssued = new Gauge({
+    name: 'invalid_drop_certificate_issued_timestamp_seconds',
+    help: 'When the serving certificate begins, in seconds since 1970.',
+    registers,
+  });
+  const caExpiry = new Gauge({
+    name: 'invalid_drop_ca_expiry_timestamp_seconds',
+    help: 'When the authority that signed it ends, in seconds since 1970; 0 where it is not known.',
+    registers,
+  });
+  const rotations = new Counter({
+    name: 'invalid_drop_certificate_rotations_total',
+    help: 'New certificates that this replica has made. what: serving or ca.',
+    labelNames: ['what'] as const,
+    registers,
+  });
+  const bundleInPlace = new Gauge({
+    name: 'invalid_drop_ca_bundle_in_place',
+    help: 'Whether the caBundle of the webhook configuration trusts what this replica serves.',
+    registers,
+  });
+  const bundleUpdates = new Counter({
+    name: 'invalid_drop_ca_bundle_updates_total',
+    help: 'Times that this replica has put the caBundle into the webhook configuration.',
+    registers,
+  });
   const buildInfo = new Gauge({
     name: 'invalid_drop_build_info',
     help: 'Always 1; the label tells the version.',
@@ -37,5 +63,7 @@ export function createMetrics(version: string) {
     registers,
   });
   buildInfo.set({ version }, 1);
-  return { registry, admissions, duration, certificateExpiry };
+  for (const what of ['serving', 'ca'] as const) rotations.inc({ what }, 0);
+  const certificates = { certificateExpiry, certificateIssued, caExpiry, rotations, bundleInPlace, bundleUpdates };
+  return { registry, admissions, duration, ...certificates };
 }

@@ -1,7 +1,9 @@
 // The HTTPS server of the webhook: POST /mutate and nothing else.
+import { Server as TlsServer } from 'node:tls';
 import fastify, { type FastifyError, type FastifyReply, type FastifyRequest, LogController } from 'fastify';
 import type { CodedError } from '../init-image/errors.ts';
 import { type Admission, admit, admitAfterError, describeRequest } from './admission.ts';
+import type { KeyPair } from './certificates/make.ts';
 import type { InjectionSettings } from './decision.ts';
 import type { Metrics } from './metrics.ts';
 import { REVIEW_SCHEMA, type Review } from './review.ts';
@@ -14,8 +16,8 @@ export interface ServerOptions {
   labelsOf(namespace: string): Record<string, string> | undefined;
   /** True from the stop signal on: each answer then asks the client to open its next connection elsewhere. */
   draining(): boolean;
-  /** Private key and certificate chain, PEM. Absent in tests that open no socket. */
-  tls?: { key: string; cert: string };
+  /** Private key and certificate chain, PEM; empty where useCertificate follows. Absent in tests that open no socket. */
+  tls?: Partial<KeyPair>;
   bodyLimit: number;
   logLevel: string;
   /** Where log lines go; standard output if absent. */
@@ -27,11 +29,19 @@ const KEEP_ALIVE_MS = 120_000;
 /** The API server gives a webhook 30 s at most, so nobody waits for a request that takes longer to arrive. */
 const REQUEST_MS = 30_000;
 
+const TLS = { minVersion: 'TLSv1.2' } as const;
+const pairOf = ({ key, cert }: Partial<KeyPair>) => (key && cert ? { key, cert } : {});
+
+/** New connections get this certificate; the ones that there are go on as they are. */
+export function useCertificate({ server }: ReturnType<typeof buildServer>, { key, cert }: KeyPair): void {
+  if (server instanceof TlsServer) server.setSecureContext({ key, cert, ...TLS });
+}
+
 /** Makes the server; it does not listen yet. Answers are AdmissionReviews, or `{code, message}` with a 4xx status. */
 export function buildServer(options: ServerOptions) {
   const { metrics, tls, logLevel: level, logStream: stream } = options;
   const server = fastify({
-    https: tls ? { key: tls.key, cert: tls.cert, minVersion: 'TLSv1.2' } : null,
+    https: tls ? { ...pairOf(tls), ...TLS } : null,
     bodyLimit: options.bodyLimit,
     keepAliveTimeout: KEEP_ALIVE_MS,
     requestTimeout: REQUEST_MS,

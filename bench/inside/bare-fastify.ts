@@ -1,7 +1,7 @@
 // What the webhook is held against: fastify over TLS that parses the same body and answers a constant.
 import type { AddressInfo } from 'node:net';
 import fastify from 'fastify';
-import { makeCertificate } from '../../webhook/certificate.ts';
+import { makeCertificate } from '../../webhook/certificates/make.ts';
 
 const { key, cert } = await makeCertificate(new Date());
 const server = fastify({ https: { key, cert, minVersion: 'TLSv1.2' } });

@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import { createServer } from 'node:https';
-import { makeCertificate } from '../../webhook/certificate.ts';
+import { makeCertificate } from '../../webhook/certificates/make.ts';
 import { hostAndPort } from './test-server.ts';
 
 export interface Namespace {

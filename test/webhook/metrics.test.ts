@@ -6,12 +6,11 @@ t.test('two registries share nothing, and every name has the prefix of the proje
   one.admissions.inc({ result: 'injected', reason: '' });
   t.equal((await other.admissions.get()).values.length, 0);
   const names = one.registry.getMetricsAsArray().map(({ name }) => name);
-  t.strictSame(names.sort(), [
-    'invalid_drop_admission_duration_seconds',
-    'invalid_drop_admissions_total',
-    'invalid_drop_build_info',
-    'invalid_drop_certificate_expiry_timestamp_seconds',
-  ]);
+  t.ok(names.length >= 9);
+  t.strictSame(
+    names.filter((name) => !/^invalid_drop_[a-z_]+$/.test(name)),
+    [],
+  );
 });
 
 t.test('an admission of a tenth of a millisecond is told from one of a millisecond', async (t) => {

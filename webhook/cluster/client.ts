@@ -9,6 +9,7 @@ import {
 } from '@kubernetes/client-node';
 import { errors } from '../errors.ts';
 import { isObject, type JsonObject, shortText } from '../raw-json.ts';
+import { ApiError, reasonOf } from './api-error.ts';
 
 /** Value of the kubeconfig option that stands for the service account of the pod. */
 export const IN_CLUSTER = 'in-cluster';
@@ -16,20 +17,6 @@ export const IN_CLUSTER = 'in-cluster';
 const REQUEST_MS = 15_000;
 
 export type Query = Record<string, string>;
-
-/** An answer of the API server that is no success. */
-export class ApiError extends Error {
-  /** HTTP status. */
-  readonly status: number;
-  /** Machine-readable reason of the Status object, such as AlreadyExists; '' where there is none. */
-  readonly reason: string;
-  constructor(status: number, reason: string, message: string) {
-    super(message);
-    this.name = 'ApiError';
-    this.status = status;
-    this.reason = reason;
-  }
-}
 
 export interface WatchEvent {
   type: string;
@@ -141,12 +128,4 @@ function loadConfig(kubeconfig: string): KubeConfig {
   }
   if (!config.getCurrentCluster()) throw errors.CLUSTER_CONFIGURATION(kubeconfig, 'it names no current cluster');
   return config;
-}
-
-/** One line for a log; an error of the client may hold whole response bodies, and "fetch failed" hides its cause. */
-export function reasonOf(error: unknown): string {
-  if (!(error instanceof Error)) return shortText(String(error), 200);
-  const { cause } = error;
-  const text = cause instanceof Error ? `${error.message}: ${cause.message}` : error.message;
-  return shortText(text, 200).replaceAll('\n', ' ');
 }

@@ -1,7 +1,8 @@
 // Keeps something of ours equal to a collection of the API server: list, then watch, for ever.
 import { setTimeout as wait } from 'node:timers/promises';
 import { isObject, type JsonObject, shortText } from '../raw-json.ts';
-import { ApiError, type ClusterClient, type Query, reasonOf } from './client.ts';
+import { ApiError, reasonOf } from './api-error.ts';
+import type { ClusterClient, Query } from './client.ts';
 
 /** Where projected objects go. What was known stays known while the API server cannot be asked. */
 export interface Sink<T> {

@@ -4,10 +4,10 @@ import { request } from 'node:https';
 import { join } from 'node:path';
 import { connect } from 'node:tls';
 import t, { type Test } from 'tap';
-import { writeCaFile } from '../../webhook/ca-file.ts';
-import { makeCertificate, SERVING_NAMES } from '../../webhook/certificate.ts';
-import { creationOf } from './settings.ts';
-import { reviewOf, testServer } from './test-server.ts';
+import { writeCaFile } from '../../../webhook/ca-file.ts';
+import { makeAuthority, makeCertificate, makeServing, SERVING_NAMES } from '../../../webhook/certificates/make.ts';
+import { creationOf } from '../settings.ts';
+import { reviewOf, testServer } from '../test-server.ts';
 
 const certificate = await makeCertificate(new Date());
 const POD = { metadata: { name: 'store-0' }, spec: { containers: [{ name: 'app' }] } };
@@ -78,7 +78,17 @@ t.test('it is signed by its CA, cannot sign itself, and both live a year from an
     t.equal(each.validFromDate.toISOString(), '2029-12-31T23:00:00.000Z');
     t.equal(each.validToDate.toISOString(), '2031-01-01T00:00:00.000Z');
   }
-  t.equal(made.notAfter.toISOString(), '2031-01-01T00:00:00.000Z');
   t.not(leaf.serialNumber, ca.serialNumber);
   t.not(made.key, certificate.key, 'and every call makes new keys');
+});
+
+t.test('a serving certificate does not outlive its authority, and each authority has a name of its own', async (t) => {
+  const now = new Date('2030-01-01T00:00:00Z');
+  const authority = await makeAuthority(now, 60_000);
+  const leaf = new X509Certificate((await makeServing(authority, now, 3_600_000)).cert);
+  t.equal(leaf.validToDate.toISOString(), '2030-01-01T00:01:00.000Z');
+  t.not(
+    new X509Certificate((await makeAuthority(now, 60_000)).cert).subject,
+    new X509Certificate(authority.cert).subject,
+  );
 });

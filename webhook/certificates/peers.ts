@@ -1,0 +1,57 @@
+// Which certificate each replica serves, asked from the replicas themselves.
+import { once } from 'node:events';
+import { connect } from 'node:tls';
+import { OWN_NAMESPACE } from '../../init-image/contract.ts';
+import type { ClusterClient } from '../cluster/client.ts';
+import { isObject, isObjectList, type JsonObject, shortText } from '../raw-json.ts';
+import { SERVICE } from './make.ts';
+
+const SELECTOR = 'app.kubernetes.io/name=invalid-drop,app.kubernetes.io/component=webhook';
+const CONNECT_MS = 2000;
+
+export interface Peer {
+  pod: string;
+  ready: boolean;
+  /** SHA-256 of the certificate that it serves; undefined where it did not answer. */
+  fingerprint: string | undefined;
+}
+
+/**
+ * Asks every replica that runs, this one too.
+ * @param port of their HTTPS servers
+ */
+export async function askPeers(client: ClusterClient, port: number): Promise<Peer[]> {
+  const list = await client.get(`/api/v1/namespaces/${OWN_NAMESPACE}/pods`, { labelSelector: SELECTOR });
+  const pods = isObjectList(list['items']) ? list['items'].flatMap(runningPod) : [];
+  return Promise.all(
+    pods.map(async ({ pod, ready, address }) => ({ pod, ready, fingerprint: await servedBy(address, port) })),
+  );
+}
+
+/** True where every replica that can be asked, or that clients are sent to, serves this certificate. Pure. */
+export function allServe(peers: Peer[], fingerprint: string): boolean {
+  return peers.every((peer) => peer.fingerprint === fingerprint || (peer.fingerprint === undefined && !peer.ready));
+}
+
+function runningPod({ metadata, status }: JsonObject) {
+  if (!isObject(metadata) || !isObject(status)) return [];
+  const address = shortText(status['podIP']);
+  const ended = status['phase'] === 'Succeeded' || status['phase'] === 'Failed';
+  if (address === '' || ended) return [];
+  const conditions = isObjectList(status['conditions']) ? status['conditions'] : [];
+  const ready = conditions.some(({ type, status: state }) => type === 'Ready' && state === 'True');
+  return [{ pod: shortText(metadata['name']), ready, address }];
+}
+
+async function servedBy(host: string, port: number): Promise<string | undefined> {
+  // Trust is not the question here: what it serves is looked at, nothing is sent.
+  const socket = connect({ host, port, servername: `${SERVICE}.${OWN_NAMESPACE}.svc`, rejectUnauthorized: false });
+  try {
+    await once(socket, 'secureConnect', { signal: AbortSignal.timeout(CONNECT_MS) });
+    return socket.getPeerCertificate().fingerprint256;
+  } catch {
+    return undefined;
+  } finally {
+    socket.destroy();
+  }
+}
