@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 # iptables, ip and friends live here, and a plain user's PATH may lack it.
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: help deps tools build check test test-unit run demo bench clean
+.PHONY: help deps tools build check test test-unit run demo bench images clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -38,6 +38,10 @@ demo: deps tools build ## the fix end to end on this machine's kernel (root)
 
 bench: deps tools build ## measure, print a table, write bench/results.json (root)
 	node bench/main.ts
+
+# Variables: REGISTRY, VERSION, TAG (suffix), COMMIT, BUILDER, BASE_IMAGE, NODE_IMAGE (docs/images.md).
+images: deps ## build both images, and save them with their SBOMs in .run/images
+	node --use-env-proxy test/tools/images/main.ts
 
 clean: ## remove what was built
 	rm -rf dist .tap .run
