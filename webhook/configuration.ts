@@ -101,6 +101,16 @@ export const OPTIONS = {
     help: 'Cluster to work in: a kubeconfig file, or in-cluster for the service account. Empty: none.',
     default: '',
   }),
+  coverage: oneOf(SWITCH, {
+    env: 'INVALID_DROP_COVERAGE',
+    help: 'Whether to watch the pods of opted-in namespaces and tell which are guarded. Needs a cluster.',
+    default: SWITCH[0],
+  }),
+  events: oneOf(SWITCH, {
+    env: 'INVALID_DROP_EVENTS',
+    help: 'Whether to write an Event for the owner of a pod that is left out. Needs coverage.',
+    default: SWITCH[0],
+  }),
   'drain-seconds': wholeNumber(0, 300, {
     env: 'INVALID_DROP_DRAIN_SECONDS',
     help: 'How long to serve on after SIGTERM, until the API server has heard of it.',

@@ -6,16 +6,27 @@ import { CodedError } from '../init-image/errors.ts';
 import { helpText, readOptions } from '../init-image/options.ts';
 import { backoffMs } from './backoff.ts';
 import { startCertificates } from './certificates/start.ts';
+import { reasonOf } from './cluster/api-error.ts';
 import type { ClusterClient } from './cluster/client.ts';
 import { reflect } from './cluster/reflector.ts';
 import { type Configuration, injectionSettings, OPTIONS } from './configuration.ts';
 import { buildHealthServer } from './health.ts';
 import { createMetrics } from './metrics.ts';
 import { createNamespaceStore, namespaceLabels } from './namespaces.ts';
+import { selfchecks } from './selfcheck/checks.ts';
+import { printSelfcheck } from './selfcheck/command.ts';
+import type { Needs } from './selfcheck/permissions.ts';
+import { runChecks } from './selfcheck/report.ts';
+import { selfcheckRoute } from './selfcheck/route.ts';
 import { buildServer, useCertificate } from './server.ts';
 import { createShutdown } from './shutdown.ts';
 
-const USAGE = 'Usage: webhook.js [options]\n\nServes POST /mutate over HTTPS for a MutatingWebhookConfiguration.';
+const USAGE = `Usage: webhook.js [options]
+       webhook.js selfcheck [options]
+
+Serves POST /mutate over HTTPS for a MutatingWebhookConfiguration.
+selfcheck asks the webhook that runs on this host, prints what it checked, and exits with 0 (all is well) or 1.`;
+const COMMANDS = ['selfcheck'] as const;
 const CLOSE_MS = 10_000;
 
 async function serve(configuration: Configuration): Promise<void> {
@@ -56,6 +67,14 @@ async function serve(configuration: Configuration): Promise<void> {
     retryDelay,
   });
   parts.push(certificates);
+  const checks = selfchecks({
+    certificates,
+    client,
+    port: () => portOf(server.server.address()),
+    expectsChecker: configuration.checker === 'enabled',
+    needs: needsOf(configuration),
+    watches: { ...(namespaces && { namespaces: namespaces.synced }) },
+  });
   const health = buildHealthServer({
     registry: metrics.registry,
     notReady: () => [
@@ -63,6 +82,7 @@ async function serve(configuration: Configuration): Promise<void> {
       ...(namespaces?.synced() === false ? ['the namespaces have not been listed yet'] : []),
       ...certificates.notReady(),
     ],
+    routes: [selfcheckRoute(() => runChecks(checks, VERSION, reasonOf))],
   });
   const shutdown = createShutdown({
     drainMs: configuration['drain-seconds'] * 1000,
@@ -77,9 +97,15 @@ async function serve(configuration: Configuration): Promise<void> {
   await health.listen({ host, port: configuration['metrics-port'] });
   await certificates.first;
   await server.listen({ host, port: configuration.port, listenTextResolver: () => 'listening for admissions' });
-  const port = (address: AddressInfo | string | null) => (address as AddressInfo).port;
-  const ports = { port: port(server.server.address()), metricsPort: port(health.server.address()) };
+  const ports = { port: portOf(server.server.address()), metricsPort: portOf(health.server.address()) };
   log.info({ version: VERSION, host, ...ports }, 'serving');
+}
+
+const portOf = (address: AddressInfo | string | null) => (address as AddressInfo).port;
+
+function needsOf({ certificates, coverage, events }: Configuration): Needs {
+  const covers = coverage === 'enabled';
+  return { secret: certificates === 'secret', coverage: covers, events: covers && events === 'enabled' };
 }
 
 /** The client library is large: it is loaded only where there is a cluster. */
@@ -90,8 +116,12 @@ async function connect(kubeconfig: string): Promise<ClusterClient | undefined> {
 }
 
 async function main(): Promise<void> {
-  const { values, given } = readOptions(OPTIONS, process.argv.slice(2), process.env, ['help']);
-  if (given.has('help')) process.stdout.write(helpText(USAGE, OPTIONS));
+  const argv = process.argv.slice(2);
+  const command = COMMANDS.find((name) => name === argv[0]);
+  const { values, given } = readOptions(OPTIONS, command ? argv.slice(1) : argv, process.env, ['help']);
+  const print = (text: string) => void process.stdout.write(text);
+  if (given.has('help')) print(helpText(USAGE, OPTIONS));
+  else if (command === 'selfcheck') process.exitCode = await printSelfcheck(values['metrics-port'], print);
   else await serve(values);
 }
 

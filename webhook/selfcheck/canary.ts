@@ -1,0 +1,87 @@
+// A pod that is never created: sent the whole way, and its patch applied and looked at.
+import { randomUUID } from 'node:crypto';
+import { request } from 'node:https';
+import jsonPatch, { type Operation } from 'fast-json-patch';
+import { CHECKER_CONTAINER, INIT_CONTAINER } from '../../init-image/contract.ts';
+import { isObject, isObjectList, type JsonObject } from '../raw-json.ts';
+import { REVIEW_KIND, REVIEW_VERSION } from '../review.ts';
+import type { Finding } from './report.ts';
+
+const NAMESPACE = 'invalid-drop-canary';
+const CALL_MS = 5000;
+
+export interface Target {
+  host: string;
+  port: number;
+  /** Name that the certificate must be good for. */
+  servername: string;
+  /** The only authorities trusted, PEM. */
+  ca: string;
+}
+
+/** @param expectsChecker whether the webhook is configured to add the checker */
+export async function canaryFinding(target: Target, expectsChecker: boolean): Promise<Finding> {
+  const answer = await post(target, JSON.stringify(canaryReview()));
+  const wrong = whatIsWrong(answer, expectsChecker);
+  const where = `${target.host}:${target.port}`;
+  if (wrong !== undefined) return { ok: false, detail: `${where}: ${wrong}` };
+  return { ok: true, detail: `${where}: a pod sent there comes back with both its patch and its containers` };
+}
+
+const POD = { metadata: { name: 'canary' }, spec: { containers: [{ name: 'app', image: 'canary' }] } };
+
+/** dryRun, and a namespace that cannot be: whoever reads the log can tell it from a pod. */
+function canaryReview() {
+  return {
+    apiVersion: REVIEW_VERSION,
+    kind: REVIEW_KIND,
+    request: {
+      uid: randomUUID(),
+      kind: { group: '', version: 'v1', kind: 'Pod' },
+      resource: { group: '', version: 'v1', resource: 'pods' },
+      operation: 'CREATE',
+      namespace: NAMESPACE,
+      dryRun: true,
+      object: POD,
+    },
+  };
+}
+
+/** Pure. @returns undefined where the patched pod has what it must have */
+export function whatIsWrong(answer: JsonObject, expectsChecker: boolean): string | undefined {
+  const { response } = answer;
+  if (!isObject(response) || response['allowed'] !== true) return 'the canary pod was refused';
+  if (typeof response['patch'] !== 'string') return 'the canary pod came back without a patch';
+  const operations = JSON.parse(Buffer.from(response['patch'], 'base64').toString()) as Operation[];
+  const { newDocument: pod } = jsonPatch.applyPatch(structuredClone(POD) as JsonObject, operations, true);
+  const spec = isObject(pod['spec']) ? pod['spec'] : {};
+  const names = [spec['initContainers'], spec['containers']]
+    .flatMap((list) => (isObjectList(list) ? list : []))
+    .map(({ name }) => name);
+  const wanted = expectsChecker ? [INIT_CONTAINER, CHECKER_CONTAINER, 'app'] : [INIT_CONTAINER, 'app'];
+  const missing = wanted.filter((name) => !names.includes(name));
+  return missing.length === 0 ? undefined : `the patched canary pod lacks ${missing.join(' and ')}`;
+}
+
+function post({ host, port, servername, ca }: Target, body: string): Promise<JsonObject> {
+  const signal = AbortSignal.timeout(CALL_MS);
+  const headers = { 'content-type': 'application/json', host: servername };
+  const options = {
+    host,
+    port,
+    servername,
+    ca,
+    method: 'POST',
+    path: '/mutate',
+    agent: false as const,
+    headers,
+    signal,
+  };
+  return new Promise((resolve, reject) => {
+    const call = request(options, (response) => {
+      response.toArray().then((chunks) => resolve(JSON.parse(Buffer.concat(chunks).toString())), reject);
+    });
+    call.on('error', reject);
+    call.end(body);
+  });
+}
