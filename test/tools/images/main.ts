@@ -1,6 +1,6 @@
 // Builds both images and saves them as OCI archives: `make images`. docs/images.md tells the variables.
 import { existsSync } from 'node:fs';
-import { copyFile, mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { homedir, tmpdir } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import packageJson from '../../../package.json' with { type: 'json' };
@@ -76,16 +76,15 @@ interface One {
 }
 
 async function buildOne({ name, image, args, archive, source, builder, scratch }: One): Promise<void> {
-  const containerfile = `${ROOT}/${name}/Containerfile`;
+  const containerfile = `${source.context}/${name}/Containerfile`;
   const stamp = `${archive}.inputs`;
-  const hash = await hashInputs(source.context, [image, args, builder.name, await readFile(containerfile, 'utf8')]);
+  const hash = await hashInputs(source.context, [image, args, builder.name]);
   const same = existsSync(archive) && (await readFile(stamp, 'utf8').catch(() => '')) === hash;
   if (same && tryRun(builder.name, existsArgs(builder.name, image), { env: builder.env }) !== undefined) {
     say(`${image} is up to date: ${archive}`);
     return;
   }
   say(`building ${image} with ${builder.name}`);
-  await copyFile(`${ROOT}/.dockerignore`, `${source.context}/.dockerignore`).catch(() => undefined);
   const secrets = await npmSecrets(scratch, env);
   run(builder.name, buildArgs(builder.name, { containerfile, context: source.context, image, args, secrets }), {
     env: builder.env,
