@@ -5,8 +5,7 @@ import { build } from 'esbuild';
 await mkdir('dist', { recursive: true });
 // The bundles are CommonJS, which starts faster than ESM; in the image no package.json says otherwise.
 await writeFile('dist/package.json', '{ "type": "commonjs" }\n');
-await build({
-  entryPoints: { install: 'init-image/install.ts', check: 'init-image/check.ts', webhook: 'webhook/main.ts' },
+const common = {
   outdir: 'dist',
   bundle: true,
   platform: 'node',
@@ -15,4 +14,7 @@ await build({
   minifySyntax: true,
   legalComments: 'linked',
   logLevel: 'warning',
-});
+} as const;
+await build({ ...common, entryPoints: { install: 'init-image/install.ts', check: 'init-image/check.ts' } });
+// Node keeps the source in memory: without its white space the webhook's is 1.5 MB smaller.
+await build({ ...common, entryPoints: { webhook: 'webhook/main.ts' }, minifyWhitespace: true });

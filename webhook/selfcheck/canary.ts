@@ -25,7 +25,7 @@ export async function canaryFinding(target: Target, expectsChecker: boolean): Pr
   const wrong = whatIsWrong(answer, expectsChecker);
   const where = `${target.host}:${target.port}`;
   if (wrong !== undefined) return { ok: false, detail: `${where}: ${wrong}` };
-  return { ok: true, detail: `${where}: a pod sent there comes back with both its patch and its containers` };
+  return { ok: true, detail: `${where}: a pod sent there gets its containers` };
 }
 
 const POD = { metadata: { name: 'canary' }, spec: { containers: [{ name: 'app', image: 'canary' }] } };
