@@ -7,10 +7,10 @@ export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 # iptables, ip and friends live here, and a plain user's PATH may lack it.
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: help deps tools build check test test-unit run demo bench images clean
+.PHONY: help deps tools build check test test-unit run demo bench images cluster-up cluster-down cluster-shell clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
 
 node_modules/.package-lock.json: package.json package-lock.json
 	npm ci --no-audit --no-fund --loglevel=error
@@ -36,12 +36,25 @@ run: build ## serve the webhook on https://127.0.0.1:8443 without a cluster
 demo: deps tools build ## the fix end to end on this machine's kernel (root)
 	node test/demo/main.ts
 
+e2e: deps tools build images ## the whole on a real Kubernetes: KUBECONFIG's, or one node of its own (root)
+	node test/e2e/main.ts $(E2E)
+
 bench: deps tools build ## measure, print a table, write bench/results.json (root)
 	node bench/main.ts
 
 # Variables: REGISTRY, VERSION, TAG (suffix), COMMIT, BUILDER, BASE_IMAGE, NODE_IMAGE (docs/images.md).
 images: deps ## build both images, and save them with their SBOMs in .run/images
 	node --use-env-proxy test/tools/images/main.ts
+
+cluster-up: deps tools ## a Kubernetes of one node in a network namespace of its own (root)
+	@bash test/cluster/install-debian.sh
+	@node test/cluster/main.ts up
+
+cluster-down: ## take it down, with all that it made
+	@node test/cluster/main.ts down
+
+cluster-shell: ## a shell from which kubectl reaches it
+	@node test/cluster/main.ts shell
 
 clean: ## remove what was built
 	rm -rf dist .tap .run
