@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 # iptables, ip and friends live here, and a plain user's PATH may lack it.
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: help deps tools build check test test-unit run demo bench images cluster-up cluster-down cluster-shell clean
+.PHONY: help deps tools build check test run demo e2e bench images cluster-up cluster-down cluster-shell clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
