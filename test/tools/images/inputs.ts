@@ -9,6 +9,7 @@ export const SOURCES = [
   'init-image',
   'package-lock.json',
   'package.json',
+  'test/tools/images/bundled-packages.ts',
   'tsconfig.json',
   'webhook',
 ];

@@ -6,11 +6,14 @@ import { fileURLToPath } from 'node:url';
 import packageJson from '../../../package.json' with { type: 'json' };
 import { type Builder, findBuilder } from './builder.ts';
 import { buildArgs, existsArgs, saveArgs } from './commands.ts';
+import { readContents } from './contents.ts';
 import { hashInputs } from './inputs.ts';
 import { makeLocalImages } from './local-base.ts';
 import { npmSecrets } from './npm-settings.ts';
+import { unpack } from './oci-archive.ts';
 import { answers, registryHost } from './registry.ts';
 import { run, tryRun } from './run.ts';
+import { makeSbom, type NpmKnowledge } from './sbom.ts';
 import { findSource, type Source } from './source.ts';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url)).replace(/\/$/, '');
@@ -91,8 +94,21 @@ async function buildOne({ name, image, args, archive, source, builder, scratch }
   });
   await rm(archive, { force: true });
   run(builder.name, saveArgs(builder.name, image, archive), { env: builder.env });
+  const bom = await sbomOf(image, archive, source.context, `${scratch}/${name}`);
+  await writeFile(archive.replace(/oci\.tar$/, 'cdx.json'), `${JSON.stringify(bom, null, 2)}\n`);
   await writeFile(stamp, hash);
   say(`${image} saved to ${archive}, ${((await stat(archive)).size / 1e6).toFixed(1)} MB`);
+}
+
+async function sbomOf(image: string, archive: string, context: string, folder: string) {
+  const { root } = await unpack(archive, folder);
+  const list = ['sbom', '--package-lock-only', '--omit=dev', '--sbom-format=cyclonedx', '--loglevel=error'];
+  const npm: NpmKnowledge = {
+    lock: JSON.parse(await readFile(`${context}/package-lock.json`, 'utf8')),
+    sbom: JSON.parse(run('npm', list, { cwd: context })),
+  };
+  const colon = image.lastIndexOf(':');
+  return makeSbom({ name: image.slice(0, colon), version: image.slice(colon + 1) }, await readContents(root), npm);
 }
 
 main().catch((error: unknown) => {

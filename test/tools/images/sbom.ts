@@ -1,0 +1,102 @@
+// The bill of materials of an image, CycloneDX 1.5: what is in it, not what it could have been made of.
+import { createHash } from 'node:crypto';
+
+export interface Component {
+  type: string;
+  name: string;
+  version: string;
+  purl?: string;
+  'bom-ref'?: string;
+  [field: string]: unknown;
+}
+
+export interface Bom {
+  bomFormat: 'CycloneDX';
+  specVersion: '1.5';
+  serialNumber: string;
+  version: 1;
+  metadata: { component: Component };
+  components: Component[];
+}
+
+/** What an image holds, as read from its root file system. */
+export interface ImageContents {
+  /** /var/lib/dpkg/status */
+  dpkgStatus: string;
+  /** VERSION_ID of /etc/os-release */
+  debianVersion: string;
+  nodeVersion: string;
+  /** Paths in the lock file of the npm packages in the bundles: /opt/invalid-drop/bundled-packages.json. */
+  bundledPackages: string[];
+}
+
+/** What npm knows of the packages that the bundles may hold: its lock file, and `npm sbom`. */
+export interface NpmKnowledge {
+  lock: { packages: Record<string, { name?: string; version?: string }> };
+  sbom: { components: Component[] };
+}
+
+/** @param image its name and tag */
+export function makeSbom(image: { name: string; version: string }, contents: ImageContents, npm: NpmKnowledge): Bom {
+  const { debianVersion, nodeVersion } = contents;
+  const components = [
+    { type: 'operating-system', name: 'debian', version: debianVersion, 'bom-ref': `debian@${debianVersion}` },
+    nodeComponent(nodeVersion),
+    ...debianComponents(contents.dpkgStatus, debianVersion),
+    ...npmComponents(contents.bundledPackages, npm),
+  ];
+  const component = { type: 'container', 'bom-ref': `${image.name}:${image.version}`, ...image };
+  return {
+    bomFormat: 'CycloneDX',
+    specVersion: '1.5',
+    serialNumber: serialNumber(JSON.stringify([component, components])),
+    version: 1,
+    metadata: { component },
+    components,
+  };
+}
+
+function nodeComponent(version: string): Component {
+  const purl = `pkg:generic/node@${version}`;
+  const cpe = `cpe:2.3:a:nodejs:node.js:${version}:*:*:*:*:*:*:*`;
+  return { type: 'application', name: 'node', version, purl, cpe, 'bom-ref': purl };
+}
+
+/** A component for each package that dpkg's status names as installed. */
+export function debianComponents(status: string, debianVersion: string): Component[] {
+  return status
+    .split(/\n{2,}/)
+    .map((stanza) =>
+      Object.fromEntries([...stanza.matchAll(/^([A-Z][\w-]*): (.*)$/gm)].map(([, key, value]) => [key, value])),
+    )
+    .filter((fields) => fields['Status'] === 'install ok installed')
+    .map(({ Package: name = '', Version: version = '', Architecture: architecture = '' }) => {
+      const purl = `pkg:deb/debian/${encodeURIComponent(name)}@${encodeURIComponent(version)}?arch=${architecture}&distro=debian-${debianVersion}`;
+      return { type: 'library', name, version, purl, 'bom-ref': purl };
+    });
+}
+
+/** @throws where the bundle holds a package that npm does not know */
+function npmComponents(paths: string[], { lock, sbom }: NpmKnowledge): Component[] {
+  const known = new Map(sbom.components.map((component) => [component['bom-ref'], component]));
+  const components = paths.map((path) => {
+    const { name = path.replace(/^.*node_modules\//, ''), version } = lock.packages[path] ?? {};
+    const component = known.get(`${name}@${version}`);
+    if (!component) throw new Error(`the bundle holds ${path}, but npm sbom does not list ${name}@${version}`);
+    return component;
+  });
+  return [...new Set(components)];
+}
+
+/** A UUID that is the same for the same contents. */
+function serialNumber(text: string): string {
+  const hex = createHash('sha256').update(text).digest('hex');
+  const parts = [
+    hex.slice(0, 8),
+    hex.slice(8, 12),
+    `8${hex.slice(13, 16)}`,
+    `8${hex.slice(17, 20)}`,
+    hex.slice(20, 32),
+  ];
+  return `urn:uuid:${parts.join('-')}`;
+}
