@@ -1,0 +1,100 @@
+// The cluster's certificates: one authority, and a certificate for each party.
+import { randomBytes } from 'node:crypto';
+import { mkdir, writeFile } from 'node:fs/promises';
+import forge from 'node-forge';
+import { type Layout, NETWORK } from './layout.ts';
+
+const { pki } = forge;
+const DAY_MS = 86_400_000;
+const LIFE_DAYS = 365;
+const RSA_BITS = 2048;
+
+interface Party {
+  /** User name to the API server. */
+  commonName: string;
+  /** Group to the API server. */
+  organization?: string;
+  /** DNS names and addresses that it serves under. */
+  names?: string[];
+}
+
+/** File name to party. Names and groups: kubernetes.io/docs/setup/best-practices/certificates */
+function parties(name: string): Record<string, Party> {
+  const node = Object.values(NETWORK.node);
+  return {
+    'kube-apiserver': {
+      commonName: 'kube-apiserver',
+      names: [
+        ...['kubernetes', 'kubernetes.default', 'kubernetes.default.svc', 'kubernetes.default.svc.cluster.local'],
+        ...['localhost', '127.0.0.1', '::1', ...node, ...Object.values(NETWORK.kubernetes)],
+      ],
+    },
+    'kubelet-client': { commonName: 'kube-apiserver-kubelet-client', organization: 'system:masters' },
+    'kubelet-serving': { commonName: `system:node:${name}`, organization: 'system:nodes', names: [name, ...node] },
+    kubelet: { commonName: `system:node:${name}`, organization: 'system:nodes' },
+    'kube-controller-manager': { commonName: 'system:kube-controller-manager' },
+    'kube-scheduler': { commonName: 'system:kube-scheduler' },
+    'kube-proxy': { commonName: 'system:kube-proxy' },
+    coredns: { commonName: 'coredns', organization: 'system:masters' },
+    admin: { commonName: 'admin', organization: 'system:masters' },
+  };
+}
+
+/** Writes NAME.crt and NAME.key of every party, of the authority `ca`, and the key that signs service account tokens. */
+export async function writeCertificates({ pki: directory, name }: Layout): Promise<void> {
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  const write = (file: string, text: string) => writeFile(`${directory}/${file}`, text, { mode: 0o600 });
+  const authority = await makeKeys();
+  const ca = issue({ commonName: 'kubernetes' }, authority, 'kubernetes', authority, [
+    { name: 'basicConstraints', cA: true, critical: true },
+    { name: 'keyUsage', keyCertSign: true, cRLSign: true, digitalSignature: true, critical: true },
+    { name: 'subjectKeyIdentifier' },
+  ]);
+  await Promise.all([
+    write('ca.crt', ca),
+    write('ca.key', pki.privateKeyToPem(authority.privateKey)),
+    write('service-accounts.key', pki.privateKeyToPem((await makeKeys()).privateKey)),
+    ...Object.entries(parties(name)).map(async ([file, party]) => {
+      const keys = await makeKeys();
+      await write(`${file}.crt`, issue(party, keys, 'kubernetes', authority, extensionsOf(party)));
+      await write(`${file}.key`, pki.privateKeyToPem(keys.privateKey));
+    }),
+  ]);
+}
+
+function extensionsOf({ names = [] }: Party): object[] {
+  const altNames = names.map((name) => (/[:]|^[\d.]+$/.test(name) ? { type: 7, ip: name } : { type: 2, value: name }));
+  return [
+    { name: 'basicConstraints', cA: false, critical: true },
+    { name: 'keyUsage', digitalSignature: true, keyEncipherment: true, critical: true },
+    { name: 'extKeyUsage', clientAuth: true, serverAuth: names.length > 0 },
+    ...(names.length > 0 ? [{ name: 'subjectAltName', altNames }] : []),
+  ];
+}
+
+function issue(
+  party: Party,
+  keys: forge.pki.rsa.KeyPair,
+  issuer: string,
+  authority: forge.pki.rsa.KeyPair,
+  extensions: object[],
+): string {
+  const certificate = pki.createCertificate();
+  certificate.publicKey = keys.publicKey;
+  certificate.serialNumber = `01${randomBytes(15).toString('hex')}`;
+  certificate.validity.notBefore = new Date(Date.now() - DAY_MS);
+  certificate.validity.notAfter = new Date(Date.now() + LIFE_DAYS * DAY_MS);
+  const organization = party.organization ? [{ name: 'organizationName', value: party.organization }] : [];
+  certificate.setSubject([{ name: 'commonName', value: party.commonName }, ...organization]);
+  certificate.setIssuer([{ name: 'commonName', value: issuer }]);
+  certificate.setExtensions(extensions);
+  certificate.sign(authority.privateKey, forge.md.sha256.create());
+  return pki.certificateToPem(certificate);
+}
+
+/** With a callback forge lets Node generate the keys, off the main thread. */
+function makeKeys(): Promise<forge.pki.rsa.KeyPair> {
+  return new Promise((resolve, reject) => {
+    pki.rsa.generateKeyPair({ bits: RSA_BITS }, (error, keys) => (error ? reject(error) : resolve(keys)));
+  });
+}

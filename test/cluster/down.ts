@@ -1,0 +1,39 @@
+// Takes a cluster down, whatever is left of it.
+import { rm } from 'node:fs/promises';
+import { run } from '../kernel/processes.ts';
+import { removeCgroups } from './cgroups.ts';
+import { errors } from './errors.ts';
+import type { Layout } from './layout.ts';
+import { findLeftovers } from './leftovers.ts';
+import { processesOf } from './processes-of.ts';
+import { until } from './until.ts';
+
+const END_LIMIT = 20_000;
+
+/**
+ * Ends every process of the cluster, and removes its namespace, cgroups and files. Nothing is asked to stop: what pods
+ * leave is inside the cluster's own mounts and network, and goes with them. Also where the cluster is not up.
+ * @throws CodedError CLUSTER_LEFTOVERS
+ */
+export async function takeDown(layout: Layout): Promise<void> {
+  await until(async () => {
+    const pids = await processesOf(layout);
+    for (const pid of pids) kill(pid);
+    return pids.length === 0;
+  }, END_LIMIT);
+  await run('ip', ['netns', 'del', layout.netns]);
+  const left = await until(async () => {
+    await removeCgroups(layout.cgroup);
+    await rm(layout.state, { recursive: true, force: true, maxRetries: 3 }).catch(() => undefined);
+    return (await findLeftovers(layout)).length === 0;
+  }, END_LIMIT);
+  if (!left) throw errors.CLUSTER_LEFTOVERS(layout.name, (await findLeftovers(layout)).join(', '));
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It has ended meanwhile.
+  }
+}
