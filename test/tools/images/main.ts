@@ -102,7 +102,8 @@ async function buildOne({ name, image, args, archive, source, builder, scratch }
 
 async function sbomOf(image: string, archive: string, context: string, folder: string) {
   const { root } = await unpack(archive, folder);
-  const list = ['sbom', '--package-lock-only', '--omit=dev', '--sbom-format=cyclonedx', '--loglevel=error'];
+  // All packages: --omit=dev also leaves out what production and development share, and what is bundled is known.
+  const list = ['sbom', '--package-lock-only', '--sbom-format=cyclonedx', '--loglevel=error'];
   const npm: NpmKnowledge = {
     lock: JSON.parse(await readFile(`${context}/package-lock.json`, 'utf8')),
     sbom: JSON.parse(run('npm', list, { cwd: context })),

@@ -79,13 +79,12 @@ export function debianComponents(status: string, debianVersion: string): Compone
 /** @throws where the bundle holds a package that npm does not know */
 function npmComponents(paths: string[], { lock, sbom }: NpmKnowledge): Component[] {
   const known = new Map(sbom.components.map((component) => [component['bom-ref'], component]));
-  const components = paths.map((path) => {
+  return paths.map((path) => {
     const { name = path.replace(/^.*node_modules\//, ''), version } = lock.packages[path] ?? {};
     const component = known.get(`${name}@${version}`);
     if (!component) throw new Error(`the bundle holds ${path}, but npm sbom does not list ${name}@${version}`);
-    return component;
+    return { ...component, scope: 'required' };
   });
-  return [...new Set(components)];
 }
 
 /** A UUID that is the same for the same contents. */
