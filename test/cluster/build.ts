@@ -32,7 +32,7 @@ export async function buildMissing(
   if (!go)
     throw errors.CLUSTER_PROGRAM_MISSING(
       names.join(', '),
-      'Go 1.25 or later, which builds them, or set KUBEBUILDER_ASSETS',
+      'Go 1.26 or later, which builds them, or set KUBEBUILDER_ASSETS',
     );
   const flags = flagsOf(module);
   const directory = `${cache}/tools/${await hashOf(module, [go, ...flags])}`;
@@ -60,7 +60,7 @@ function flagsOf({ variables }: Module): string[] {
 
 async function hashOf({ directory, packages }: Module, flags: string[]): Promise<string> {
   const hash = createHash('sha256').update(JSON.stringify(flags));
-  const local = [...packages.values()].filter((path) => path.startsWith('./'));
+  const local = [...packages.values()].filter((path) => path.startsWith('.'));
   const sources = await Promise.all(
     local.map(async (path) => (await readdir(`${directory}/${path}`)).map((file) => `${path}/${file}`)),
   );

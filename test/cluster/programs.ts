@@ -35,7 +35,7 @@ const MODULES: Module[] = [
       [`${COMPONENT_VERSION}.gitMinor`]: MINOR,
     },
   },
-  { directory: tool('coredns'), packages: new Map([['coredns', 'github.com/coredns/coredns']]), variables: {} },
+  { directory: tool('coredns'), packages: new Map([['coredns', '.']]), variables: {} },
 ];
 /** How to ask a program for its version, and what it has to print. The others of the modules are always built. */
 const QUESTIONS = new Map<string, [string[], RegExp]>([
