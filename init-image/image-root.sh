@@ -26,7 +26,7 @@ sort -u /tmp/listed | while read -r file; do
     # Character sets that nobody converts to, and texts that nobody reads; licences stay.
     */gconv/* | /usr/share/man/* | /usr/share/locale/* | /usr/share/lintian/* | /usr/share/bug/*) continue ;;
     /usr/share/doc/*/copyright | /usr/share/common-licenses/*) ;;
-    /usr/share/doc/* | /usr/share/base-files/* | /etc/update-motd.d/* | /etc/profile.d/*) continue ;;
+    /usr/share/doc/* | /usr/share/base-files/* | /usr/share/gcc/* | /etc/update-motd.d/* | /etc/profile.d/*) continue ;;
   esac
   if [ -L "$file" ] || [ -f "$file" ]; then echo "${file#/}"; fi
 done > /tmp/files

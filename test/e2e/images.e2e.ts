@@ -1,0 +1,141 @@
+// The images as `make images` saved them: what is in them, and whether they do their work with only what a pod gives.
+import { readdir, readFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import t from 'tap';
+import { CHECK_COMMAND, INSTALL_COMMAND } from '../../init-image/contract.ts';
+import packageJson from '../../package.json' with { type: 'json' };
+import { startInImage } from '../images/in-image.ts';
+import { kernelTest } from '../kernel/kernel-test.ts';
+import { eventsOf } from '../kernel/programs.ts';
+import { readContents } from '../tools/images/contents.ts';
+import { unpack } from '../tools/images/oci-archive.ts';
+import type { Bom } from '../tools/images/sbom.ts';
+
+const IMAGES = fileURLToPath(new URL('../../.run/images/', import.meta.url));
+/** Programs that have no place in an image that runs in other people's pods. */
+const UNWANTED =
+  /^(npm|npx|corepack|yarn|sh|bash|dash|busybox|perl|python3?|apt|apt-get|dpkg|gcc|cc|g\+\+|ld|curl|wget)$/;
+
+const folder = t.testdir({});
+const open = async (name: string) => ({ name, ...(await unpack(`${IMAGES}${name}.oci.tar`, `${folder}/${name}`)) });
+const [init, webhook] = [await open('init-image'), await open('webhook')];
+const bomOf = async (name: string) => JSON.parse(await readFile(`${IMAGES}${name}.cdx.json`, 'utf8')) as Bom;
+
+for (const { name, root, config } of [init, webhook]) {
+  t.test(`${name}: its labels say what it is, of which version and from which commit`, async (t) => {
+    const labels = config.config.Labels ?? {};
+    const label = (key: string) => labels[`org.opencontainers.image.${key}`] ?? '';
+    t.equal(label('title'), `invalid-drop ${name}`);
+    t.equal(label('version'), packageJson.version);
+    t.equal(label('licenses'), packageJson.license);
+    t.match(label('revision'), /^[0-9a-f]{40}(-dirty)?$/);
+    t.ok(label('source'));
+  });
+
+  t.test(`${name}: no shell, package manager, compiler or node_modules`, async (t) => {
+    const entries = await readdir(root, { recursive: true, withFileTypes: true });
+    const unwanted = entries.filter(
+      (entry) => entry.name === 'node_modules' || (!entry.isDirectory() && UNWANTED.test(entry.name)),
+    );
+    t.ok(entries.some((entry) => entry.name === 'node'));
+    t.same(
+      unwanted.map((entry) => `${entry.parentPath}/${entry.name}`),
+      [],
+    );
+  });
+
+  t.test(`${name}: nothing of the build's npm settings or certificates is left`, async (t) => {
+    const paths = await readdir(root, { recursive: true });
+    t.same(
+      paths.filter((path) => /npmrc|\.pem$|\.npm$/.test(path)),
+      [],
+    );
+  });
+
+  t.test(`${name}: the bill of materials lists the packages, the Node and the Debian that are in it`, async (t) => {
+    const bom = await bomOf(name);
+    const listed = new Set(bom.components.map((component) => component.name));
+    const contents = await readContents(root);
+    t.equal(bom.components.find((component) => component.name === 'node')?.version, contents.nodeVersion);
+    const owners = [...contents.dpkgStatus.matchAll(/^Package: (.*)$/gm)].map(([, owner = '']) => owner);
+    t.ok(owners.includes('libc6'));
+    for (const owner of owners) t.ok(listed.has(owner), owner);
+  });
+}
+
+t.test('init-image holds no npm package; the webhook holds those it is bundled from', async (t) => {
+  const npm = async (name: string) =>
+    (await bomOf(name)).components.flatMap(({ purl, name }) => (purl?.startsWith('pkg:npm/') ? name : []));
+  t.same(await npm('init-image'), []);
+  const inWebhook = await npm('webhook');
+  for (const name of Object.keys(packageJson.dependencies)) t.ok(inWebhook.includes(name), name);
+  for (const name of ['tap', 'esbuild', 'typescript', 'node']) t.notOk(inWebhook.includes(name), name);
+});
+
+t.test('the entry points and users are those of the contract', async (t) => {
+  t.same(init.config.config.Entrypoint, INSTALL_COMMAND);
+  t.equal(init.config.config.User, '0:0');
+  t.same(webhook.config.config.Entrypoint, ['node', '/opt/invalid-drop/webhook.js']);
+  t.equal(webhook.config.config.User, '65532:65532');
+});
+
+kernelTest(
+  'init-image: install puts the rule in with the programs of the image, and check confirms it',
+  async (t, { pod }) => {
+    const inPod = { user: '0:0', capabilities: ['net_admin'] };
+    const before = await startInImage(pod, init.root, { ...inPod, command: [...CHECK_COMMAND, '--once'] }).end();
+    t.equal(before.exitCode, 1, 'not guarded before');
+    const installed = await startInImage(pod, init.root, { ...inPod, command: INSTALL_COMMAND }).end();
+    t.equal(installed.exitCode, 0, installed.stdout + installed.stderr);
+    t.ok(eventsOf({ output: installed.stdout }).some(({ event }) => event === 'guarded'));
+    const checked = await startInImage(pod, init.root, { ...inPod, command: [...CHECK_COMMAND, '--once'] }).end();
+    t.equal(checked.exitCode, 0, checked.stdout + checked.stderr);
+    t.match(await pod.must('nft', ['list', 'ruleset']), /ct state invalid counter .* drop/);
+  },
+);
+
+kernelTest(
+  'init-image: the checker serves on a read-only root, answers a probe, and ends when told',
+  async (t, { pod }) => {
+    const inPod = { user: '0:0', capabilities: ['net_admin'] };
+    await startInImage(pod, init.root, { ...inPod, command: INSTALL_COMMAND }).end();
+    const checker = startInImage(pod, init.root, { ...inPod, command: CHECK_COMMAND });
+    await checker.saw(/"event":"ready"/);
+    const probe = await startInImage(pod, init.root, { ...inPod, command: [...CHECK_COMMAND, '--probe'] }).end();
+    t.equal(probe.exitCode, 0, probe.stderr);
+    t.equal((await checker.stop()).exitCode, 0);
+  },
+);
+
+kernelTest('init-image: both backends of iptables are there, for both families', async (t, { pod }) => {
+  for (const [program, backend] of [
+    ['iptables-nft', 'nf_tables'],
+    ['ip6tables-nft', 'nf_tables'],
+    ['iptables-legacy', 'legacy'],
+    ['ip6tables-legacy', 'legacy'],
+    ['iptables', 'nf_tables'],
+  ]) {
+    const { stdout, stderr } = await startInImage(pod, init.root, {
+      user: '0:0',
+      command: [`${program}`, '--version'],
+    }).end();
+    t.match(stdout, `(${backend})`, `${program}: ${stderr}`);
+  }
+});
+
+kernelTest('init-image: the legacy backend writes the rule where a pod may use it', async (t, { pod }) => {
+  const command = [...INSTALL_COMMAND, '--backend', 'legacy'];
+  const capabilities = ['net_admin', 'net_raw'];
+  const { exitCode, stdout, stderr } = await startInImage(pod, init.root, { user: '0:0', capabilities, command }).end();
+  t.equal(exitCode, 0, stdout + stderr);
+  t.match(await pod.must('iptables-legacy', ['-t', 'mangle', '-S', 'PREROUTING']), 'INVALID');
+});
+
+kernelTest('webhook: starts on a read-only root as its own user, with no capability', async (t, { pod }) => {
+  const ask = (command: string[]) => startInImage(pod, webhook.root, { user: '65532:65532', command }).end();
+  const help = await ask(['node', '/opt/invalid-drop/webhook.js', '--help']);
+  t.equal(help.exitCode, 0, help.stderr);
+  t.match(help.stdout, '--listen-address');
+  const script = 'console.log(process.getuid(), require("node:fs").readFileSync("/proc/self/status", "utf8"))';
+  t.match((await ask(['node', '-e', script])).stdout, /^65532 [\s\S]*CapEff:\t0+\n/);
+});
