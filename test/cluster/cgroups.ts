@@ -23,11 +23,15 @@ export async function findCgroups(name: string): Promise<string[]> {
   return found;
 }
 
-/** Ids of the processes that are in the cluster's cgroups. */
-export async function pidsInCgroups(name: string): Promise<number[]> {
+/**
+ * Ids of the processes that are in the cluster's cgroups.
+ * @param part only those at or below a cgroup of that name
+ */
+export async function pidsInCgroups(name: string, part = name): Promise<number[]> {
   const pids = new Set<number>();
   for (const directory of await findCgroups(name)) {
-    for (const child of [directory, ...(await below(directory))]) {
+    const children = [directory, ...(await below(directory))];
+    for (const child of children.filter((path) => path.split('/').includes(part))) {
       const text = await readFile(`${child}/cgroup.procs`, 'utf8').catch(() => '');
       for (const pid of text.split('\n')) if (Number(pid) > 0) pids.add(Number(pid));
     }

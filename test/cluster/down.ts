@@ -5,10 +5,13 @@ import { removeCgroups } from './cgroups.ts';
 import { errors } from './errors.ts';
 import type { Layout } from './layout.ts';
 import { findLeftovers } from './leftovers.ts';
+import { livingPid } from './process-record.ts';
 import { processesOf } from './processes-of.ts';
 import { until } from './until.ts';
 
 const END_LIMIT = 20_000;
+/** It then takes its cluster down itself. */
+const OWNER_LIMIT = 60_000;
 
 /**
  * Ends every process of the cluster, and removes its namespace, cgroups and files. Nothing is asked to stop: what pods
@@ -16,6 +19,7 @@ const END_LIMIT = 20_000;
  * @throws CodedError CLUSTER_LEFTOVERS
  */
 export async function takeDown(layout: Layout): Promise<void> {
+  await stopOwner(layout);
   await until(async () => {
     const pids = await processesOf(layout);
     for (const pid of pids) kill(pid);
@@ -28,6 +32,14 @@ export async function takeDown(layout: Layout): Promise<void> {
     return (await findLeftovers(layout)).length === 0;
   }, END_LIMIT);
   if (!left) throw errors.CLUSTER_LEFTOVERS(layout.name, (await findLeftovers(layout)).join(', '));
+}
+
+/** Whoever is bringing it up right now would go on. */
+async function stopOwner(layout: Layout): Promise<void> {
+  const owner = await livingPid(layout.owner);
+  if (owner === undefined || owner === process.pid) return;
+  process.kill(owner, 'SIGTERM');
+  await until(async () => (await livingPid(layout.owner)) === undefined, OWNER_LIMIT);
 }
 
 function kill(pid: number): void {

@@ -14,6 +14,7 @@ export const errors = defineErrors({
     `${what} did not come within ${milliseconds} ms: the logs are in ${log}`,
   CLUSTER_ENDED: (component: string, log: string) => `${component} ended: ${log}`,
   CLUSTER_INTERRUPTED: (name: string) => `interrupted: cluster "${name}" is taken down`,
+  CLUSTER_POD_NOT_RUNNING: (pod: string) => `pod ${pod} has no process on the node: wait until it runs`,
   CLUSTER_IMPORT_FAILED: (archive: string, output: string) => `cannot import ${archive}: ${output}`,
   CLUSTER_NO_BRIDGE_FILTER: () =>
     'packets on a bridge do not pass the firewall here (/proc/sys/net/bridge is missing), so Services would not work: ' +

@@ -8,7 +8,7 @@ import { takeDown } from './down.ts';
 import { enterNetwork, environmentOf } from './enter.ts';
 import { errors } from './errors.ts';
 import { type Layout, layoutOf } from './layout.ts';
-import { importImage } from './load.ts';
+import { loadImage } from './load.ts';
 import { readSettings, type Settings } from './settings.ts';
 import { bringUp, isUp } from './up.ts';
 
@@ -18,7 +18,7 @@ const CHANGES = { start: startComponent, stop: stopComponent, kill: killComponen
 async function up(layout: Layout, settings: Settings): Promise<void> {
   const controller = new AbortController();
   const interrupt = () => controller.abort(errors.CLUSTER_INTERRUPTED(layout.name));
-  process.on('SIGINT', interrupt).on('SIGTERM', interrupt);
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(name, interrupt);
   const tell = process.stdout.isTTY ? say : () => undefined;
   const isNew = await bringUp(layout, settings, tell, controller.signal);
   say(`cluster "${layout.name}" ${isNew ? 'is' : 'was'} up; its kubeconfig is ${layout.kubeconfig}`);
@@ -46,12 +46,6 @@ async function runIn(layout: Layout, command: string[]): Promise<void> {
   process.exitCode = code ?? 1;
 }
 
-async function load(layout: Layout, archive: string, image: string): Promise<void> {
-  const { exitCode, stderr } = await importImage(layout, archive, image);
-  if (exitCode !== 0) throw errors.CLUSTER_IMPORT_FAILED(archive, stderr.trim());
-  say(`loaded ${image}`);
-}
-
 async function main([command = '', ...args]: string[]): Promise<void> {
   const settings = readSettings(process.env);
   const layout = layoutOf(settings.name);
@@ -63,7 +57,7 @@ async function main([command = '', ...args]: string[]): Promise<void> {
   if (command === 'status') return status(layout);
   if (command === 'shell') return runIn(layout, [process.env['SHELL'] || 'bash']);
   if (command === 'run') return runIn(layout, first === '--' ? args.slice(1) : args);
-  if (command === 'load') return load(layout, first, second);
+  if (command === 'load') return loadImage(layout, first, second);
   if (Object.hasOwn(CHANGES, command) && isComponent(first))
     return CHANGES[command as keyof typeof CHANGES](layout, first);
   throw errors.CLUSTER_COMMAND_UNKNOWN([command, ...args].join(' '));

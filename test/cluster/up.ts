@@ -46,6 +46,7 @@ export async function bringUp(
 ): Promise<boolean> {
   if (await isUp(layout)) return false;
   const programs = await findPrograms(settings, tell, signal);
+  signal.throwIfAborted();
   await claim(layout);
   try {
     await writeFiles(layout, settings, programs);
