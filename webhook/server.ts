@@ -54,10 +54,13 @@ export function buildServer(options: ServerOptions) {
     // Ajv as fastify sets it up would change the body: convert types, fill in defaults, remove members.
     ajv: { customOptions: { coerceTypes: false, useDefaults: false, removeAdditional: false } },
     logController: new LogController({ disableRequestLogging: true }),
+    // A logger of its own for each request costs more than the admission; lines carry the request's uid anyway.
+    childLoggerFactory: (logger) => logger,
     logger: stream ? { level, stream } : { level },
   });
-  server.addHook('onSend', async (_request, reply) => {
+  server.addHook('onSend', (_request, reply, _payload, done) => {
     if (options.draining()) reply.header('connection', 'close');
+    done();
   });
   server.setNotFoundHandler((request, reply) => send(reply, 404, routeUnknown(request)));
   server.setErrorHandler((error: FastifyError, request, reply) => {

@@ -16,6 +16,9 @@ export const SECRETS_PATH = `/api/v1/namespaces/${OWN_NAMESPACE}/secrets`;
 export const CONFIGURATION = 'invalid-drop-injector';
 export const CONFIGURATIONS_PATH = '/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations';
 
+/** What the API server answers where a `test` of a JSON Patch does not hold. */
+const TEST_FAILED = 422;
+
 export interface KeeperOptions {
   client: ClusterClient;
   secret: HeldObject;
@@ -41,7 +44,9 @@ export function createKeeper(options: KeeperOptions): () => Promise<void> {
 
   async function round(): Promise<boolean> {
     if (!secret.synced() || !configuration.synced()) return false;
-    const state = readSecret(secret.object());
+    // The watch may change what is held while keys are made: what is written must replace what was decided upon.
+    const present = secret.object();
+    const state = readSecret(present);
     if (state !== undefined) adopt(state);
     if (state !== undefined && !holdsBundle(configuration.object(), state.bundle)) await putBundle();
     const step = nextStep({
@@ -53,7 +58,7 @@ export function createKeeper(options: KeeperOptions): () => Promise<void> {
     });
     const wanted = await takeStep(step, state ?? last, new Date(now()), lives);
     if (wanted === undefined) return false;
-    if (await store(wanted)) {
+    if (await store(wanted, present)) {
       options.did(step);
       log.info({ step, serving: fingerprint(wanted.serving.cert) }, 'changed the certificates');
     }
@@ -80,16 +85,19 @@ export function createKeeper(options: KeeperOptions): () => Promise<void> {
     const state = readSecret(fresh);
     const present = configuration.object();
     if (state === undefined || present === undefined || holdsBundle(present, state.bundle)) return;
-    configuration.set(
-      await client.patch(`${CONFIGURATIONS_PATH}/${CONFIGURATION}`, bundlePatch(present, state.bundle)),
-    );
-    options.did('bundle');
-    log.info({ configuration: CONFIGURATION }, 'put the CA into the webhook configuration');
+    try {
+      const path = `${CONFIGURATIONS_PATH}/${CONFIGURATION}`;
+      configuration.set(await client.patch(path, bundlePatch(present, state.bundle)));
+      options.did('bundle');
+      log.info({ configuration: CONFIGURATION }, 'put the CA into the webhook configuration');
+    } catch (error) {
+      // Another replica was first; the watch will tell.
+      if (!(error instanceof ApiError && error.status === TEST_FAILED)) throw error;
+    }
   }
 
   /** @returns false where another replica was first; its Secret is then read */
-  async function store(state: TlsState): Promise<boolean> {
-    const present = secret.object();
+  async function store(state: TlsState, present: JsonObject | undefined): Promise<boolean> {
     const body = { ...(present ?? NEW_SECRET), data: secretData(state) };
     try {
       if (present === undefined) secret.set(await client.create(SECRETS_PATH, body));
