@@ -36,7 +36,7 @@ async function main(): Promise<void> {
     const source = await findSource(ROOT, given('COMMIT'), scratch);
     for (const name of ['init-image', 'webhook']) {
       const image = `${registry}/${name}:${tag}`;
-      const args = { ...bases, VERSION: tag, REVISION: source.revision };
+      const args = { ...bases, VERSION: tag, REVISION: source.revision, SOURCE: given('SOURCE') ?? repository() };
       await buildOne({
         name,
         image,
@@ -53,10 +53,17 @@ async function main(): Promise<void> {
   say(`done in ${((Date.now() - began) / 1000).toFixed(1)} s`);
 }
 
+/** Where the source is, as package.json says. */
+function repository(): string {
+  const { repository } = packageJson as { repository?: string | { url: string } };
+  return (typeof repository === 'string' ? repository : repository?.url) ?? 'unknown';
+}
+
 /** Nothing where the Containerfile's own bases can be had: then its defaults hold. */
 async function findBases(builder: Builder): Promise<Record<string, string>> {
   const [NODE_IMAGE, BASE_IMAGE] = [given('NODE_IMAGE'), given('BASE_IMAGE')];
   if (NODE_IMAGE && BASE_IMAGE) return { NODE_IMAGE, BASE_IMAGE };
+  if (NODE_IMAGE || BASE_IMAGE) throw new Error('give NODE_IMAGE and BASE_IMAGE both, or neither');
   const text = await readFile(`${ROOT}/init-image/Containerfile`, 'utf8');
   const [, base = ''] = text.match(/^ARG BASE_IMAGE=(.*)$/m) ?? [];
   if (await answers(registryHost(base), REGISTRY_ANSWER)) return {};
