@@ -37,6 +37,7 @@ demo: deps tools build ## the fix end to end on this machine's kernel (root)
 	node test/demo/main.ts
 
 e2e: deps tools build images ## the whole on a real Kubernetes: KUBECONFIG's, or one node of its own (root)
+	@bash test/cluster/install-debian.sh
 	node test/e2e/main.ts $(E2E)
 
 bench: deps tools build ## measure, print a table, write bench/results.json (root)
