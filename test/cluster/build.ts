@@ -58,13 +58,15 @@ function flagsOf({ variables }: Module): string[] {
   return ['-trimpath', '-buildvcs=false', '-ldflags', ['-s', '-w', ...set].join(' ')];
 }
 
+/** Of the flags, the pinned versions and the module's own sources. */
 async function hashOf({ directory, packages }: Module, flags: string[]): Promise<string> {
   const hash = createHash('sha256').update(JSON.stringify(flags));
-  const local = [...packages.values()].filter((path) => path.startsWith('.'));
-  const sources = await Promise.all(
-    local.map(async (path) => (await readdir(`${directory}/${path}`)).map((file) => `${path}/${file}`)),
-  );
-  for (const file of ['go.mod', 'go.sum', ...sources.flat()]) hash.update(await readFile(`${directory}/${file}`));
+  const sources: string[] = [];
+  for (const own of [...packages.values()].filter((path) => path.startsWith('.'))) {
+    const files = (await readdir(`${directory}/${own}`)).filter((file) => file.endsWith('.go'));
+    sources.push(...files.sort().map((file) => `${own}/${file}`));
+  }
+  for (const file of ['go.mod', 'go.sum', ...sources]) hash.update(await readFile(`${directory}/${file}`));
   return hash.digest('hex').slice(0, 16);
 }
 

@@ -1,5 +1,6 @@
 // Takes a cluster down, whatever is left of it.
-import { rm } from 'node:fs/promises';
+import { rm, rmdir } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { run } from '../kernel/processes.ts';
 import { removeCgroups } from './cgroups.ts';
 import { errors } from './errors.ts';
@@ -31,6 +32,8 @@ export async function takeDown(layout: Layout): Promise<void> {
     await rm(layout.state, { recursive: true, force: true, maxRetries: 3 }).catch(() => undefined);
     return (await findLeftovers(layout)).length === 0;
   }, END_LIMIT);
+  // Where no other cluster is.
+  await rmdir(dirname(layout.state)).catch(() => undefined);
   if (!left) throw errors.CLUSTER_LEFTOVERS(layout.name, (await findLeftovers(layout)).join(', '));
 }
 

@@ -46,6 +46,11 @@ async function runIn(layout: Layout, command: string[]): Promise<void> {
   process.exitCode = code ?? 1;
 }
 
+async function load(layout: Layout, archive: string, image: string): Promise<void> {
+  await loadImage(layout, archive, image);
+  say(`loaded ${image} from ${archive}`);
+}
+
 async function main([command = '', ...args]: string[]): Promise<void> {
   const settings = readSettings(process.env);
   const layout = layoutOf(settings.name);
@@ -57,7 +62,7 @@ async function main([command = '', ...args]: string[]): Promise<void> {
   if (command === 'status') return status(layout);
   if (command === 'shell') return runIn(layout, [process.env['SHELL'] || 'bash']);
   if (command === 'run') return runIn(layout, first === '--' ? args.slice(1) : args);
-  if (command === 'load') return loadImage(layout, first, second);
+  if (command === 'load') return load(layout, first, second);
   if (Object.hasOwn(CHANGES, command) && isComponent(first))
     return CHANGES[command as keyof typeof CHANGES](layout, first);
   throw errors.CLUSTER_COMMAND_UNKNOWN([command, ...args].join(' '));

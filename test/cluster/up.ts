@@ -1,29 +1,20 @@
 // Brings a cluster up.
 import { lstat, mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { run } from '../kernel/processes.ts';
 import { makeCgroups } from './cgroups.ts';
-import { endedComponents, endedError, pidOf, startComponent } from './component.ts';
-import { COMPONENTS, type Component } from './components.ts';
+import { endedComponents } from './component.ts';
 import { takeDown } from './down.ts';
-import { enterNetwork, tryKubectl } from './enter.ts';
+import { tryKubectl } from './enter.ts';
 import { errors } from './errors.ts';
-import { PAUSE_IMAGE } from './files/containerd.ts';
-import { writeImage } from './image.ts';
 import type { Layout } from './layout.ts';
-import { importImage } from './load.ts';
 import { makeNode } from './node.ts';
 import { livingPid, writeRecord } from './process-record.ts';
 import { findPrograms } from './programs.ts';
 import type { Settings } from './settings.ts';
-import { until } from './until.ts';
+import { startAll } from './start-all.ts';
 import { writeFiles } from './write-files.ts';
 
-const READY_LIMIT = 120_000;
-const RESOLVE = fileURLToPath(new URL('resolve.ts', import.meta.url));
-/** What can start before the API server answers. */
-const FIRST: Component[] = ['etcd', 'containerd', 'kube-apiserver'];
+const MAKE_TRIES = 5;
 
 /** Whether it came up, all its components run, and the API server answers. */
 export async function isUp(layout: Layout): Promise<boolean> {
@@ -65,15 +56,10 @@ export async function bringUp(
 
 /** Takes the state directory for this process, with a record of it in place from the first moment. */
 async function claim(layout: Layout): Promise<void> {
-  const parent = dirname(layout.state);
-  await mkdir(parent, { recursive: true, mode: 0o755 });
-  // Anyone can make directories in /tmp.
-  const { uid } = await lstat(parent);
-  if (uid !== 0) throw errors.CLUSTER_FOREIGN(parent, uid);
   const owner = await livingPid(layout.owner);
   if (owner !== undefined) throw errors.CLUSTER_BUSY(layout.name, owner);
   await takeDown(layout);
-  const own = await mkdtemp(`${parent}/.${layout.name}-`);
+  const own = await makeOwn(dirname(layout.state));
   await writeRecord(`${own}/owner`, process.pid);
   try {
     await rename(own, layout.state);
@@ -83,35 +69,17 @@ async function claim(layout: Layout): Promise<void> {
   }
 }
 
-async function startAll(layout: Layout, pause: string, signal: AbortSignal): Promise<void> {
-  const started: Component[] = [];
-  const start = async (component: Component) => {
-    signal.throwIfAborted();
-    await startComponent(layout, component);
-    started.push(component);
-  };
-  const waitFor = async (what: string, ask: () => Promise<boolean>) => {
-    const answer = async () => {
-      for (const component of started) {
-        if ((await pidOf(layout, component)) === undefined) throw await endedError(layout, component);
-      }
-      return ask();
-    };
-    if (!(await until(answer, READY_LIMIT, signal))) throw errors.CLUSTER_TIMEOUT(what, READY_LIMIT, layout.logs);
-  };
-  const answers = async (...args: string[]) => (await tryKubectl(layout, args)).exitCode === 0;
-
-  for (const component of FIRST) await start(component);
-  const archive = `${layout.data}/pause.tar`;
-  await writeImage({ path: pause, name: 'pause' }, PAUSE_IMAGE, archive);
-  const imported = async () => (await importImage(layout, archive, PAUSE_IMAGE)).exitCode === 0;
-  await waitFor('containerd', imported);
-  await waitFor('the API server', () => answers('get', '--raw', '/readyz'));
-  for (const component of COMPONENTS.filter((name) => !FIRST.includes(name))) await start(component);
-  await waitFor('the node', () => answers('wait', '--for=condition=Ready', `node/${layout.name}`, '--timeout=5s'));
-  await waitFor('the default service account', () => answers('get', 'serviceaccount', 'default'));
-  await waitFor('the cluster DNS', async () => {
-    const [program = '', ...args] = enterNetwork(layout, [process.execPath, RESOLVE]);
-    return (await run(program, args)).exitCode === 0;
-  });
+async function makeOwn(parent: string): Promise<string> {
+  for (let tries = 1; ; tries++) {
+    await mkdir(parent, { recursive: true, mode: 0o755 });
+    // Anyone can make directories in /tmp.
+    const { uid } = await lstat(parent);
+    if (uid !== 0) throw errors.CLUSTER_FOREIGN(parent, uid);
+    try {
+      return await mkdtemp(`${parent}/.new-`);
+    } catch (error) {
+      // Another cluster, going down, has just removed the empty directory.
+      if (tries === MAKE_TRIES) throw error;
+    }
+  }
 }

@@ -1,6 +1,6 @@
 // The one-node cluster itself: what other tests rely on.
 import { existsSync } from 'node:fs';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -16,15 +16,22 @@ const IMAGE = 'localhost/invalid-drop-cluster/kubectl:1';
 const POD_LIMIT = 60_000;
 /** What Kubernetes' programs write on a machine of their own. */
 const PLACES = ['/var/lib/kubelet', '/var/lib/cni', '/run/containerd', '/var/log/pods', '/var/log/containers'];
+/** The tests themselves may run in the network of a cluster. */
+const ROOT = ['--target', '1', '--net', '--'];
 const SETTINGS = ['kernel.panic', 'kernel.panic_on_oops', 'vm.overcommit_memory', 'net.ipv4.ip_forward'];
+
+if (process.env['KUBECONFIG'] && !process.env['CLUSTER']) {
+  t.plan(0, 'these tests are of the one-node cluster itself, and KUBECONFIG names another');
+  process.exit();
+}
 
 const settingsOf = (name: string) => readSettings({ ...process.env, CLUSTER: name });
 const cluster = openCluster(settingsOf(`e2e-${process.pid}`));
 const { kubectl } = cluster;
 const machine = async () => ({
   places: PLACES.filter((place) => existsSync(place)),
-  settings: await must('sysctl', SETTINGS),
-  rules: await must('nft', ['list', 'ruleset']),
+  settings: await must('nsenter', [...ROOT, 'sysctl', ...SETTINGS]),
+  rules: await must('nsenter', [...ROOT, 'nft', 'list', 'ruleset']),
 });
 const before = await machine();
 
@@ -131,6 +138,16 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGKILL'] as const) {
     });
   }
 }
+
+t.test('a component that does not stay is named, with what it said', async (t) => {
+  const assets = await mkdtemp(join(tmpdir(), 'cluster-e2e-'));
+  t.teardown(() => rm(assets, { recursive: true }));
+  const program = '#!/bin/sh\n[ "$1" = -version ] && echo CoreDNS-1 && exit\necho the reason >&2; exit 1\n';
+  await writeFile(`${assets}/coredns`, program, { mode: 0o755 });
+  const other = openCluster({ ...settingsOf(`e2e-${process.pid}-other`), assets });
+  await t.rejects(other.up(), { code: 'CLUSTER_ENDED', message: /^coredns ended: .*the reason/s });
+  t.same(await other.leftovers(), []);
+});
 
 t.test('one that is dead is removed before it comes up again', async (t) => {
   await cluster.kill('etcd');
