@@ -16,8 +16,6 @@ const IMAGE = 'localhost/invalid-drop-cluster/kubectl:1';
 const POD_LIMIT = 60_000;
 /** What Kubernetes' programs write on a machine of their own. */
 const PLACES = ['/var/lib/kubelet', '/var/lib/cni', '/run/containerd', '/var/log/pods', '/var/log/containers'];
-/** The tests themselves may run in the network of a cluster. */
-const ROOT = ['--target', '1', '--net', '--'];
 const SETTINGS = ['kernel.panic', 'kernel.panic_on_oops', 'vm.overcommit_memory', 'net.ipv4.ip_forward'];
 
 if (process.env['KUBECONFIG'] && !process.env['CLUSTER']) {
@@ -30,8 +28,8 @@ const cluster = openCluster(settingsOf(`e2e-${process.pid}`));
 const { kubectl } = cluster;
 const machine = async () => ({
   places: PLACES.filter((place) => existsSync(place)),
-  settings: await must('nsenter', [...ROOT, 'sysctl', ...SETTINGS]),
-  rules: await must('nsenter', [...ROOT, 'nft', 'list', 'ruleset']),
+  settings: await must('sysctl', SETTINGS),
+  tables: await must('nft', ['list', 'tables']),
 });
 const before = await machine();
 
