@@ -27,14 +27,14 @@ export async function takeDown(layout: Layout): Promise<void> {
     return pids.length === 0;
   }, END_LIMIT);
   await run('ip', ['netns', 'del', layout.netns]);
-  const left = await until(async () => {
+  const gone = await until(async () => {
     await removeCgroups(layout.cgroup);
     await rm(layout.state, { recursive: true, force: true, maxRetries: 3 }).catch(() => undefined);
     return (await findLeftovers(layout)).length === 0;
   }, END_LIMIT);
   // Where no other cluster is.
   await rmdir(dirname(layout.state)).catch(() => undefined);
-  if (!left) throw errors.CLUSTER_LEFTOVERS(layout.name, (await findLeftovers(layout)).join(', '));
+  if (!gone) throw errors.CLUSTER_LEFTOVERS(layout.name, (await findLeftovers(layout)).join(', '));
 }
 
 /** Whoever is bringing it up right now would go on. */

@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { CodedError } from '../../init-image/errors.ts';
-import { endedComponents, killComponent, startComponent, stopComponent } from './component.ts';
+import { killComponent, startComponent, stopComponent } from './component.ts';
 import { isComponent } from './components.ts';
 import { takeDown } from './down.ts';
 import { enterNetwork, environmentOf } from './enter.ts';
@@ -29,8 +29,7 @@ async function up(layout: Layout, settings: Settings): Promise<void> {
 
 async function status(layout: Layout): Promise<void> {
   if (!(await isUp(layout))) throw errors.CLUSTER_NOT_UP(layout.name);
-  const ended = await endedComponents(layout);
-  say(`cluster "${layout.name}" is up${ended.length > 0 ? ` without ${ended.join(', ')}` : ''}`);
+  say(`cluster "${layout.name}" is up`);
 }
 
 /** Runs a command in the cluster's network with this program's own input and output, and ends as it does. */
