@@ -60,6 +60,9 @@ const ARGUMENTS: Record<Component, (layout: Layout) => string[]> = {
     `--service-account-private-key-file=${pki}/service-accounts.key`,
     `--service-cluster-ip-range=${NETWORK.services.ipv4},${NETWORK.services.ipv6}`,
     '--use-service-account-credentials=true',
+    // With the default of 20 a second it takes 5 s until there is a service account for pods.
+    '--kube-api-qps=500',
+    '--kube-api-burst=500',
     '--leader-elect=false',
     '--bind-address=127.0.0.1',
   ],
