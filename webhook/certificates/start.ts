@@ -1,19 +1,15 @@
 // Puts together what keeps the certificate, for each of the places that it can come from.
-import { durationMs } from '../../init-image/options.ts';
-import { writeCaFile } from '../ca-file.ts';
 import type { ClusterClient } from '../cluster/client.ts';
 import type { Configuration } from '../configuration.ts';
 import { errors } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
 import { trusts } from './ca-bundle.ts';
-import { createDirectoryReader, watchDirectory } from './directory.ts';
 import { type HeldObject, holdObject } from './held-object.ts';
-import { CONFIGURATION, CONFIGURATIONS_PATH, createKeeper, SECRETS_PATH } from './keeper.ts';
-import { type KeyPair, makeCertificate } from './make.ts';
-import { allServe, askPeers } from './peers.ts';
-import type { Step } from './plan.ts';
+import { CONFIGURATION, CONFIGURATIONS_PATH, SECRETS_PATH } from './keeper.ts';
+import type { KeyPair } from './make.ts';
 import { expiryTime, issueTime } from './read.ts';
 import { SECRET } from './secret.ts';
+import { fromDirectory, fromMemory, fromSecret, type Source } from './sources.ts';
 
 export interface Certificates {
   /** Resolves when there is one to serve; rejects where the CA file cannot be written. */
@@ -46,13 +42,12 @@ const ROUND_MS = 2000;
 /** @throws CodedError CLUSTER_NEEDED */
 export function startCertificates(options: CertificatesOptions): Certificates {
   const { configuration, client, metrics, log, retryDelay } = options;
-  const source = configuration.certificates;
-  if (source === 'secret' && client === undefined) throw errors.CLUSTER_NEEDED('--certificates', source);
-
+  const kind = configuration.certificates;
+  const { promise: first, resolve, reject } = Promise.withResolvers<KeyPair>();
   let current: KeyPair | undefined;
   let authority: string | undefined;
   let wasTrusted = false;
-  const { promise: first, resolve, reject } = Promise.withResolvers<KeyPair>();
+
   const serve = (pair: KeyPair, ca?: string) => {
     current = pair;
     metrics.certificateExpiry.set(expiryTime(pair.cert) / 1000);
@@ -61,76 +56,48 @@ export function startCertificates(options: CertificatesOptions): Certificates {
     options.serve(pair);
     resolve(pair);
   };
-
-  let round = async () => {};
-  const wake = () => {
-    lookAtBundle();
-    void round();
-  };
-  const held = client && {
-    configuration: hold(client, CONFIGURATIONS_PATH, CONFIGURATION, 'webhook configurations'),
-    secret: source === 'secret' ? hold(client, SECRETS_PATH, SECRET, 'secrets') : undefined,
-  };
-  function hold(from: ClusterClient, path: string, name: string, what: string): HeldObject {
-    return holdObject({ client: from, path, name, what, log, retryDelay, changed: () => wake() });
-  }
-  function lookAtBundle(): void {
-    const trusted = current !== undefined && trusts(held?.configuration.object(), current.cert);
+  const lookAtBundle = () => {
+    const trusted = current !== undefined && trusts(held?.object(), current.cert);
     metrics.bundleInPlace.set(trusted ? 1 : 0);
     wasTrusted ||= trusted;
+  };
+  const wake = () => {
+    lookAtBundle();
+    source.round().then(lookAtBundle, reject);
+  };
+  const hold = (from: ClusterClient, path: string, name: string, what: string) =>
+    holdObject({ client: from, path, name, what, log, retryDelay, changed: wake });
+  const held = client && hold(client, CONFIGURATIONS_PATH, CONFIGURATION, 'webhook configurations');
+  const secret = client && kind === 'secret' ? hold(client, SECRETS_PATH, SECRET, 'secrets') : undefined;
+
+  const source = pickSource();
+  function pickSource(): Source {
+    const common = { configuration, log, serve };
+    if (kind === 'directory') return fromDirectory(common, wake);
+    if (kind === 'memory') {
+      return fromMemory(common, (ca) => {
+        authority = ca;
+      });
+    }
+    if (!client || !held || !secret) throw errors.CLUSTER_NEEDED('--certificates', kind);
+    return fromSecret(common, { client, secret, configuration: held, metrics });
   }
 
-  async function makeInMemory(): Promise<void> {
-    const { ca, ...pair } = await makeCertificate(new Date());
-    authority = ca;
-    log.info({ path: await writeCaFile(configuration['ca-file'], ca) }, 'wrote the CA certificate');
-    serve(pair, ca);
-  }
-
-  let unwatch = () => {};
-  if (source === 'memory') {
-    makeInMemory().catch(reject);
-  } else if (source === 'directory') {
-    const path = configuration['certificate-directory'];
-    round = createDirectoryReader({ path, serve, log });
-    unwatch = watchDirectory(path, wake);
-  } else if (client && held?.secret) {
-    round = createKeeper({
-      client,
-      secret: held.secret,
-      configuration: held.configuration,
-      lives: {
-        authority: durationMs(configuration['ca-life']),
-        serving: durationMs(configuration['certificate-life']),
-      },
-      servedByAll: async (print) => allServe(await askPeers(client, configuration.port), print),
-      serve,
-      did: (what) => count(what, metrics),
-      log,
-      now: Date.now,
-    });
-  }
   wake();
   const timer = setInterval(wake, ROUND_MS);
   return {
     first,
     current: () => current,
     ownAuthority: () => authority,
-    configuration: held?.configuration,
+    configuration: held,
     notReady: () => [
       ...(current === undefined ? ['there is no certificate yet'] : []),
-      ...(source !== 'memory' && held && !wasTrusted ? [`the caBundle of ${CONFIGURATION} is not in place yet`] : []),
+      ...(kind !== 'memory' && held && !wasTrusted ? [`the caBundle of ${CONFIGURATION} is not in place yet`] : []),
     ],
     async stop() {
       clearInterval(timer);
-      unwatch();
-      await Promise.all([held?.configuration.stop(), held?.secret?.stop()]);
+      source.stop();
+      await Promise.all([held?.stop(), secret?.stop()]);
     },
   };
-}
-
-function count(what: Step | 'bundle', { rotations, bundleUpdates }: Metrics): void {
-  if (what === 'bundle') bundleUpdates.inc();
-  if (what === 'begin' || what === 'switch' || what === 'renew') rotations.inc({ what: 'serving' });
-  if (what === 'begin' || what === 'switch') rotations.inc({ what: 'ca' });
 }
