@@ -6,13 +6,34 @@ import { errors } from './errors.ts';
 import type { Layout } from './layout.ts';
 import { enterNode } from './node.ts';
 import { livingPid } from './process-record.ts';
+import { serves } from './serves.ts';
 import { until } from './until.ts';
 
+const SERVE_LIMIT = 120_000;
 const END_LIMIT = 15_000;
 const LAST_LINES = 5;
 
-/** Starts a component; it may need a moment until it serves. Nothing happens where it runs. */
+/**
+ * Starts a component and waits until it does its work. It may already run.
+ * @throws CodedError CLUSTER_ENDED, CLUSTER_TIMEOUT
+ */
 export async function startComponent(layout: Layout, component: Component): Promise<void> {
+  await launchComponent(layout, component);
+  await waitUntilServes(layout, component);
+}
+
+/** Waits until a component that was started does its work; the signal ends the wait. */
+export async function waitUntilServes(layout: Layout, component: Component, signal?: AbortSignal): Promise<void> {
+  const ask = async () => {
+    if ((await pidOf(layout, component)) === undefined) throw await endedError(layout, component);
+    return serves(layout, component);
+  };
+  if (await until(ask, SERVE_LIMIT, signal)) return;
+  throw errors.CLUSTER_TIMEOUT(`an answer of ${component}`, SERVE_LIMIT, layout.logs);
+}
+
+/** Starts a component and does not wait. Nothing happens where it runs. */
+export async function launchComponent(layout: Layout, component: Component): Promise<void> {
   if (await pidOf(layout, component)) return;
   const command = [component, ...argumentsOf(component, layout)];
   await startDaemon(layout, component, await enterNode(layout, command));

@@ -1,8 +1,6 @@
 // An image that holds one static program, made without a builder.
 import { createHash } from 'node:crypto';
 import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { must } from '../kernel/processes.ts';
 
 const MEDIA = 'application/vnd.oci.image';
@@ -19,7 +17,8 @@ export async function writeImage(
   image: string,
   archive: string,
 ): Promise<void> {
-  const work = await mkdtemp(join(tmpdir(), 'image-'));
+  // Beside the archive: whoever removes that removes what an interruption left.
+  const work = await mkdtemp(`${archive}-`);
   try {
     await mkdir(`${work}/root`);
     await mkdir(`${work}/oci/blobs/sha256`, { recursive: true });

@@ -1,5 +1,5 @@
 // Gives containerd an image, for there is no registry.
-import { type Finished, run } from '../kernel/processes.ts';
+import { run } from '../kernel/processes.ts';
 import { errors } from './errors.ts';
 import type { Layout } from './layout.ts';
 
@@ -7,16 +7,11 @@ const IMPORT_LIMIT = 120_000;
 
 /**
  * Imports an OCI archive; pods then run it with imagePullPolicy Never or IfNotPresent.
- * @param image its full name with tag
+ * @param image its full name, with or without tag
  * @throws CodedError CLUSTER_IMPORT_FAILED
  */
-export async function loadImage(layout: Layout, archive: string, image: string): Promise<void> {
-  const { exitCode, stderr } = await importImage(layout, archive, image);
-  if (exitCode !== 0) throw errors.CLUSTER_IMPORT_FAILED(archive, stderr.trim());
-}
-
-/** As `loadImage`, but returns how it ended. */
-export function importImage({ containerd }: Layout, archive: string, image: string): Promise<Finished> {
+export async function loadImage({ containerd }: Layout, archive: string, image: string): Promise<void> {
   const args = ['--address', containerd, '--namespace', 'k8s.io', 'images', 'import', '--base-name', image, archive];
-  return run('ctr', args, { limit: IMPORT_LIMIT });
+  const { exitCode, stderr } = await run('ctr', args, { limit: IMPORT_LIMIT });
+  if (exitCode !== 0) throw errors.CLUSTER_IMPORT_FAILED(archive, stderr.trim());
 }
