@@ -1,6 +1,7 @@
 // From one valid review to its answer, and to what log and metrics say of it. Pure.
 import { decide, type InjectionSettings } from './decision.ts';
-import { buildPatch } from './patch.ts';
+import { type PatchInputs, patchInputs } from './patch.ts';
+import { encodePatch } from './patch-texts.ts';
 import { isObject, type JsonObject, shortText } from './raw-json.ts';
 import { allow, allowPatched, deny, type Review, type ReviewResponse } from './review.ts';
 import { type SkipReason, skipWarning } from './skip-reasons.ts';
@@ -19,12 +20,14 @@ export interface Admission extends Outcome {
 
 /**
  * @param namespaceLabels labels of the request's namespace, or undefined where they are not known
+ * @param encode gives the patch in base64; for a function that remembers
  * @returns the response, and the outcome for log and metrics
  */
 export function admit(
   { request }: Review,
   namespaceLabels: Record<string, string> | undefined,
   settings: InjectionSettings,
+  encode: (inputs: PatchInputs) => string = (inputs) => encodePatch(inputs, settings),
 ): Admission {
   const { uid } = request;
   const decision = decide(request, namespaceLabels, settings);
@@ -35,8 +38,8 @@ export function admit(
     const { code, message } = decision;
     return { response: deny(uid, code, message), result: 'refused', reason: 'annotation-invalid', message };
   }
-  const operations = buildPatch(decision.pod, decision.plan, settings);
-  return { response: allowPatched(uid, operations), result: 'injected', reason: '' };
+  const patch = encode(patchInputs(decision.pod, decision.plan, settings));
+  return { response: allowPatched(uid, patch), result: 'injected', reason: '' };
 }
 
 /** The answer where deciding itself failed: the pod is created, and its owner is told. */

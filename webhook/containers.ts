@@ -10,7 +10,6 @@ import {
 } from '../init-image/contract.ts';
 import type { InjectionSettings } from './decision.ts';
 import type { PodOptions } from './pod-options.ts';
-import { type PodView, podLevelResources } from './pod-view.ts';
 
 type Settings = Pick<InjectionSettings, 'image' | 'legacyIptables'>;
 
@@ -19,23 +18,27 @@ const REQUESTS = { cpu: '10m', memory: '32Mi' };
 const INIT_LIMITS = { cpu: '1', memory: '128Mi' };
 const CHECKER_LIMITS = { cpu: '200m', memory: '128Mi' };
 
-/** The init container that installs the rule and ends. */
-export function initContainer(pod: PodView, options: PodOptions, settings: Settings) {
+/**
+ * The init container that installs the rule and ends.
+ * @param budgeted names of the resources that the pod budgets as a whole
+ */
+export function initContainer(budgeted: string[], options: PodOptions, settings: Settings) {
   return {
     name: INIT_CONTAINER,
     command: INSTALL_COMMAND,
     ...common(options, settings),
-    resources: resourcesWithin(pod, INIT_LIMITS),
+    resources: resourcesWithin(budgeted, INIT_LIMITS),
   };
 }
 
 /**
  * The container that stays and answers whether the rule still holds.
+ * @param budgeted as above
  * @param placement sidecar: an init container that keeps running; container: an ordinary one
  * @param probe how the kubelet asks it
  */
 export function checkerContainer(
-  pod: PodView,
+  budgeted: string[],
   options: PodOptions,
   settings: Settings,
   placement: 'sidecar' | 'container',
@@ -45,7 +48,7 @@ export function checkerContainer(
     name: CHECKER_CONTAINER,
     command: CHECK_COMMAND,
     ...common(options, settings),
-    resources: resourcesWithin(pod, CHECKER_LIMITS),
+    resources: resourcesWithin(budgeted, CHECKER_LIMITS),
     ports: [{ name: 'idrop-checker', containerPort: CHECKER_PORT, protocol: 'TCP' }],
     // No liveness probe: to kill the checker mends nothing. No startup probe: the next containers would wait for it.
     readinessProbe: READINESS_PROBES[probe],
@@ -70,8 +73,7 @@ const READINESS_PROBES = {
 };
 
 /** Requests and limits on both, as quotas demand, but for what the pod budgets as a whole. */
-function resourcesWithin(pod: PodView, limits: Record<string, string>) {
-  const budgeted = podLevelResources(pod);
+function resourcesWithin(budgeted: string[], limits: Record<string, string>) {
   const own = (amounts: Record<string, string>) =>
     Object.fromEntries(Object.entries(amounts).filter(([name]) => !budgeted.includes(name)));
   return { requests: own(REQUESTS), limits: own(limits) };

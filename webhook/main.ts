@@ -8,11 +8,10 @@ import { backoffMs } from './backoff.ts';
 import { startCertificates } from './certificates/start.ts';
 import { reasonOf } from './cluster/api-error.ts';
 import type { ClusterClient } from './cluster/client.ts';
-import { reflect } from './cluster/reflector.ts';
 import { type Configuration, injectionSettings, OPTIONS } from './configuration.ts';
+import { coverageRoute } from './coverage/routes.ts';
 import { buildHealthServer } from './health.ts';
 import { createMetrics } from './metrics.ts';
-import { createNamespaceStore, namespaceLabels } from './namespaces.ts';
 import { selfchecks } from './selfcheck/checks.ts';
 import { printSelfcheck } from './selfcheck/command.ts';
 import type { Needs } from './selfcheck/permissions.ts';
@@ -20,6 +19,7 @@ import { runChecks } from './selfcheck/report.ts';
 import { selfcheckRoute } from './selfcheck/route.ts';
 import { buildServer, useCertificate } from './server.ts';
 import { createShutdown } from './shutdown.ts';
+import { startWatches, type Watches } from './watches.ts';
 
 const USAGE = `Usage: webhook.js [options]
        webhook.js selfcheck [options]
@@ -31,14 +31,15 @@ const CLOSE_MS = 10_000;
 
 async function serve(configuration: Configuration): Promise<void> {
   const metrics = createMetrics(VERSION);
-  const store = createNamespaceStore();
+  const settings = injectionSettings(configuration);
+  const needs = needsOf(configuration);
+  let watches: Watches | undefined;
   const retryDelay = (failures: number) => backoffMs(failures, Math.random());
-  const parts: { stop(): Promise<void> }[] = [];
 
   const server = buildServer({
-    settings: injectionSettings(configuration),
+    settings,
     metrics,
-    labelsOf: store.labelsOf,
+    labelsOf: (namespace) => watches?.labelsOf(namespace),
     draining: () => shutdown.draining(),
     tls: {},
     bodyLimit: configuration['body-limit'],
@@ -46,18 +47,7 @@ async function serve(configuration: Configuration): Promise<void> {
   });
   const { log } = server;
   const client = await connect(configuration.kubeconfig);
-  const namespaces =
-    client &&
-    reflect({
-      client,
-      path: '/api/v1/namespaces',
-      what: 'namespaces',
-      project: namespaceLabels,
-      sink: store,
-      log,
-      retryDelay,
-    });
-  if (namespaces) parts.push(namespaces);
+  watches = startWatches({ client, needs, image: settings.image, metrics, log, retryDelay });
   const certificates = startCertificates({
     configuration,
     client,
@@ -66,28 +56,27 @@ async function serve(configuration: Configuration): Promise<void> {
     log,
     retryDelay,
   });
-  parts.push(certificates);
   const checks = selfchecks({
     certificates,
     client,
     port: () => portOf(server.server.address()),
     expectsChecker: configuration.checker === 'enabled',
-    needs: needsOf(configuration),
-    watches: { ...(namespaces && { namespaces: namespaces.synced }) },
+    needs,
+    watches: watches.synced,
   });
   const health = buildHealthServer({
     registry: metrics.registry,
     notReady: () => [
       ...(shutdown.draining() ? ['stopping'] : []),
-      ...(namespaces?.synced() === false ? ['the namespaces have not been listed yet'] : []),
+      ...(watches?.synced['namespaces']?.() === false ? ['the namespaces have not been listed yet'] : []),
       ...certificates.notReady(),
     ],
-    routes: [selfcheckRoute(() => runChecks(checks, VERSION, reasonOf))],
+    routes: [selfcheckRoute(() => runChecks(checks, VERSION, reasonOf)), coverageRoute(() => watches?.coverage())],
   });
   const shutdown = createShutdown({
     drainMs: configuration['drain-seconds'] * 1000,
     closeMs: CLOSE_MS,
-    close: async () => void (await Promise.all([server.close(), health.close(), ...parts.map((part) => part.stop())])),
+    close: async () => void (await Promise.all([server.close(), health.close(), watches?.stop(), certificates.stop()])),
     exit: (code) => process.exit(code),
     wait,
     log,

@@ -4,7 +4,7 @@ import { INIT_CONTAINER } from '../init-image/contract.ts';
 import { checkerContainer, initContainer } from './containers.ts';
 import type { InjectionSettings, Plan } from './decision.ts';
 import { EXCLUDE_INBOUND_PORTS, excludeInboundPorts, probeKind } from './istio-inbound.ts';
-import type { PodView } from './pod-view.ts';
+import { type PodView, podLevelResources } from './pod-view.ts';
 
 /** For people. Nothing is ever decided from it. */
 export const STATUS_ANNOTATION = 'invalid-drop.io/status';
@@ -15,23 +15,51 @@ export interface PatchOperation {
   value: unknown;
 }
 
+/** All that a patch depends on beside the settings: pods that agree in it get the same patch. */
+export interface PatchInputs extends Plan {
+  probe: 'http' | 'exec';
+  /** Resources that the pod budgets as a whole. */
+  budgeted: string[];
+  /** Where the first new init container goes; undefined where the pod has no init containers at all. */
+  initIndex: number | undefined;
+  hasAnnotations: boolean;
+  /** New value of excludeInboundPorts; undefined where it stays as it is. */
+  excludePorts: string | undefined;
+}
+
 /**
  * @param pod the pod as it was sent
  * @param plan what is missing in it
+ */
+export function patchInputs(pod: PodView, plan: Plan, settings: InjectionSettings): PatchInputs {
+  const { initContainers: present } = pod;
+  const afterInit = () => (present ?? []).findIndex((container) => container['name'] === INIT_CONTAINER) + 1;
+  const ports = () => excludeInboundPorts(pod, settings.meshExcludeInboundPorts);
+  return {
+    ...plan,
+    probe: probeKind(pod),
+    budgeted: podLevelResources(pod),
+    initIndex: present && (plan.addInit ? 0 : afterInit()),
+    hasAnnotations: pod.annotations !== undefined,
+    excludePorts: plan.checker === 'none' ? undefined : ports(),
+  };
+}
+
+/**
  * @returns `add` operations, in order. The only member that may exist before is an annotation of ours or
  *   excludeInboundPorts, whose new value begins with the old one
  */
-export function buildPatch(pod: PodView, plan: Plan, settings: InjectionSettings): PatchOperation[] {
-  const { options, checker } = plan;
-  const init = plan.addInit ? initContainer(pod, options, settings) : undefined;
-  const check = checker === 'none' ? undefined : checkerContainer(pod, options, settings, checker, probeKind(pod));
+export function buildPatch(inputs: PatchInputs, settings: InjectionSettings): PatchOperation[] {
+  const { options, checker, budgeted, excludePorts } = inputs;
+  const init = inputs.addInit ? initContainer(budgeted, options, settings) : undefined;
+  const check = checker === 'none' ? undefined : checkerContainer(budgeted, options, settings, checker, inputs.probe);
   const added = [init, check].filter((container) => container !== undefined);
   const sidecar = checker === 'sidecar' ? check : undefined;
   return [
-    ...addInitContainers(pod, init, sidecar),
+    ...addInitContainers(inputs.initIndex, init, sidecar),
     ...(checker === 'container' ? [add('/spec/containers/-', check)] : []),
-    ...addAnnotations(pod, {
-      ...(check && excludePorts(pod, settings)),
+    ...addAnnotations(inputs.hasAnnotations, {
+      ...(excludePorts !== undefined && { [EXCLUDE_INBOUND_PORTS]: excludePorts }),
       [STATUS_ANNOTATION]: JSON.stringify({
         version: settings.version,
         added: added.map((container) => container.name),
@@ -42,22 +70,15 @@ export function buildPatch(pod: PodView, plan: Plan, settings: InjectionSettings
 }
 
 /** The init container before all others, so that no packet comes before the rule; the checker right after it. */
-function addInitContainers(pod: PodView, init: unknown, sidecar: unknown): PatchOperation[] {
+function addInitContainers(first: number | undefined, init: unknown, sidecar: unknown): PatchOperation[] {
   const front = [init, sidecar].filter((container) => container !== undefined);
   if (front.length === 0) return [];
-  const present = pod.initContainers;
-  if (present === undefined) return [add('/spec/initContainers', front)];
-  const first = init ? 0 : present.findIndex((container) => container['name'] === INIT_CONTAINER) + 1;
+  if (first === undefined) return [add('/spec/initContainers', front)];
   return front.map((container, offset) => add(`/spec/initContainers/${first + offset}`, container));
 }
 
-function excludePorts(pod: PodView, settings: InjectionSettings): Record<string, string> {
-  const ports = excludeInboundPorts(pod, settings.meshExcludeInboundPorts);
-  return ports === undefined ? {} : { [EXCLUDE_INBOUND_PORTS]: ports };
-}
-
-function addAnnotations(pod: PodView, annotations: Record<string, string>): PatchOperation[] {
-  if (pod.annotations === undefined) return [add('/metadata/annotations', annotations)];
+function addAnnotations(present: boolean, annotations: Record<string, string>): PatchOperation[] {
+  if (!present) return [add('/metadata/annotations', annotations)];
   return Object.entries(annotations).map(([name, value]) => add(`/metadata/annotations/${escapePointer(name)}`, value));
 }
 

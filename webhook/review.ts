@@ -1,5 +1,4 @@
 // The AdmissionReview envelope (admission.k8s.io/v1): what must be in a request, and how answers look.
-import type { PatchOperation } from './patch.ts';
 import type { JsonObject } from './raw-json.ts';
 
 export const REVIEW_VERSION = 'admission.k8s.io/v1';
@@ -47,9 +46,11 @@ export function allow(uid: string, warning?: string): ReviewResponse {
   return envelope({ uid, allowed: true, ...(warning !== undefined && { warnings: [warning] }) });
 }
 
-/** The pod may be created with these changes. */
-export function allowPatched(uid: string, operations: PatchOperation[]): ReviewResponse {
-  const patch = Buffer.from(JSON.stringify(operations)).toString('base64');
+/**
+ * The pod may be created with these changes.
+ * @param patch a JSON Patch, base64
+ */
+export function allowPatched(uid: string, patch: string): ReviewResponse {
   return envelope({ uid, allowed: true, patchType: 'JSONPatch', patch });
 }
 

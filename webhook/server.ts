@@ -6,6 +6,8 @@ import { type Admission, admit, admitAfterError, describeRequest } from './admis
 import type { KeyPair } from './certificates/make.ts';
 import type { InjectionSettings } from './decision.ts';
 import type { Metrics } from './metrics.ts';
+import type { PatchInputs } from './patch.ts';
+import { rememberPatches } from './patch-texts.ts';
 import { REVIEW_SCHEMA, type Review } from './review.ts';
 import { routeUnknown, statusAndError } from './server-errors.ts';
 
@@ -29,6 +31,7 @@ const KEEP_ALIVE_MS = 120_000;
 /** The API server gives a webhook 30 s at most, so nobody waits for a request that takes longer to arrive. */
 const REQUEST_MS = 30_000;
 
+const JSON_TYPE = 'application/json; charset=utf-8';
 const TLS = { minVersion: 'TLSv1.2' } as const;
 const pairOf = ({ key, cert }: Partial<KeyPair>) => (key && cert ? { key, cert } : {});
 
@@ -70,26 +73,33 @@ export function buildServer(options: ServerOptions) {
     else request.log.warn({ code: answer.code, from: request.ip }, answer.message);
     return send(reply, status, answer);
   });
+  const encode = rememberPatches(options.settings);
   server.post('/mutate', { schema: { body: REVIEW_SCHEMA } }, (request, reply) => {
     const review = request.body as Review;
-    const admission = decideOrFailOpen(review, request, options);
+    const admission = decideOrFailOpen(review, request, options, encode);
     const { result, reason, message } = admission;
     const duration = reply.elapsedTime;
     metrics.admissions.inc({ result, reason });
     metrics.duration.observe(duration / 1000);
     const line = { uid: review.request.uid, ...describeRequest(review.request), result, reason, durationMs: duration };
     request.log.info(message === undefined ? line : { ...line, message }, 'admission');
-    return reply.send(admission.response);
+    // As bytes: with a string, Node would convert it a second time on its way into TLS.
+    return reply.header('content-type', JSON_TYPE).send(Buffer.from(JSON.stringify(admission.response)));
   });
   return server;
 }
 
 /** A pod is never held up by a fault of ours, and a fault is never silent. */
-function decideOrFailOpen(review: Review, request: FastifyRequest, options: ServerOptions): Admission {
+function decideOrFailOpen(
+  review: Review,
+  request: FastifyRequest,
+  options: ServerOptions,
+  encode: (inputs: PatchInputs) => string,
+): Admission {
   try {
     const { namespace } = review.request;
     const labels = typeof namespace === 'string' ? options.labelsOf(namespace) : undefined;
-    return admit(review, labels, options.settings);
+    return admit(review, labels, options.settings, encode);
   } catch (error) {
     request.log.error({ uid: review.request.uid, err: error }, 'deciding failed: the pod is created unguarded');
     return admitAfterError(review.request.uid);

@@ -6,6 +6,7 @@ import { POD_OPTIONS } from '../../init-image/contract.ts';
 import { METRICS } from '../../init-image/metrics.ts';
 import { type OptionTable, optionRows } from '../../init-image/options.ts';
 import { OPTIONS } from '../../webhook/configuration.ts';
+import { createCoverageMetrics } from '../../webhook/coverage/metrics.ts';
 import { createMetrics } from '../../webhook/metrics.ts';
 import { SKIP_REASONS } from '../../webhook/skip-reasons.ts';
 
@@ -65,7 +66,9 @@ const checkerMetrics = () =>
   );
 
 async function webhookMetrics(): Promise<string> {
-  const metrics = await createMetrics('0').registry.getMetricsAsJSON();
+  const { registry } = createMetrics('0');
+  createCoverageMetrics(registry, () => undefined);
+  const metrics = await registry.getMetricsAsJSON();
   const rows = metrics.map(({ name, type, help }) => [`\`${name}\``, String(type), help]);
   return markdownTable(['metric', 'type', 'meaning'], rows);
 }

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import t, { type Test } from 'tap';
 import { CHECKER_CONTAINER, INIT_CONTAINER } from '../../init-image/contract.ts';
 import { decide, type InjectionSettings } from '../../webhook/decision.ts';
-import { buildPatch, STATUS_ANNOTATION } from '../../webhook/patch.ts';
+import { buildPatch, patchInputs, STATUS_ANNOTATION } from '../../webhook/patch.ts';
 import { isObject, type JsonObject } from '../../webhook/raw-json.ts';
 import { applyPatch, byName, names, type PatchedPod } from './patched-pod.ts';
 import { creationOf, SETTINGS } from './settings.ts';
@@ -52,7 +52,7 @@ function check(t: Test, { pod, request, namespaceLabels, settings, expect }: Omi
   if (expect.skip !== undefined) return void t.strictSame(decision, { result: 'skip', reason: expect.skip });
   if (expect.refuse !== undefined) return void t.strictSame(decision, { result: 'refuse', ...expect.refuse });
   if (decision.result !== 'inject') return void t.fail('not injected', { decision });
-  const operations = buildPatch(decision.pod, decision.plan, effective);
+  const operations = buildPatch(patchInputs(decision.pod, decision.plan, effective), effective);
   if (expect.patch !== undefined) t.strictSame(operations, expect.patch);
   const patched = applyPatch(pod, operations);
   if (expect.inject !== undefined) checkFacts(t, patched, expect.inject);

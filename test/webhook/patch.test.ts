@@ -3,7 +3,7 @@ import t from 'tap';
 import { CHECKER_CONTAINER, INIT_CONTAINER } from '../../init-image/contract.ts';
 import { decide, type InjectionSettings } from '../../webhook/decision.ts';
 import { EXCLUDE_INBOUND_PORTS } from '../../webhook/istio-inbound.ts';
-import { buildPatch, STATUS_ANNOTATION } from '../../webhook/patch.ts';
+import { buildPatch, patchInputs, STATUS_ANNOTATION } from '../../webhook/patch.ts';
 import { hasContainer, viewPod } from '../../webhook/pod-view.ts';
 import { isObject, type JsonObject } from '../../webhook/raw-json.ts';
 import { injectIstio } from './istio-injector.ts';
@@ -28,7 +28,7 @@ function* injections() {
     const pod = JSON.parse(sent);
     const decision = decide(creationOf(pod), undefined, settings);
     if (decision.result !== 'inject') continue;
-    const operations = buildPatch(decision.pod, decision.plan, settings);
+    const operations = buildPatch(patchInputs(decision.pod, decision.plan, settings), settings);
     yield { round, settings, sent, pod, operations, patched: applyPatch(pod, operations) };
   }
 }

@@ -31,6 +31,8 @@ export interface ReflectOptions<T> {
 export interface Reflection {
   /** True once the collection has been listed. */
   synced(): boolean;
+  /** Lists anew: what `project` lets through has changed. */
+  again(): void;
   stop(): Promise<void>;
 }
 
@@ -47,17 +49,21 @@ export function reflect<T>(options: ReflectOptions<T>): Reflection {
   const { what, log, retryDelay } = options;
   const stopping = new AbortController();
   const state: State = { synced: false, version: '', failures: 0 };
+  let listing = new AbortController();
   const stopped = () => stopping.signal.aborted;
 
   async function run(): Promise<void> {
     while (!stopped()) {
       try {
-        if (state.version === '') await list(options, state);
-        await watch(options, state, stopping.signal);
+        if (state.version === '' || listing.signal.aborted) {
+          listing = new AbortController();
+          await list(options, state);
+        }
+        await watch(options, state, AbortSignal.any([stopping.signal, listing.signal]));
         await pause(AGAIN_MS);
       } catch (error) {
         if (stopped()) return;
-        await pause(delayAfter(error));
+        if (!listing.signal.aborted) await pause(delayAfter(error));
       }
     }
   }
@@ -80,7 +86,7 @@ export function reflect<T>(options: ReflectOptions<T>): Reflection {
     stopping.abort();
     await running;
   };
-  return { synced: () => state.synced, stop };
+  return { synced: () => state.synced, again: () => listing.abort(), stop };
 }
 
 interface State {

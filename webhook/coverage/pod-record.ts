@@ -1,0 +1,173 @@
+// What coverage keeps of a pod. Pure. Ten thousand pods have a few dozen different sets of facts between them: each set
+// is one object that they share.
+import { CHECKER_CONTAINER, INIT_CONTAINER, POD_OPTIONS } from '../../init-image/contract.ts';
+import { isMirrorPod, isOptedOut, isWindows, usesHostNetwork } from '../pod-predicates.ts';
+import { allContainers, type PodView, viewPod } from '../pod-view.ts';
+import { isObject, isObjectList, type JsonObject, shortText } from '../raw-json.ts';
+
+/** A container of ours in a pod: absent, or what its image and its status say. */
+export interface PodFacts {
+  /** Why the webhook leaves such a pod alone, whatever its namespace says. */
+  leftAlone: 'host-network' | 'mirror-pod' | 'windows' | 'opted-out' | undefined;
+  /** Whose images the containers have: those that are configured now, other tags of the same repository, or no ours. */
+  images: 'current' | 'older' | 'none';
+  install: 'absent' | 'waiting' | 'failed' | 'done';
+  checker: 'absent' | 'waiting' | 'running' | 'ready';
+  observes: boolean;
+  /** An ephemeral container has installed the rule. */
+  ephemeral: boolean;
+}
+
+export interface PodOwner {
+  apiVersion: string;
+  kind: string;
+  name: string;
+  uid: string;
+}
+
+export interface PodRecord {
+  namespace: string;
+  name: string;
+  facts: PodFacts;
+  /** Seconds since 1970. */
+  created: number;
+  /** Seconds since 1970 at which the checker began to run; 0 where it does not. */
+  checkerSince: number;
+}
+
+/** A record, and what is needed once only: who is to be told. */
+export interface SeenPod {
+  record: PodRecord;
+  owner: PodOwner;
+  /** It has ended, or is about to: it is not counted. */
+  gone: boolean;
+}
+
+/**
+ * @param image that is configured now
+ * @returns a function from a Pod to what is kept of it; undefined where it is no Pod
+ */
+export function createProjection(image: string): (object: JsonObject) => SeenPod | undefined {
+  const shared = new Map<string, PodFacts>();
+  const share = (facts: PodFacts): PodFacts => {
+    const key = JSON.stringify(facts);
+    const known = shared.get(key) ?? facts;
+    shared.set(key, known);
+    return known;
+  };
+  return (object) => {
+    const { metadata } = object;
+    const view = viewPod(object);
+    if (!isObject(metadata) || view === undefined) return undefined;
+    const status = isObject(object['status']) ? object['status'] : {};
+    const name = shortText(metadata['name']);
+    const namespace = shortText(metadata['namespace']);
+    const record = {
+      namespace,
+      name,
+      facts: share(factsOf(view, status, image)),
+      created: secondsOf(metadata['creationTimestamp']),
+      checkerSince: secondsOf(runningOf(status, CHECKER_CONTAINER)?.['startedAt']),
+    };
+    const ended = status['phase'] === 'Succeeded' || status['phase'] === 'Failed';
+    return { record, owner: ownerOf(metadata), gone: ended || metadata['deletionTimestamp'] !== undefined };
+  };
+}
+
+function factsOf(pod: PodView, status: JsonObject, image: string): PodFacts {
+  const init = allContainers(pod).find(({ name }) => name === INIT_CONTAINER);
+  const checker = allContainers(pod).find(({ name }) => name === CHECKER_CONTAINER);
+  const images = worst([init, checker].map((container) => imageOf(container, image)));
+  return {
+    leftAlone: leftAlone(pod),
+    images,
+    install: installOf(init, status),
+    checker: checkerOf(checker, status),
+    observes: observes(init),
+    ephemeral: hasEphemeral(pod.spec, status, image),
+  };
+}
+
+function leftAlone(pod: PodView): PodFacts['leftAlone'] {
+  if (usesHostNetwork(pod)) return 'host-network';
+  if (isMirrorPod(pod)) return 'mirror-pod';
+  if (isWindows(pod)) return 'windows';
+  return isOptedOut(pod) ? 'opted-out' : undefined;
+}
+
+type Images = PodFacts['images'];
+
+/** A container of our name with another image is not ours: names can be taken by anybody. */
+function imageOf(container: JsonObject | undefined, image: string): Images | undefined {
+  if (container === undefined) return undefined;
+  if (container['image'] === image) return 'current';
+  return repositoryOf(shortText(container['image'], 600)) === repositoryOf(image) ? 'older' : 'none';
+}
+
+function worst(images: (Images | undefined)[]): Images {
+  const there = images.filter((one) => one !== undefined);
+  if (there.length === 0 || there.includes('none')) return 'none';
+  return there.includes('older') ? 'older' : 'current';
+}
+
+/** Without tag and digest. A colon before the last slash belongs to a port. */
+function repositoryOf(image: string): string {
+  return image.replace(/@.*$/, '').replace(/:[^/:]*$/, '');
+}
+
+function installOf(init: JsonObject | undefined, status: JsonObject): PodFacts['install'] {
+  if (init === undefined) return 'absent';
+  const one = statusOf(status, INIT_CONTAINER);
+  const state = isObject(one?.['state']) ? one['state'] : {};
+  const ended = isObject(state['terminated']) ? state['terminated'] : undefined;
+  if (ended !== undefined) return ended['exitCode'] === 0 ? 'done' : 'failed';
+  return Number(one?.['restartCount'] ?? 0) > 0 ? 'failed' : 'waiting';
+}
+
+function checkerOf(checker: JsonObject | undefined, status: JsonObject): PodFacts['checker'] {
+  if (checker === undefined) return 'absent';
+  if (statusOf(status, CHECKER_CONTAINER)?.['ready'] === true) return 'ready';
+  return runningOf(status, CHECKER_CONTAINER) === undefined ? 'waiting' : 'running';
+}
+
+function observes(init: JsonObject | undefined): boolean {
+  const env = isObjectList(init?.['env']) ? init['env'] : [];
+  return env.some(({ name, value }) => name === POD_OPTIONS.mode.env && value === 'observe');
+}
+
+/** One of our image that has ended well, or runs. */
+function hasEphemeral(spec: JsonObject, status: JsonObject, image: string): boolean {
+  const containers = isObjectList(spec['ephemeralContainers']) ? spec['ephemeralContainers'] : [];
+  const statuses = isObjectList(status['ephemeralContainerStatuses']) ? status['ephemeralContainerStatuses'] : [];
+  const ours = containers.filter((container) => imageOf(container, image) !== 'none').map(({ name }) => name);
+  return statuses.some(({ name, state }) => {
+    if (!ours.includes(name) || !isObject(state)) return false;
+    const ended = state['terminated'];
+    return isObject(state['running']) || (isObject(ended) && ended['exitCode'] === 0);
+  });
+}
+
+function statusOf(status: JsonObject, container: string): JsonObject | undefined {
+  const lists = [status['initContainerStatuses'], status['containerStatuses']].filter(isObjectList).flat();
+  return lists.find(({ name }) => name === container);
+}
+
+function runningOf(status: JsonObject, container: string): JsonObject | undefined {
+  const state = statusOf(status, container)?.['state'];
+  return isObject(state) && isObject(state['running']) ? state['running'] : undefined;
+}
+
+function ownerOf(metadata: JsonObject): PodOwner {
+  const owners = isObjectList(metadata['ownerReferences']) ? metadata['ownerReferences'] : [];
+  const owner = owners.find(({ controller }) => controller === true);
+  if (owner === undefined) {
+    return { apiVersion: 'v1', kind: 'Pod', name: shortText(metadata['name']), uid: shortText(metadata['uid']) };
+  }
+  const text = (name: string) => shortText(owner[name]);
+  return { apiVersion: text('apiVersion'), kind: text('kind'), name: text('name'), uid: text('uid') };
+}
+
+/** @returns seconds since 1970; 0 where it is no time */
+export function secondsOf(time: unknown): number {
+  return Math.floor(Date.parse(shortText(time)) / 1000) || 0;
+}

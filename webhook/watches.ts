@@ -1,0 +1,85 @@
+// What is watched in the cluster: namespaces for decisions, and with the pods for coverage.
+import type { ClusterClient } from './cluster/client.ts';
+import { type Reflection, type ReflectOptions, reflect, type Sink } from './cluster/reflector.ts';
+import { createCoverageMetrics } from './coverage/metrics.ts';
+import { type SeenNamespace, seenNamespace } from './coverage/namespaces.ts';
+import { type Coverage, startCoverage } from './coverage/start.ts';
+import type { CoverageStore } from './coverage/store.ts';
+import type { Metrics } from './metrics.ts';
+import { createNamespaceStore, type NamespaceLabels, namespaceLabels } from './namespaces.ts';
+import type { JsonObject } from './raw-json.ts';
+import type { Needs } from './selfcheck/permissions.ts';
+
+export interface Watches {
+  /** Labels of a namespace, or undefined where they are not known. */
+  labelsOf(namespace: string): Record<string, string> | undefined;
+  /** undefined where coverage is off. */
+  coverage(): { store: CoverageStore; synced: boolean } | undefined;
+  /** Name of each watch, and whether what it watches has been listed. */
+  synced: Record<string, () => boolean>;
+  stop(): Promise<void>;
+}
+
+export interface WatchesOptions extends Pick<ReflectOptions<never>, 'log' | 'retryDelay'> {
+  /** undefined: no cluster is configured, and nothing is ever known. */
+  client: ClusterClient | undefined;
+  needs: Needs;
+  /** Image that is configured now. */
+  image: string;
+  metrics: Metrics;
+}
+
+export function startWatches({ client, needs, image, metrics, log, retryDelay }: WatchesOptions): Watches {
+  const labels = createNamespaceStore();
+  let coverage: Coverage | undefined;
+  const now = () => coverage && { store: coverage.store, synced: coverage.synced() };
+  const { events } = createCoverageMetrics(metrics.registry, now);
+  let namespaces: Reflection | undefined;
+  if (client) {
+    const common = { client, log, retryDelay };
+    const countEvent = (result: string) => events.inc({ result });
+    if (needs.coverage) coverage = startCoverage({ ...common, image, events: needs.events, countEvent });
+    const sink = both(labels, coverage?.namespaces);
+    namespaces = reflect({ ...common, path: '/api/v1/namespaces', what: 'namespaces', project, sink });
+  }
+  return {
+    labelsOf: labels.labelsOf,
+    coverage: now,
+    synced: {
+      ...(namespaces && { namespaces: namespaces.synced }),
+      ...(coverage && { pods: coverage.synced }),
+    },
+    async stop() {
+      await Promise.all([namespaces?.stop(), coverage?.stop()]);
+    },
+  };
+}
+
+interface Projected {
+  labels: NamespaceLabels;
+  seen: SeenNamespace;
+}
+
+function project(object: JsonObject): Projected | undefined {
+  const labels = namespaceLabels(object);
+  const seen = seenNamespace(object);
+  return labels && seen && { labels, seen };
+}
+
+/** Labels first: what coverage asks for may depend on them. */
+function both(labels: Sink<NamespaceLabels>, seen: Sink<SeenNamespace> | undefined): Sink<Projected> {
+  return {
+    replace(items) {
+      labels.replace(items.map((item) => item.labels));
+      seen?.replace(items.map((item) => item.seen));
+    },
+    put(item) {
+      labels.put(item.labels);
+      seen?.put(item.seen);
+    },
+    remove(item) {
+      labels.remove(item.labels);
+      seen?.remove(item.seen);
+    },
+  };
+}
