@@ -1,12 +1,14 @@
 // The node: a network namespace, and in it a process that holds a mount namespace, in which /run, /var/lib and /var/log
 // are the cluster's own. Programs can then keep to their usual places, and all mounts end with the last process.
-import { access, mkdir, writeFile } from 'node:fs/promises';
+import { access, mkdir, readFile, readlink, writeFile } from 'node:fs/promises';
 import { must } from '../kernel/processes.ts';
 import { startDaemon } from './daemon.ts';
 import { errors } from './errors.ts';
 import { type Layout, NETWORK } from './layout.ts';
 import { livingPid } from './process-record.ts';
+import { until } from './until.ts';
 
+const HOLDER_LIMIT = 10_000;
 /** What the kubelet sets on its machine (setupKernelTunables in 1.34), seen by the node's programs only. */
 const KERNEL = {
   'vm/overcommit_memory': '1',
@@ -55,6 +57,7 @@ async function makeLinks(netns: string): Promise<void> {
 async function startHolder(layout: Layout): Promise<void> {
   const unshare = ['unshare', '--mount', '--propagation', 'private', '--', `${layout.bin}/pause`];
   await startDaemon(layout, 'node', ['nsenter', `--net=${layout.netnsFile}`, '--', ...unshare]);
+  await waitForHolder(layout);
   // Apart from the machine's mounts first; then shared within the node, as the kubelet's mount propagation wants it.
   await inNode(layout, ['mount', '--make-rshared', '/']);
   for (const [place, own] of Object.entries(layout.node)) {
@@ -68,10 +71,23 @@ async function startHolder(layout: Layout): Promise<void> {
   }
 }
 
-/** The command that runs a command on the node: in its network and its mounts. */
+/** Until it is `pause`, the process that becomes the holder may still be among the machine's own mounts. */
+async function waitForHolder(layout: Layout): Promise<void> {
+  const isPause = async () => {
+    const pid = await livingPid(`${layout.pids}/node`);
+    return (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')).startsWith(`${layout.bin}/pause\0`);
+  };
+  if (!(await until(isPause, HOLDER_LIMIT))) throw errors.CLUSTER_TIMEOUT('the node', HOLDER_LIMIT, layout.logs);
+}
+
+/**
+ * The command that runs a command on the node: in its network and its mounts.
+ * @throws CodedError CLUSTER_NOT_UP, also rather than that anything is mounted on the machine itself
+ */
 export async function enterNode(layout: Layout, command: string[]): Promise<string[]> {
   const holder = await livingPid(`${layout.pids}/node`);
-  if (holder === undefined) throw errors.CLUSTER_NOT_UP(layout.name);
+  const mounts = await readlink(`/proc/${holder}/ns/mnt`).catch(() => undefined);
+  if (!mounts || mounts === (await readlink('/proc/self/ns/mnt'))) throw errors.CLUSTER_NOT_UP(layout.name);
   return ['nsenter', '--target', `${holder}`, '--net', '--mount', '--', ...command];
 }
 

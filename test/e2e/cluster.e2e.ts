@@ -16,6 +16,8 @@ const IMAGE = 'localhost/invalid-drop-cluster/kubectl:1';
 const POD_LIMIT = 60_000;
 /** What Kubernetes' programs write on a machine of their own. */
 const PLACES = ['/var/lib/kubelet', '/var/lib/cni', '/run/containerd', '/var/log/pods', '/var/log/containers'];
+/** Where a node has mounts of its own. */
+const MOUNTS = ['/', '/run', '/var/lib', '/var/log', '/proc', '/sys'];
 const SETTINGS = ['kernel.panic', 'kernel.panic_on_oops', 'vm.overcommit_memory', 'net.ipv4.ip_forward'];
 
 if (process.env['KUBECONFIG'] && !process.env['CLUSTER']) {
@@ -27,6 +29,9 @@ const settingsOf = (name: string) => readSettings({ ...process.env, CLUSTER: nam
 const cluster = openCluster(settingsOf(`e2e-${process.pid}`));
 const { kubectl } = cluster;
 const machine = async () => ({
+  mounts: (await must('findmnt', ['--raw', '--noheadings', '--output=TARGET,SOURCE,PROPAGATION']))
+    .split('\n')
+    .filter((line) => MOUNTS.includes(line.split(' ')[0] ?? '')),
   places: PLACES.filter((place) => existsSync(place)),
   settings: await must('sysctl', SETTINGS),
   tables: await must('nft', ['list', 'tables']),
