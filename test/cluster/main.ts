@@ -21,10 +21,10 @@ async function up(layout: Layout, settings: Settings): Promise<void> {
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(name, interrupt);
   const tell = process.stdout.isTTY ? say : () => undefined;
   const isNew = await bringUp(layout, settings, tell, controller.signal);
-  say(`cluster "${layout.name}" ${isNew ? 'is' : 'was'} up; its kubeconfig is ${layout.kubeconfig}`);
-  say('reach it from its network namespace:');
-  say('  node test/cluster/main.ts run -- kubectl get pods --all-namespaces');
-  say('  node test/cluster/main.ts shell');
+  say(`cluster "${layout.name}" ${isNew ? 'is' : 'was'} up; its kubeconfig is ${layout.kubeconfig}
+reach it from its network namespace:
+  node test/cluster/main.ts run -- kubectl get pods --all-namespaces
+  node test/cluster/main.ts shell`);
 }
 
 async function status(layout: Layout): Promise<void> {
