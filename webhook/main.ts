@@ -11,6 +11,7 @@ import type { ClusterClient } from './cluster/client.ts';
 import { type Configuration, injectionSettings, OPTIONS } from './configuration.ts';
 import { coverageRoute } from './coverage/routes.ts';
 import { buildHealthServer } from './health.ts';
+import { batchLines, putInto } from './log-lines.ts';
 import { createMetrics } from './metrics.ts';
 import { selfchecks } from './selfcheck/checks.ts';
 import { printSelfcheck } from './selfcheck/command.ts';
@@ -28,9 +29,12 @@ Serves POST /mutate over HTTPS for a MutatingWebhookConfiguration.
 selfcheck asks the webhook that runs on this host, prints what it checked, and exits with 0 (all is well) or 1.`;
 const COMMANDS = ['selfcheck'] as const;
 const CLOSE_MS = 10_000;
+const STDOUT = 1;
 
 async function serve(configuration: Configuration): Promise<void> {
   const metrics = createMetrics(VERSION);
+  const logLines = batchLines(putInto(STDOUT));
+  process.on('exit', logLines.flush);
   const settings = injectionSettings(configuration);
   const needs = needsOf(configuration);
   let watches: Watches | undefined;
@@ -44,6 +48,7 @@ async function serve(configuration: Configuration): Promise<void> {
     tls: {},
     bodyLimit: configuration['body-limit'],
     logLevel: configuration['log-level'],
+    logStream: logLines,
   });
   const { log } = server;
   const client = await connect(configuration.kubeconfig);
