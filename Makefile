@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 # iptables, ip and friends live here, and a plain user's PATH may lack it.
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: help deps tools build check test run demo e2e bench images cluster-up cluster-down cluster-shell clean
+.PHONY: help deps tools build check test run demo e2e bench images cluster-up cluster-down cluster-shell coverage clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
@@ -56,6 +56,9 @@ cluster-down: ## take it down, with all that it made
 
 cluster-shell: ## a shell from which kubectl reaches it
 	@node test/cluster/main.ts shell
+
+coverage: ## which pods are guarded, as a table, from the webhook of KUBECONFIG's cluster
+	@kubectl exec -n invalid-drop-system deploy/invalid-drop-webhook -- node /opt/invalid-drop/webhook.js coverage
 
 clean: ## remove what was built
 	rm -rf dist .tap .run

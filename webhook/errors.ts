@@ -14,7 +14,7 @@ export const errors = defineErrors({
   INTERNAL: () => "the webhook failed to answer: see the webhook's log",
   CERTIFICATE_UNUSABLE: (path: string) =>
     `tls.crt and tls.key in ${path} do not belong together, or are no PEM: correct what writes them`,
-  SELFCHECK_UNREACHABLE: (port: number, why: string) =>
+  WEBHOOK_UNREACHABLE: (port: number, why: string) =>
     `no webhook answers on port ${port} of this host (${why}): run this where it runs, or set --metrics-port`,
   CLUSTER_NEEDED: (option: string, value: string) =>
     `${option}="${value}" needs a cluster: set --kubeconfig, or leave ${option} as it is`,

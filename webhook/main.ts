@@ -4,6 +4,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { VERSION } from '../init-image/contract.ts';
 import { CodedError } from '../init-image/errors.ts';
 import { helpText, readOptions } from '../init-image/options.ts';
+import { askLocal } from './ask-local.ts';
 import { backoffMs } from './backoff.ts';
 import { startCertificates } from './certificates/start.ts';
 import { reasonOf } from './cluster/api-error.ts';
@@ -14,9 +15,8 @@ import { buildHealthServer } from './health.ts';
 import { batchLines, putInto } from './log-lines.ts';
 import { createMetrics } from './metrics.ts';
 import { selfchecks } from './selfcheck/checks.ts';
-import { printSelfcheck } from './selfcheck/command.ts';
 import type { Needs } from './selfcheck/permissions.ts';
-import { runChecks } from './selfcheck/report.ts';
+import { reportTable, runChecks, type SelfcheckReport } from './selfcheck/report.ts';
 import { selfcheckRoute } from './selfcheck/route.ts';
 import { buildServer, useCertificate } from './server.ts';
 import { createShutdown } from './shutdown.ts';
@@ -24,10 +24,12 @@ import { startWatches, type Watches } from './watches.ts';
 
 const USAGE = `Usage: webhook.js [options]
        webhook.js selfcheck [options]
+       webhook.js coverage [options]
 
 Serves POST /mutate over HTTPS for a MutatingWebhookConfiguration.
-selfcheck asks the webhook that runs on this host, prints what it checked, and exits with 0 (all is well) or 1.`;
-const COMMANDS = ['selfcheck'] as const;
+selfcheck asks the webhook that runs on this host, prints what it checked, and exits with 0 (all is well) or 1.
+coverage prints which pods of opted-in namespaces are guarded, and why the others are not.`;
+const COMMANDS = ['selfcheck', 'coverage'] as const;
 const CLOSE_MS = 10_000;
 const STDOUT = 1;
 
@@ -109,13 +111,21 @@ async function connect(kubeconfig: string): Promise<ClusterClient | undefined> {
   return connectCluster(kubeconfig);
 }
 
+/** @returns exit code: 0 all is well, 1 a check failed */
+async function selfcheck(port: number, print: (text: string) => void): Promise<number> {
+  const report = JSON.parse(await askLocal(port, '/selfcheck', 'application/json')) as SelfcheckReport;
+  print(reportTable(report));
+  return report.ok ? 0 : 1;
+}
+
 async function main(): Promise<void> {
   const argv = process.argv.slice(2);
   const command = COMMANDS.find((name) => name === argv[0]);
   const { values, given } = readOptions(OPTIONS, command ? argv.slice(1) : argv, process.env, ['help']);
   const print = (text: string) => void process.stdout.write(text);
   if (given.has('help')) print(helpText(USAGE, OPTIONS));
-  else if (command === 'selfcheck') process.exitCode = await printSelfcheck(values['metrics-port'], print);
+  else if (command === 'selfcheck') process.exitCode = await selfcheck(values['metrics-port'], print);
+  else if (command === 'coverage') print(await askLocal(values['metrics-port'], '/coverage', 'text/plain'));
   else await serve(values);
 }
 

@@ -8,6 +8,7 @@ declare -A package_of=(
   [/usr/lib/cni/bridge]=containernetworking-plugins
   [conntrack]=conntrack
   [sysctl]=procps
+  [promtool]=prometheus
 )
 missing=()
 for program in "${!package_of[@]}"; do

@@ -7,11 +7,14 @@ import { METRICS } from '../../init-image/metrics.ts';
 import { type OptionTable, optionRows } from '../../init-image/options.ts';
 import { OPTIONS } from '../../webhook/configuration.ts';
 import { createCoverageMetrics } from '../../webhook/coverage/metrics.ts';
+import { COVERAGE_REASONS, REASONS, remedyFor } from '../../webhook/coverage/reasons.ts';
+import { coverageReport, coverageTable } from '../../webhook/coverage/report.ts';
+import { createCoverageStore } from '../../webhook/coverage/store.ts';
 import { createMetrics } from '../../webhook/metrics.ts';
 import { SKIP_REASONS } from '../../webhook/skip-reasons.ts';
 
 const ROOT = new URL('../../', import.meta.url);
-const PAGES = ['README.md', 'docs/configuration.md', 'docs/metrics.md'];
+const PAGES = ['README.md', 'docs/configuration.md', 'docs/coverage.md', 'docs/metrics.md'];
 
 function markdownTable(headings: string[], rows: string[][]): string {
   const line = (cells: string[]) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
@@ -73,6 +76,37 @@ async function webhookMetrics(): Promise<string> {
   return markdownTable(['metric', 'type', 'meaning'], rows);
 }
 
+const coverageReasons = () =>
+  markdownTable(
+    ['reason', 'guarded', 'meaning', 'what to do'],
+    REASONS.map((reason) => {
+      const { guarded, text } = COVERAGE_REASONS[reason];
+      return [`\`${reason}\``, guarded ? 'yes' : 'no', text, remedyFor(reason) ?? ''];
+    }),
+  );
+
+/** Made by the program from two namespaces with four pods. */
+function coverageExample(): string {
+  const store = createCoverageStore(
+    () => {},
+    () => 0,
+  );
+  const pods = [
+    ['media', 'encoder-0', 'done', 'ready'],
+    ['storage', 'store-0', 'done', 'ready'],
+    ['storage', 'store-1', 'absent', 'absent'],
+    ['storage', 'store-2', 'failed', 'waiting'],
+  ] as const;
+  for (const [namespace, name, install, checker] of pods) {
+    store.cover(namespace, { optedInAt: 0, forbidsNetAdmin: false });
+    const images = install === 'absent' ? ('none' as const) : ('current' as const);
+    const facts = { leftAlone: undefined, images, install, checker, observes: false, ephemeral: false };
+    const owner = { apiVersion: 'v1', kind: 'Pod', name, uid: name };
+    store.put({ record: { namespace, name, facts, created: 1, checkerSince: 0 }, owner, gone: false });
+  }
+  return ['```', coverageTable(coverageReport(store, true)).trimEnd(), '```'].join('\n');
+}
+
 const PARTS: Record<string, () => string | Promise<string>> = {
   annotations,
   'webhook options': () => options(OPTIONS),
@@ -81,6 +115,8 @@ const PARTS: Record<string, () => string | Promise<string>> = {
   'skip reasons': skipReasons,
   'checker metrics': checkerMetrics,
   'webhook metrics': webhookMetrics,
+  'coverage reasons': coverageReasons,
+  'coverage table': coverageExample,
 };
 
 /** Every page with generated parts: its path, its text now, and as it should be. */

@@ -1,0 +1,113 @@
+import t from 'tap';
+import { neededPermissions } from '../../webhook/selfcheck/permissions.ts';
+import { configurationFinding } from '../../webhook/selfcheck/webhook-configuration.ts';
+import { findKubectl, one, type Rendered, render } from './render.ts';
+
+const FOLDERS = ['.', 'overlays/cert-manager', 'overlays/fail-closed', 'overlays/monitoring'];
+const skip = (await findKubectl()) ? false : 'kubectl is missing: install it, or run make cluster-up once';
+
+function permissionsOf(objects: Rendered[]): string[] {
+  const rules = objects
+    .filter(({ kind }) => kind === 'Role' || kind === 'ClusterRole')
+    .flatMap(({ kind, rules: own }) => own.map((rule: object) => ({ kind, ...rule })));
+  return rules
+    .flatMap(({ kind, apiGroups, resources, verbs, resourceNames = [''] }) =>
+      apiGroups.flatMap((group: string) =>
+        resources.flatMap((resource: string) =>
+          verbs.flatMap((verb: string) =>
+            resourceNames.map((name: string) =>
+              `${kind === 'Role' ? 'own ' : ''}${verb} ${group}/${resource} ${name}`.trim(),
+            ),
+          ),
+        ),
+      ),
+    )
+    .sort();
+}
+
+function neededBy(needs: Parameters<typeof neededPermissions>[0]): string[] {
+  return neededPermissions(needs)
+    .flatMap(({ verbs, group, resource, name = '', namespace }) =>
+      verbs.map((verb) => `${namespace ? 'own ' : ''}${verb} ${group}/${resource} ${name}`.trim()),
+    )
+    .sort();
+}
+
+t.test('every folder renders, with one namespace, no image without a tag, and no latest', { skip }, async (t) => {
+  for (const folder of FOLDERS) {
+    const objects = await render(folder);
+    t.equal(one(objects, 'Namespace').metadata.labels?.['pod-security.kubernetes.io/enforce'], 'restricted', folder);
+    const text = JSON.stringify(objects);
+    t.notMatch(text, /:latest/);
+    for (const [reference] of text.matchAll(/localhost\/invalid-drop\/[a-z-]+[^"]*/g))
+      t.match(reference, /:\d+\.\d+\.\d+$/);
+    for (const { kind, metadata } of objects)
+      t.equal(metadata.labels?.['app.kubernetes.io/name'], 'invalid-drop', `${kind} ${metadata.name}`);
+  }
+});
+
+t.test('the rights are those that the webhook asks for, and no more', { skip }, async (t) => {
+  const all = { secret: true, coverage: true, events: true };
+  for (const folder of ['.', 'overlays/fail-closed', 'overlays/monitoring']) {
+    t.strictSame(permissionsOf(await render(folder)), neededBy(all), folder);
+  }
+  t.strictSame(permissionsOf(await render('overlays/cert-manager')), neededBy({ ...all, secret: false }));
+});
+
+t.test('the webhook configuration is what the self-check asks for, and fails open', { skip }, async (t) => {
+  const configuration = one(await render('.'), 'MutatingWebhookConfiguration', 'invalid-drop-injector');
+  t.strictSame(configurationFinding(configuration), { ok: true, detail: 'failurePolicy Ignore' });
+  const [webhook] = configuration['webhooks'];
+  t.match(webhook, { timeoutSeconds: 5, matchPolicy: 'Equivalent', admissionReviewVersions: ['v1'] });
+  t.strictSame(
+    webhook.matchConditions.map(({ name }: { name: string }) => name),
+    ['not-host-network', 'not-mirror-pod'],
+  );
+  t.equal(webhook.clientConfig.caBundle, undefined, 'the webhook puts it in, and applying again does not take it away');
+});
+
+t.test('the Deployment never has fewer replicas, and gives each the time to leave', { skip }, async (t) => {
+  const { spec } = one(await render('.'), 'Deployment');
+  t.equal(spec.replicas, 2);
+  t.match(spec.strategy.rollingUpdate, { maxUnavailable: 0, maxSurge: 1 });
+  const pod = spec.template.spec;
+  const [container] = pod.containers;
+  const stays = container.lifecycle.preStop.sleep.seconds;
+  t.ok(pod.terminationGracePeriodSeconds > stays + 10 + 10, 'preStop, drain-seconds and the time to close');
+  t.match(pod.securityContext, { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } });
+  t.match(container.securityContext, {
+    allowPrivilegeEscalation: false,
+    readOnlyRootFilesystem: true,
+    capabilities: { drop: ['ALL'] },
+  });
+  for (const probe of ['startupProbe', 'readinessProbe', 'livenessProbe'])
+    t.equal(container[probe].httpGet.port, 'metrics');
+  t.ok(container.resources.requests.cpu && container.resources.limits.memory);
+  t.equal(one(await render('.'), 'PodDisruptionBudget').spec.maxUnavailable, 1);
+});
+
+t.test('fail-closed: Fail, and a replica more', { skip }, async (t) => {
+  const objects = await render('overlays/fail-closed');
+  t.equal(one(objects, 'MutatingWebhookConfiguration')['webhooks'][0].failurePolicy, 'Fail');
+  t.equal(one(objects, 'Deployment').spec.replicas, 3);
+});
+
+t.test(
+  'cert-manager: the certificate is mounted where the webhook reads it, and its CA injected',
+  { skip },
+  async (t) => {
+    const objects = await render('overlays/cert-manager');
+    const { spec } = one(objects, 'Deployment').spec.template;
+    const certificate = one(objects, 'Certificate', 'invalid-drop-webhook');
+    t.equal(spec.volumes[0].secret.secretName, certificate.spec.secretName);
+    t.equal(spec.containers[0].volumeMounts[0].mountPath, '/etc/invalid-drop/tls');
+    const env = Object.fromEntries(
+      spec.containers[0].env.map(({ name, value }: { name: string; value: string }) => [name, value]),
+    );
+    t.match(env, { INVALID_DROP_CERTIFICATES: 'directory', INVALID_DROP_KUBECONFIG: 'in-cluster' });
+    t.equal(
+      one(objects, 'MutatingWebhookConfiguration').metadata.annotations?.['cert-manager.io/inject-ca-from'],
+      `${certificate.metadata.namespace}/${certificate.metadata.name}`,
+    );
+  },
+);

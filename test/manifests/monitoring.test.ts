@@ -1,0 +1,78 @@
+import { readFile } from 'node:fs/promises';
+import { loadYaml } from '@kubernetes/client-node';
+import t from 'tap';
+import { METRICS } from '../../init-image/metrics.ts';
+import { createCoverageMetrics } from '../../webhook/coverage/metrics.ts';
+import { COVERAGE_REASONS } from '../../webhook/coverage/reasons.ts';
+import { createMetrics } from '../../webhook/metrics.ts';
+
+const read = (path: string) => readFile(new URL(`../../${path}`, import.meta.url), 'utf8');
+
+interface Alert {
+  alert: string;
+  expr: string;
+  annotations: { summary: string; runbook_url: string };
+  labels: { severity: string };
+}
+interface Rules {
+  groups: { rules: Alert[] }[];
+}
+
+const rules = loadYaml<Rules>(await read('manifests/monitoring/rules.yaml'));
+const alerts = rules.groups.flatMap((group) => group.rules);
+const dashboard = await read('manifests/monitoring/dashboard.json');
+const { registry } = createMetrics('0');
+createCoverageMetrics(registry, () => undefined);
+const known = new Set([...registry.getMetricsAsArray().map(({ name }) => name), ...METRICS.map(({ name }) => name)]);
+
+t.test('the rules for the operator are the plain ones', async (t) => {
+  const { spec } = loadYaml<{ spec: Rules }>(await read('manifests/monitoring/prometheus-rule.yaml'));
+  t.strictSame(spec, rules);
+});
+
+t.test('every metric that rules and dashboard name is one of ours', async (t) => {
+  const text = alerts.map(({ expr }) => expr).join('\n') + dashboard;
+  const named = new Set([...text.matchAll(/invalid_drop_[a-z_]+/g)].map(([name]) => name.replace(/_bucket$/, '')));
+  t.ok(named.size > 10);
+  for (const name of named) t.ok(known.has(name), name);
+});
+
+t.test('every reason that rules and dashboard name is one of ours', async (t) => {
+  const text = alerts.map(({ expr }) => expr).join('\n') + JSON.stringify(JSON.parse(dashboard)).replaceAll('\\"', '"');
+  const lists = [...text.matchAll(/coverage_pods\{reason[=!]~?"([^"]+)"/g)].flatMap(([, list = '']) => list.split('|'));
+  t.ok(lists.length > 4);
+  for (const reason of lists) t.ok(reason in COVERAGE_REASONS, reason);
+});
+
+t.test('each alert has a section in the runbook, and each section an alert', async (t) => {
+  const sections = [...(await read('docs/runbook.md')).matchAll(/^## (.+)$/gm)].map(([, title]) => title);
+  t.strictSame(sections.sort(), alerts.map(({ alert }) => alert).sort());
+  for (const { alert, annotations } of alerts) {
+    t.equal(annotations.runbook_url, `docs/runbook.md#${alert.toLowerCase()}`);
+    t.match(annotations.summary, /\.$/);
+  }
+});
+
+t.test('each alert has a case in which it fires and one in which it does not', async (t) => {
+  const tests = loadYaml<{ tests: { alert_rule_test: { alertname: string; exp_alerts?: object[] }[] }[] }>(
+    await read('test/manifests/alerts.test.yaml'),
+  ).tests.flatMap(({ alert_rule_test: cases }) => cases);
+  for (const { alert } of alerts) {
+    const own = tests.filter(({ alertname }) => alertname === alert);
+    t.ok(
+      own.some(({ exp_alerts: expected }) => expected?.length),
+      `${alert} fires`,
+    );
+    t.ok(
+      own.some(({ exp_alerts: expected }) => !expected?.length),
+      `${alert} does not fire`,
+    );
+  }
+});
+
+t.test('the dashboard has a panel for each question', async (t) => {
+  const { panels } = JSON.parse(dashboard) as { panels: { title: string; targets: unknown[] }[] };
+  t.ok(panels.every(({ targets }) => targets.length > 0));
+  const titles = panels.map(({ title }) => title).join('\n');
+  for (const word of ['Guarded share', 'Resets prevented', 'Drift', 'Admissions', 'Certificate']) t.match(titles, word);
+});
