@@ -1,9 +1,11 @@
 import t from 'tap';
+import { checkerContainer } from '../../webhook/containers.ts';
 import { neededPermissions } from '../../webhook/selfcheck/permissions.ts';
 import { configurationFinding } from '../../webhook/selfcheck/webhook-configuration.ts';
 import { findKubectl, one, type Rendered, render } from './render.ts';
 
 const FOLDERS = ['.', 'overlays/cert-manager', 'overlays/fail-closed', 'overlays/monitoring'];
+const OPTIONS = { mode: 'enforce', protocol: 'tcp', onDrift: 'repair', checker: 'enabled' } as const;
 const skip = (await findKubectl()) ? false : 'kubectl is missing: install it, or run make cluster-up once';
 
 function permissionsOf(objects: Rendered[]): string[] {
@@ -84,6 +86,55 @@ t.test('the Deployment never has fewer replicas, and gives each the time to leav
     t.equal(container[probe].httpGet.port, 'metrics');
   t.ok(container.resources.requests.cpu && container.resources.limits.memory);
   t.equal(one(await render('.'), 'PodDisruptionBudget').spec.maxUnavailable, 1);
+});
+
+t.test(
+  'Service, budget, policy and spread select the pods of the Deployment, and their ports are there',
+  { skip },
+  async (t) => {
+    const objects = await render('.');
+    const { selector, template } = one(objects, 'Deployment').spec;
+    const { labels } = template.metadata;
+    t.strictSame(selector.matchLabels, labels);
+    t.strictSame(one(objects, 'Service').spec.selector, labels);
+    t.strictSame(one(objects, 'PodDisruptionBudget').spec.selector.matchLabels, labels);
+    const policy = one(objects, 'NetworkPolicy').spec;
+    t.strictSame(policy.podSelector.matchLabels, labels);
+    for (const { labelSelector } of template.spec.topologySpreadConstraints)
+      t.strictSame(labelSelector.matchLabels, labels);
+    const ports = template.spec.containers[0].ports.map(({ name }: { name: string }) => name);
+    t.strictSame(
+      one(objects, 'Service').spec.ports.map(({ targetPort }: { targetPort: string }) => targetPort),
+      ports,
+    );
+    t.strictSame(
+      policy.ingress[0].ports.map(({ port }: { port: string }) => port),
+      ports,
+    );
+  },
+);
+
+t.test('the token is given to the Deployment alone', { skip }, async (t) => {
+  const objects = await render('.');
+  const account = one(objects, 'ServiceAccount');
+  t.equal(account['automountServiceAccountToken'], false);
+  t.match(one(objects, 'Deployment').spec.template.spec, {
+    serviceAccountName: account.metadata.name,
+    automountServiceAccountToken: true,
+  });
+});
+
+t.test('monitoring looks for ports that are there', { skip }, async (t) => {
+  const objects = await render('overlays/monitoring');
+  const { ports } = checkerContainer([], OPTIONS, { image: '', legacyIptables: false }, 'sidecar', 'http');
+  const { spec } = one(objects, 'PodMonitor');
+  t.strictSame(spec.namespaceSelector, { any: true });
+  t.equal(spec.podMetricsEndpoints[0].port, ports[0]?.name);
+  const monitor = one(objects, 'ServiceMonitor').spec;
+  const service = one(objects, 'Service');
+  t.match(service.metadata.labels, monitor.selector.matchLabels);
+  t.ok(service.spec.ports.some(({ name }: { name: string }) => name === monitor.endpoints[0].port));
+  t.equal(monitor.endpoints[0].honorLabels, true, 'or the namespace of the counted pods is overwritten');
 });
 
 t.test('fail-closed: Fail, and a replica more', { skip }, async (t) => {

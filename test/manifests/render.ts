@@ -1,5 +1,7 @@
 // What kustomize makes of the manifests.
-import { readdir } from 'node:fs/promises';
+import { mkdtemp, readdir, realpath, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { loadAllYaml } from '@kubernetes/client-node';
 import { run } from '../kernel/processes.ts';
@@ -33,10 +35,26 @@ async function find(): Promise<string | undefined> {
 }
 
 /** @param folder below manifests; '.' is the whole installation */
-export async function render(folder: string): Promise<Rendered[]> {
-  const { exitCode, stdout, stderr } = await run((await findKubectl()) ?? '', ['kustomize', `${MANIFESTS}/${folder}`]);
+export function render(folder: string): Promise<Rendered[]> {
+  return renderFolder(join(MANIFESTS, folder));
+}
+
+async function renderFolder(folder: string): Promise<Rendered[]> {
+  const { exitCode, stdout, stderr } = await run((await findKubectl()) ?? '', ['kustomize', folder]);
   if (exitCode !== 0) throw new Error(`${folder}: ${stderr}`);
   return loadAllYaml(stdout) as Rendered[];
+}
+
+/** A kustomization of a user's own, in a folder of its own. `path/to/invalid-drop` in it stands for this repository. */
+export async function renderOwn(kustomization: string): Promise<Rendered[]> {
+  const folder = await realpath(await mkdtemp(join(tmpdir(), 'invalid-drop-')));
+  try {
+    const text = kustomization.replaceAll('path/to/invalid-drop/manifests', relative(folder, MANIFESTS));
+    await writeFile(join(folder, 'kustomization.yaml'), text);
+    return await renderFolder(folder);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
 }
 
 /** The one object of that kind, and of that name where one is given. */
