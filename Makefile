@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 # iptables, ip and friends live here, and a plain user's PATH may lack it.
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: help deps tools build check test run demo e2e bench images cluster-up cluster-down cluster-shell coverage clean
+.PHONY: help deps tools build check test run demo e2e bench bench-cluster images cluster-up cluster-down cluster-shell coverage clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
@@ -42,6 +42,10 @@ e2e: deps tools build images ## the whole on a real Kubernetes: KUBECONFIG's, or
 
 bench: deps tools build ## measure, print a table, write bench/results.json (root)
 	node bench/main.ts
+
+bench-cluster: deps tools images ## measure on a Kubernetes of one node of its own, as bench does (root)
+	@bash test/cluster/install-debian.sh
+	node bench/cluster/main.ts
 
 # Variables: REGISTRY, VERSION, TAG (suffix), COMMIT, BUILDER, BASE_IMAGE, NODE_IMAGE (docs/images.md).
 images: deps ## build both images, and save them with their SBOMs in .run/images

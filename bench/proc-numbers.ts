@@ -31,6 +31,22 @@ export function parseCpuSeconds(text: string): number {
   return fields.slice(11, 15).reduce((sum, ticks) => sum + Number(ticks), 0) / TICKS_PER_SECOND;
 }
 
+/**
+ * When a process began.
+ * @param stat /proc/PID/stat: starttime is field 22, in ticks after the boot
+ * @param uptime /proc/uptime: seconds since the boot come first
+ * @returns how many seconds ago
+ */
+export function parseAgeSeconds(stat: string, uptime: string): number {
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return Number(uptime.split(' ')[0]) - Number(fields[19]) / TICKS_PER_SECOND;
+}
+
+export async function readAgeSeconds(pid: number): Promise<number> {
+  const [stat, uptime] = await Promise.all([readFile(`/proc/${pid}/stat`, 'utf8'), readFile('/proc/uptime', 'utf8')]);
+  return parseAgeSeconds(stat, uptime);
+}
+
 export async function readMemory(pid: number): Promise<Memory> {
   return parseMemory(await readFile(`/proc/${pid}/smaps_rollup`, 'utf8'));
 }

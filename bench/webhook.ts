@@ -86,7 +86,7 @@ async function load({ port, program }: Server, body: string): Promise<Sample> {
 const pidOf = ({ child }: Program) => child.pid ?? Number.NaN;
 
 /** An AdmissionReview as the API server sends it for a Deployment's pod. */
-async function review() {
+export async function review() {
   const { pod } = JSON.parse(await readFile(POD, 'utf8')) as { pod: { metadata: object } };
   const kind = { group: '', version: 'v1', kind: 'Pod' };
   const resource = { group: '', version: 'v1', resource: 'pods' };

@@ -1,5 +1,5 @@
 // Sends the same request to a server over TLS again and again, on a few connections, one request under way on each.
-// Arguments: port, connections, seconds. The body comes on standard input. Prints requests per second and latencies.
+// Arguments: port, connections, seconds, and the host where it is not this one. The body comes on standard input. Prints requests per second and latencies.
 // Bare sockets: node:https would take longer for a request than the servers that are measured.
 import { performance } from 'node:perf_hooks';
 import { text } from 'node:stream/consumers';
@@ -13,7 +13,7 @@ export interface Load {
   p99: number;
 }
 
-const [port = '', connections = '', seconds = ''] = process.argv.slice(2);
+const [port = '', connections = '', seconds = '', host = '127.0.0.1'] = process.argv.slice(2);
 const body = await text(process.stdin);
 const head = `POST /mutate HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n`;
 const request = Buffer.from(head + body);
@@ -32,7 +32,7 @@ function answerLength(received: string): number {
 function drive(): Promise<void> {
   return new Promise((resolve, reject) => {
     // The servers make their certificates themselves; who they are is not what is measured.
-    const socket = connect({ host: '127.0.0.1', port: Number(port), rejectUnauthorized: false });
+    const socket = connect({ host, port: Number(port), rejectUnauthorized: false });
     let received = '';
     let sent = 0;
     const send = () => {

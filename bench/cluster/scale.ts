@@ -1,0 +1,86 @@
+// The webhook in a large cluster: its memory and its answers with many pods in many namespaces to keep count of.
+import { fileURLToPath } from 'node:url';
+import { OWN_NAMESPACE } from '../../init-image/contract.ts';
+import type { Layout } from '../../test/cluster/layout.ts';
+import { eventually } from '../../test/e2e/harness/eventually.ts';
+import { askWebhook, rolledOut } from '../../test/e2e/harness/installation.ts';
+import { kubectl } from '../../test/e2e/harness/kubectl.ts';
+import { must } from '../../test/kernel/processes.ts';
+import { type Figure, makeFigure } from '../figure.ts';
+import type { Load } from '../inside/load.ts';
+import type { Tell } from '../progress.ts';
+import { median } from '../statistics.ts';
+import { review } from '../webhook.ts';
+import { type Api, inParallel } from './api.ts';
+import { addNamespaces, namespaceFor, pendingPod, podsOf } from './pods.ts';
+import { findReplicas, greatestRss } from './replicas.ts';
+
+const LOAD = fileURLToPath(new URL('../inside/load.ts', import.meta.url));
+const NAMESPACES = 500;
+const STEPS = [0, 1000, 10_000];
+const MB = 1e6;
+const COUNT_LIMIT = 120_000;
+/** A thousand pods a second are far more than any cluster makes; saturation would measure the queue. */
+const CONNECTIONS = '2';
+const SECONDS = '2';
+const LOADS = 3;
+
+export async function benchScale(api: Api, layout: Layout, tell: Tell): Promise<Figure[]> {
+  tell(`scale: ${NAMESPACES} namespaces`);
+  const namespaces = Array.from({ length: NAMESPACES }, (_, i) => namespaceFor(`scale-${i}`));
+  await addNamespaces(api, namespaces, true);
+  const figures: Figure[] = [];
+  let made = 0;
+  let reference: number | undefined;
+  for (const pods of STEPS) {
+    await inParallel(pods - made, async (i) => {
+      const number = made + i;
+      if (number % 100 === 0) tell(`scale: pod ${number} of ${STEPS.at(-1)}`);
+      const namespace = namespaces[number % NAMESPACES] ?? '';
+      await api.ask('POST', podsOf(namespace), pendingPod(namespace, `scaled-${number}`));
+    });
+    made = pods;
+    await restart();
+    await eventually(`${pods} pods are counted`, async () => (await countedPods()) >= pods, COUNT_LIMIT);
+    tell(`scale: measuring with ${pods} pods`);
+    const replicas = await findReplicas(api, layout);
+    const settled = await greatestRss(replicas);
+    const p99 = await admissionP99(replicas[0]?.address ?? '');
+    reference ??= p99;
+    const name = `webhook with ${pods} pods in ${NAMESPACES} namespaces`;
+    figures.push(
+      makeFigure({ name: `${name}, RSS`, value: settled / MB, unit: 'MB', goal: 'value <= 120' }),
+      makeFigure({ name: `${name}, RSS after load`, value: (await greatestRss(replicas)) / MB, unit: 'MB' }),
+      makeFigure({ name: `${name}, admission p99`, value: p99, unit: 'ms', reference }),
+    );
+  }
+  return figures;
+}
+
+/** New replicas, that have seen nothing but what there is now. */
+async function restart(): Promise<void> {
+  await kubectl(['rollout', 'restart', 'deployment/invalid-drop-webhook', '-n', OWN_NAMESPACE]);
+  await rolledOut();
+}
+
+/** What one of the replicas counts. */
+async function countedPods(): Promise<number> {
+  return sumOf(await askWebhook('/metrics'), 'invalid_drop_coverage_pods');
+}
+
+/** Sum of a metric's samples. @param text in the text format of Prometheus */
+export function sumOf(text: string, metric: string): number {
+  const samples = text.split('\n').filter((line) => line.startsWith(`${metric}{`) || line.startsWith(`${metric} `));
+  return samples.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0);
+}
+
+/** Milliseconds. The first load warms up. */
+async function admissionP99(address: string): Promise<number> {
+  const input = JSON.stringify(await review());
+  const values: number[] = [];
+  for (let i = 0; i <= LOADS; i++) {
+    const printed = await must(process.execPath, [LOAD, '8443', CONNECTIONS, SECONDS, address], { input });
+    if (i > 0) values.push((JSON.parse(printed) as Load).p99);
+  }
+  return median(values);
+}
