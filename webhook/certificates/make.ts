@@ -17,7 +17,7 @@ export const SERVING_NAMES = [
 const SERVING_ADDRESSES = ['127.0.0.1', '::1'];
 
 /** Clocks differ: a certificate that begins now is "not yet valid" to a client that is a minute behind. */
-const SKEW_MS = 3_600_000;
+export const SKEW_MS = 3_600_000;
 const YEAR_MS = 365 * 86_400_000;
 const RSA_BITS = 2048;
 const DNS_NAME = 2;

@@ -1,5 +1,6 @@
 // Reads certificates that others hold: which, until when, and signed by whom.
 import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { SKEW_MS } from './make.ts';
 
 /** All certificates of a PEM text, in order; none where it is no PEM or one of them cannot be read. */
 export function certificatesIn(pem: string): X509Certificate[] {
@@ -44,13 +45,14 @@ export function fingerprint(cert: string): string {
 }
 
 /**
- * The moment at which two thirds of a certificate's life are over: then it is renewed.
+ * The moment at which two thirds of the life of a certificate of ours are over: then it is renewed. The hour by which
+ * it is valid earlier is no part of that: with it, one that lives for less than half an hour would always be due.
  * @returns milliseconds since 1970; 0 where it cannot be read
  */
 export function renewalTime(cert: string): number {
   const [leaf] = certificatesIn(cert);
   if (leaf === undefined) return 0;
-  const [from, to] = [leaf.validFromDate.getTime(), leaf.validToDate.getTime()];
+  const [from, to] = [leaf.validFromDate.getTime() + SKEW_MS, leaf.validToDate.getTime()];
   return from + ((to - from) * 2) / 3;
 }
 

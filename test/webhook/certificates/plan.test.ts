@@ -22,7 +22,7 @@ const take = async (step: Step, state: TlsState | undefined, now = START): Promi
 
 t.test('nothing is done to certificates that are young', async (t) => {
   t.equal(nextStep(facts({})), 'wait');
-  t.equal(nextStep(facts({ now: START + LIVES.serving * 0.66 - HOUR })), 'wait');
+  t.equal(nextStep(facts({ now: START + LIVES.serving * 0.66 })), 'wait');
   t.equal(await takeStep('wait', fresh, new Date(START), LIVES), undefined);
 });
 
@@ -33,6 +33,12 @@ t.test(
     t.equal(nextStep(facts({ now: START + LIVES.authority * 0.67 })), 'announce');
   },
 );
+
+t.test('a certificate that lives for a minute is not due before 40 seconds are over', async (t) => {
+  const short = await freshState({ authority: HOUR, serving: 60_000 });
+  t.equal(nextStep(facts({ state: short, now: START + 39_000 })), 'wait');
+  t.equal(nextStep(facts({ state: short, now: START + 41_000 })), 'renew');
+});
 
 t.test('no Secret: all is made anew, or what was served is kept while its authority is replaced', async (t) => {
   t.equal(nextStep(facts({ state: undefined })), 'begin');
