@@ -31,7 +31,7 @@ export const errors = defineErrors({
   COMMAND_TIMEOUT: (command: string, milliseconds: number) =>
     `${command} did not end within ${milliseconds} ms: the node may be overloaded, or another program holds a lock`,
   COMMAND_FAILED: (command: string, exitCode: number | null, stderr: string) =>
-    `${command} failed with exit code ${exitCode}: ${stderr}`,
+    `${command} failed with exit code ${exitCode}: ${stderr.replaceAll('\n', '; ')}${adviceOn(stderr)}`,
   LEGACY_UNREADABLE: (family: string, stderr: string) =>
     `iptables-legacy holds ${family} tables here and cannot be read (${stderr}): it needs CAP_NET_RAW, ` +
     'so set the webhook option legacy-iptables=enabled',
@@ -48,3 +48,9 @@ export const errors = defineErrors({
   INSERT_USELESS: (family: string) =>
     `the ${family} rule is at position 1 already and does not help: see the verdict for what comes before it`,
 });
+
+/** What to do about a failure that only ever has one cause. The words are of nft, iptables and strerror(EPERM). */
+function adviceOn(stderr: string): string {
+  if (!/Operation not permitted|you must be root/.test(stderr)) return '';
+  return ' (the container needs CAP_NET_ADMIN and uid 0: see whether its securityContext was changed)';
+}
