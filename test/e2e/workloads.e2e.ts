@@ -141,6 +141,7 @@ t.test('a wrong annotation is refused, with what it may be', async (t) => {
 t.test('a pod sent through a second time is stored byte for byte as the first time, without a word', async (t) => {
   const namespace = await optedInNamespace(t);
   const { pod } = await createPod(barePod(namespace, 'again', STORED_ONLY));
+  t.ok(isInjected(pod));
   await kubectl(['delete', 'pod', 'again', '-n', namespace, '--grace-period=0', '--force']);
   const { apiVersion, kind, metadata, spec } = pod as Pod & { apiVersion: string; kind: string };
   const { name, annotations, labels } = metadata;

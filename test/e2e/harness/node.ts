@@ -1,5 +1,8 @@
 // The node from its own side. Only the cluster that test/cluster made lets a test do that; elsewhere such tests are skipped.
-import { startComponent } from '../../cluster/component.ts';
+import { readFile } from 'node:fs/promises';
+import { setTimeout as wait } from 'node:timers/promises';
+import { pidsInCgroups } from '../../cluster/cgroups.ts';
+import { killComponent, startComponent } from '../../cluster/component.ts';
 import { type Layout, layoutOf } from '../../cluster/layout.ts';
 import { enterNode } from '../../cluster/node.ts';
 import { enterPod } from '../../cluster/pod.ts';
@@ -49,10 +52,12 @@ export async function flushPod(namespace: string, pod: string): Promise<void> {
 
 /**
  * The node's rules, each with its table and chain, but for those that Kubernetes writes: what belongs to kube-proxy, the
- * kubelet and the CNI plugins comes and goes with Services and pods.
+ * kubelet and the CNI plugins comes and goes with Services and pods. A chain that is empty and accepts is no rule.
  */
 export async function nodeRules(): Promise<string[]> {
-  return rulesOf(await onNode(...NFT)).filter((rule) => !/\b(KUBE-|CNI-|kube-proxy|cni_plugins)/.test(rule));
+  return rulesOf(await onNode(...NFT)).filter(
+    (rule) => !/\b(KUBE-|CNI-|kube-proxy|cni_plugins)|policy accept;$/.test(rule),
+  );
 }
 
 /** @param ruleset as nft lists it: a table's blocks are indented by a tab, what is in them by two */
@@ -88,11 +93,30 @@ export async function killContainer(namespace: string, name: string, container: 
   });
 }
 
+/** Waits for a pod's process whose command line has `text` and kills it; asks often, for it may live for 100 ms only. */
+export async function killProcess(pod: Pod, text: string, limit = 30_000): Promise<void> {
+  const end = Date.now() + limit;
+  while (Date.now() < end) {
+    for (const pid of await pidsInCgroups(node().cgroup, `pod${pod.metadata.uid}`)) {
+      const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
+      if (command.includes(text)) {
+        process.kill(pid, 'SIGKILL');
+        return;
+      }
+    }
+    await wait(2);
+  }
+  throw new Error(`${pod.metadata.name}: no process ${text} within ${limit / 1000} s`);
+}
+
 /** How often the kubelet has started a container again. */
 export function restartsOf({ status }: Pod, container: string): number {
   const all = [...(status.initContainerStatuses ?? []), ...(status.containerStatuses ?? [])];
   return all.find(({ name }) => name === container)?.restartCount ?? 0;
 }
 
-/** After a component of the node was stopped or killed: it runs again when this has returned. */
-export const startAgain = (component: Parameters<typeof startComponent>[1]) => startComponent(node(), component);
+/** Kills a component of the node and starts it again. */
+export async function restart(component: Parameters<typeof startComponent>[1]): Promise<void> {
+  await killComponent(node(), component);
+  await startComponent(node(), component);
+}
