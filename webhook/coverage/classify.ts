@@ -28,6 +28,7 @@ function classifyInjected({ facts, checkerSince }: PodRecord, now: number): Cove
   if (install === 'waiting' || checker === 'waiting') return 'starting';
   if (observes) return 'observe-mode';
   if (checker === 'absent') return 'guarded-without-checker';
+  if (checker === 'failing') return 'checker-not-ready';
   if (checker === 'running') return now - checkerSince < STARTING_SECONDS ? 'starting' : 'checker-not-ready';
   return images === 'current' ? 'guarded' : 'guarded-by-older-version';
 }

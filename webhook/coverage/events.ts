@@ -48,7 +48,13 @@ function subject(pod: string, owner: PodOwner): string {
 
 function eventName({ name, uid }: PodOwner, reason: CoverageReason): string {
   const digest = createHash('sha256').update(`${uid} ${reason}`).digest('hex').slice(0, 16);
-  return `${name.slice(0, NAME_LENGTH)}.${digest}`;
+  // No part of a name may end in a hyphen (RFC 1123), and the cut may fall behind one.
+  return `${name.slice(0, NAME_LENGTH).replace(/[-.]+$/, '')}.${digest}`;
+}
+
+function memoryKey({ metadata }: JsonObject): string {
+  const { namespace, name } = metadata as { namespace: string; name: string };
+  return `${namespace}/${name}`;
 }
 
 export interface EventSenderOptions {
@@ -68,7 +74,7 @@ export function createEventSender({ client, count, log, now }: EventSenderOption
   function note(change: Change): void {
     const event = eventFor(change, new Date(now()));
     if (event === undefined) return;
-    const name = `${change.namespace}/${(event['metadata'] as JsonObject)['name']}`;
+    const name = memoryKey(event);
     const last = sentAt.get(name);
     if (last !== undefined && now() - last < AGAIN_SECONDS * 1000) return;
     if (queue.length >= QUEUE) {
@@ -88,6 +94,7 @@ export function createEventSender({ client, count, log, now }: EventSenderOption
     } catch (error) {
       if (error instanceof ApiError && error.status === 409) return 'exists';
       log.warn({ namespace, reason: reasonOf(error) }, 'an Event could not be written');
+      sentAt.delete(memoryKey(event));
       return 'failed';
     }
   }

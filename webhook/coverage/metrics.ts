@@ -54,5 +54,7 @@ export function createCoverageMetrics(
     labelNames: ['result'] as const,
     registers,
   });
+  // A series that begins with its first failure has no increase to alert on.
+  for (const result of ['sent', 'exists', 'dropped', 'failed'] as const) events.inc({ result }, 0);
   return { events };
 }

@@ -12,7 +12,8 @@ export interface PodFacts {
   /** Whose images the containers have: those that are configured now, other tags of the same repository, or no ours. */
   images: 'current' | 'older' | 'none';
   install: 'absent' | 'waiting' | 'failed' | 'done';
-  checker: 'absent' | 'waiting' | 'running' | 'ready';
+  /** failing: it has ended again and again. */
+  checker: 'absent' | 'waiting' | 'failing' | 'running' | 'ready';
   observes: boolean;
   /** An ephemeral container has installed the rule. */
   ephemeral: boolean;
@@ -118,15 +119,32 @@ function repositoryOf(image: string): string {
 function installOf(init: JsonObject | undefined, status: JsonObject): PodFacts['install'] {
   if (init === undefined) return 'absent';
   const one = statusOf(status, INIT_CONTAINER);
-  const state = isObject(one?.['state']) ? one['state'] : {};
-  const ended = isObject(state['terminated']) ? state['terminated'] : undefined;
-  if (ended !== undefined) return ended['exitCode'] === 0 ? 'done' : 'failed';
-  return Number(one?.['restartCount'] ?? 0) > 0 ? 'failed' : 'waiting';
+  const exitCode = exitCodeOf(one?.['state']);
+  if (exitCode !== undefined) return exitCode === 0 ? 'done' : 'failed';
+  // After a restart of the node it runs again, and had ended well before: restartCount alone says nothing.
+  const before = exitCodeOf(one?.['lastState']);
+  return (before !== undefined && before !== 0) || isCrashLooping(one) ? 'failed' : 'waiting';
 }
+
+function exitCodeOf(state: unknown): unknown {
+  const ended = isObject(state) ? state['terminated'] : undefined;
+  return isObject(ended) ? ended['exitCode'] : undefined;
+}
+
+function isCrashLooping(status: JsonObject | undefined): boolean {
+  const state = status?.['state'];
+  const waits = isObject(state) ? state['waiting'] : undefined;
+  return isObject(waits) && waits['reason'] === 'CrashLoopBackOff';
+}
+
+/** A checker restarted so often has no grace: in a crash loop it would count as starting each time anew. */
+const MANY_RESTARTS = 3;
 
 function checkerOf(checker: JsonObject | undefined, status: JsonObject): PodFacts['checker'] {
   if (checker === undefined) return 'absent';
-  if (statusOf(status, CHECKER_CONTAINER)?.['ready'] === true) return 'ready';
+  const one = statusOf(status, CHECKER_CONTAINER);
+  if (one?.['ready'] === true) return 'ready';
+  if (isCrashLooping(one) || Number(one?.['restartCount'] ?? 0) >= MANY_RESTARTS) return 'failing';
   return runningOf(status, CHECKER_CONTAINER) === undefined ? 'waiting' : 'running';
 }
 

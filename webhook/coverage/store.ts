@@ -11,7 +11,7 @@ export interface Change {
   from: CoverageReason | undefined;
   /** undefined: it is gone. */
   to: CoverageReason | undefined;
-  /** Known where the pod itself has changed. */
+  /** Known where the pod itself has changed, or was starting. */
   owner: PodOwner | undefined;
 }
 
@@ -34,14 +34,15 @@ export type CoverageStore = ReturnType<typeof createCoverageStore>;
  */
 export function createCoverageStore(changed: (change: Change) => void, now: () => number) {
   const namespaces = new Map<string, Covered>();
-  /** Pods whose reason changes by time alone. */
-  const starting = new Map<string, { namespace: string; pod: string }>();
+  /** Pods whose reason changes by time alone, and who is to be told then. */
+  const starting = new Map<string, { namespace: string; pod: string; owner: PodOwner | undefined }>();
 
-  function setReason(covered: Covered, entry: Entry, reason: CoverageReason, owner?: PodOwner, isNew = false): void {
+  function setReason(covered: Covered, entry: Entry, reason: CoverageReason, told?: PodOwner, isNew = false): void {
     const { namespace, name } = entry.record;
     const from = isNew ? undefined : entry.reason;
     const key = `${namespace}/${name}`;
-    if (reason === 'starting') starting.set(key, { namespace, pod: name });
+    const owner = told ?? starting.get(key)?.owner;
+    if (reason === 'starting') starting.set(key, { namespace, pod: name, owner });
     else starting.delete(key);
     if (from === reason) return;
     if (from !== undefined) count(covered, from, -1);

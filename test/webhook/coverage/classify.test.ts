@@ -50,6 +50,31 @@ const cases: [string, JsonObject, Partial<CoveredNamespace>, string][] = [
   ],
   ['the install failed', injectedPod({ install: 'failed', checker: 'waiting' }), {}, 'install-failed'],
   ['the install fails again and again', injectedPod({ install: 'crashing', checker: 'waiting' }), {}, 'install-failed'],
+  [
+    'the install runs again after its node was restarted',
+    injectedPod({ install: 'again', checker: 'waiting', checkerRestarts: 1 }),
+    {},
+    'starting',
+  ],
+  [
+    'the checker fails again and again',
+    injectedPod({ checker: 'crashing', checkerRestarts: 1 }),
+    {},
+    'checker-not-ready',
+  ],
+  [
+    'the checker runs once more after it has failed again and again',
+    injectedPod({ checker: 'running', checkerSince: NOW - 1, checkerRestarts: 3 }),
+    {},
+    'checker-not-ready',
+  ],
+  [
+    'the checker was restarted once',
+    injectedPod({ checker: 'running', checkerSince: NOW - 1, checkerRestarts: 1 }),
+    {},
+    'starting',
+  ],
+  ['the checker is Ready after restarts', injectedPod({ checkerRestarts: 5 }), {}, 'guarded'],
   ['mode observe', injectedPod({ mode: 'observe' }), {}, 'observe-mode'],
   [
     'an ephemeral container that ended well',

@@ -12,8 +12,9 @@ interface Change {
   namespace?: string;
   image?: string;
   checkerImage?: string;
-  install?: 'waiting' | 'failed' | 'crashing' | 'done';
-  checker?: 'none' | 'waiting' | 'running' | 'ready';
+  install?: 'waiting' | 'failed' | 'crashing' | 'again' | 'done';
+  checker?: 'none' | 'waiting' | 'crashing' | 'running' | 'ready';
+  checkerRestarts?: number;
   checkerSince?: number;
   mode?: string;
   created?: number;
@@ -25,8 +26,19 @@ interface Change {
 const INSTALL = {
   waiting: { state: { waiting: { reason: 'PodInitializing' } } },
   failed: { state: { terminated: { exitCode: 1 } }, restartCount: 0 },
-  crashing: { state: { waiting: { reason: 'CrashLoopBackOff' } }, restartCount: 3 },
+  crashing: {
+    state: { waiting: { reason: 'CrashLoopBackOff' } },
+    lastState: { terminated: { exitCode: 1 } },
+    restartCount: 3,
+  },
+  // As after a restart of the node: it had ended well.
+  again: { state: { running: {} }, lastState: { terminated: { exitCode: 0 } }, restartCount: 1 },
   done: { state: { terminated: { exitCode: 0 } }, restartCount: 0 },
+};
+
+const CHECKER_WAITS: Record<string, JsonObject> = {
+  waiting: { waiting: { reason: 'PodInitializing' } },
+  crashing: { waiting: { reason: 'CrashLoopBackOff' } },
 };
 
 /** A pod that the webhook has been through; guarded and Ready unless told otherwise. */
@@ -38,7 +50,8 @@ export function injectedPod(change: Change = {}): JsonObject {
   const checkerStatus = {
     name: 'invalid-drop-checker',
     ready: checker === 'ready',
-    state: checker === 'waiting' ? { waiting: {} } : running,
+    restartCount: change.checkerRestarts ?? 0,
+    state: CHECKER_WAITS[checker] ?? running,
   };
   return {
     metadata: metadataOf(change),

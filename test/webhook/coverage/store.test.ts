@@ -58,6 +58,16 @@ t.test('a checker that does not get Ready is told by the clock alone', async (t)
     changes.map(({ to }) => to),
     ['starting', 'checker-not-ready'],
   );
+  t.match(changes[1]?.owner, { kind: 'Pod', name: 'store-0' }, 'and with the owner, who can then be told');
+});
+
+t.test('the owner of a pod that starts is still known when its namespace changes meanwhile', async (t) => {
+  const { store, changes, clock } = storeAt();
+  store.put(seen(injectedPod({ checker: 'running', checkerSince: NOW })));
+  store.cover('storage', { ...COVERED, optedInAt: NOW });
+  clock.now += STARTING_SECONDS;
+  store.tick();
+  t.match(changes[1], { to: 'checker-not-ready', owner: { name: 'store-0' } });
 });
 
 t.test('a list replaces what was known, and a namespace takes its pods with it', async (t) => {

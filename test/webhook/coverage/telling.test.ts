@@ -48,6 +48,8 @@ t.test('two replicas make the same name; another owner or reason makes another',
   t.not(name({}), name({ to: 'created-before-opt-in' }));
   t.not(name({}), name({ owner: { ...OWNER, uid: 'u-2' } }));
   t.ok(String(name({ owner: { ...OWNER, name: 'x'.repeat(253) } })).length <= 253);
+  const cut = name({ owner: { ...OWNER, name: `${'x'.repeat(199)}-${'x'.repeat(20)}` } });
+  t.match(cut, /^x{199}\.[0-9a-f]{16}$/, 'no part of a name may end in a hyphen');
 });
 
 function sender(answer: (body: JsonObject) => void = () => {}) {
@@ -101,6 +103,19 @@ t.test('another replica that was first is no failure', async (t) => {
   note(change({ to: 'created-before-opt-in' }));
   await tick();
   t.strictSame(counted, ['exists', 'failed']);
+});
+
+t.test('an Event that could not be written may be tried again at the next change', async (t) => {
+  let fails = true;
+  const { note, tick, sent } = sender(() => {
+    if (fails) throw new ApiError(500, '', 'no');
+  });
+  note(change());
+  await tick();
+  fails = false;
+  note(change({ pod: 'store-1' }));
+  await tick();
+  t.equal(sent.length, 1);
 });
 
 t.test('the log has a line for each kind of change; pods that come up guarded are no news', async (t) => {
@@ -157,6 +172,7 @@ t.test('the gauges follow the store, and a namespace that is gone leaves no samp
   });
   t.match(await registry.metrics(), 'invalid_drop_coverage_pods{namespace="storage",reason="created-before-opt-in"} 1');
   t.match(await registry.metrics(), 'invalid_drop_coverage_synced 1');
+  t.match(await registry.metrics(), 'invalid_drop_coverage_events_total{result="failed"} 0');
   store.uncover('storage');
   t.notMatch(await registry.metrics(), 'invalid_drop_coverage_pods{');
 });
