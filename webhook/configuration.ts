@@ -1,6 +1,7 @@
 // Every option of the webhook: flag, environment variable, default, allowed values. --help and the docs print it.
 import { POD_OPTIONS, VERSION } from '../init-image/contract.ts';
 import { duration, type OptionValues, oneOf, textLike, wholeNumber } from '../init-image/options.ts';
+import { containerResources, resourcesOption } from './container-resources.ts';
 import type { InjectionSettings } from './decision.ts';
 import { SWITCH } from './pod-options.ts';
 
@@ -60,6 +61,17 @@ export const OPTIONS = {
     env: 'INVALID_DROP_LEGACY_IPTABLES',
     help: 'Whether nodes use iptables-legacy. enabled: both containers get CAP_NET_RAW as well.',
     default: 'disabled',
+  }),
+  'init-resources': resourcesOption({
+    env: 'INVALID_DROP_INIT_RESOURCES',
+    // A whole core: the application waits for it, and it runs for a tenth of a second.
+    help: 'Requests and limits of the init container.',
+    default: 'cpu=10m:1,memory=32Mi:128Mi',
+  }),
+  'checker-resources': resourcesOption({
+    env: 'INVALID_DROP_CHECKER_RESOURCES',
+    help: 'Requests and limits of the checker.',
+    default: 'cpu=10m:200m,memory=32Mi:128Mi',
   }),
   'mesh-exclude-inbound-ports': textLike(PORTS, 'port numbers with commas between, or nothing', {
     env: 'INVALID_DROP_MESH_EXCLUDE_INBOUND_PORTS',
@@ -138,6 +150,8 @@ export function injectionSettings(configuration: Configuration): InjectionSettin
     },
     nativeSidecars: configuration['native-sidecars'] === 'enabled',
     legacyIptables: configuration['legacy-iptables'] === 'enabled',
+    initResources: containerResources(configuration['init-resources']),
+    checkerResources: containerResources(configuration['checker-resources']),
     meshExcludeInboundPorts: configuration['mesh-exclude-inbound-ports'],
   };
 }

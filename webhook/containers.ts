@@ -8,26 +8,24 @@ import {
   INSTALL_COMMAND,
   POD_OPTIONS,
 } from '../init-image/contract.ts';
+import type { ContainerResources } from './container-resources.ts';
 import type { InjectionSettings } from './decision.ts';
 import type { PodOptions } from './pod-options.ts';
 
 type Settings = Pick<InjectionSettings, 'image' | 'legacyIptables'>;
-
-const REQUESTS = { cpu: '10m', memory: '32Mi' };
-/** A whole core: the application waits for it, and it runs for a tenth of a second. */
-const INIT_LIMITS = { cpu: '1', memory: '128Mi' };
-const CHECKER_LIMITS = { cpu: '200m', memory: '128Mi' };
+type InitSettings = Settings & Pick<InjectionSettings, 'initResources'>;
+type CheckerSettings = Settings & Pick<InjectionSettings, 'checkerResources'>;
 
 /**
  * The init container that installs the rule and ends.
  * @param budgeted names of the resources that the pod budgets as a whole
  */
-export function initContainer(budgeted: string[], options: PodOptions, settings: Settings) {
+export function initContainer(budgeted: string[], options: PodOptions, settings: InitSettings) {
   return {
     name: INIT_CONTAINER,
     command: INSTALL_COMMAND,
     ...common(options, settings),
-    resources: resourcesWithin(budgeted, INIT_LIMITS),
+    resources: resourcesWithin(budgeted, settings.initResources),
   };
 }
 
@@ -40,7 +38,7 @@ export function initContainer(budgeted: string[], options: PodOptions, settings:
 export function checkerContainer(
   budgeted: string[],
   options: PodOptions,
-  settings: Settings,
+  settings: CheckerSettings,
   placement: 'sidecar' | 'container',
   probe: 'http' | 'exec',
 ) {
@@ -48,7 +46,7 @@ export function checkerContainer(
     name: CHECKER_CONTAINER,
     command: CHECK_COMMAND,
     ...common(options, settings),
-    resources: resourcesWithin(budgeted, CHECKER_LIMITS),
+    resources: resourcesWithin(budgeted, settings.checkerResources),
     ports: [{ name: 'idrop-checker', containerPort: CHECKER_PORT, protocol: 'TCP' }],
     // No liveness probe: to kill the checker mends nothing. No startup probe: the next containers would wait for it.
     readinessProbe: READINESS_PROBES[probe],
@@ -73,10 +71,10 @@ const READINESS_PROBES = {
 };
 
 /** Requests and limits on both, as quotas demand, but for what the pod budgets as a whole. */
-function resourcesWithin(budgeted: string[], limits: Record<string, string>) {
+function resourcesWithin(budgeted: string[], { requests, limits }: ContainerResources) {
   const own = (amounts: Record<string, string>) =>
     Object.fromEntries(Object.entries(amounts).filter(([name]) => !budgeted.includes(name)));
-  return { requests: own(REQUESTS), limits: own(limits) };
+  return { requests: own(requests), limits: own(limits) };
 }
 
 function common(options: PodOptions, { image, legacyIptables }: Settings) {

@@ -1,5 +1,6 @@
 // What becomes of a pod: a function from data to data.
 import { CHECKER_CONTAINER, INIT_CONTAINER } from '../init-image/contract.ts';
+import type { ContainerResources } from './container-resources.ts';
 import { type PodOptions, readPodOptions } from './pod-options.ts';
 import * as is from './pod-predicates.ts';
 import { ends, hasContainer, type PodView, viewPod } from './pod-view.ts';
@@ -18,6 +19,9 @@ export interface InjectionSettings {
   nativeSidecars: boolean;
   /** Whether nodes use iptables-legacy, which asks for CAP_NET_RAW too. */
   legacyIptables: boolean;
+  /** Of the init container and of the checker, but for what a pod budgets as a whole. */
+  initResources: ContainerResources;
+  checkerResources: ContainerResources;
   /** What the mesh excludes where a pod says nothing (Helm value global.proxy.excludeInboundPorts), or ''. */
   meshExcludeInboundPorts: string;
 }

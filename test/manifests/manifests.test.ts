@@ -126,7 +126,13 @@ t.test('the token is given to the Deployment alone', { skip }, async (t) => {
 
 t.test('monitoring looks for ports that are there', { skip }, async (t) => {
   const objects = await render('overlays/monitoring');
-  const { ports } = checkerContainer([], OPTIONS, { image: '', legacyIptables: false }, 'sidecar', 'http');
+  const { ports } = checkerContainer(
+    [],
+    OPTIONS,
+    { image: '', legacyIptables: false, checkerResources: { requests: {}, limits: {} } },
+    'sidecar',
+    'http',
+  );
   const { spec } = one(objects, 'PodMonitor');
   t.strictSame(spec.namespaceSelector, { any: true });
   t.equal(spec.podMetricsEndpoints[0].port, ports[0]?.name);

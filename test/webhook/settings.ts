@@ -7,6 +7,8 @@ export const SETTINGS: InjectionSettings = {
   options: { mode: 'enforce', protocol: 'tcp', onDrift: 'repair', checker: 'enabled' },
   nativeSidecars: true,
   legacyIptables: false,
+  initResources: { requests: { cpu: '10m', memory: '32Mi' }, limits: { cpu: '1', memory: '128Mi' } },
+  checkerResources: { requests: { cpu: '10m', memory: '32Mi' }, limits: { cpu: '200m', memory: '128Mi' } },
   meshExcludeInboundPorts: '',
 };
 
