@@ -1,6 +1,6 @@
 // Namespaces with rules of their own for what pods may be: Pod Security, ResourceQuota, LimitRange.
 import t, { type Test } from 'tap';
-import { install } from './harness/installation.ts';
+import { configure, install } from './harness/installation.ts';
 import { apply, create, kubectl, tryKubectl } from './harness/kubectl.ts';
 import { optedInNamespace } from './harness/namespaces.ts';
 import {
@@ -95,6 +95,23 @@ t.test('a LimitRange of usual size: its defaults are for the others, ours keep t
     { requests: { cpu: '10m', memory: '32Mi' }, limits: { cpu: '200m', memory: '128Mi' } },
     { limits: { cpu: '500m', memory: '256Mi' } },
   ]);
+});
+
+t.test('a LimitRange that ours are not within: the refusal says so, and they can be made to fit', async (t) => {
+  const namespace = await optedInNamespace(t);
+  const narrow = { min: { cpu: '50m', memory: '64Mi' }, max: { cpu: '500m', memory: '256Mi' } };
+  await apply(limitRange(namespace, { ...narrow, maxLimitRequestRatio: { cpu: '10' } }));
+  const why = await refusal(barePod(namespace, 'pod'));
+  t.match(why, 'minimum memory usage per Container is 64Mi, but request is 32Mi');
+  t.match(why, 'maximum cpu usage per Container is 500m, but limit is 1');
+
+  t.teardown(() => configure({ INVALID_DROP_INIT_RESOURCES: '', INVALID_DROP_CHECKER_RESOURCES: '' }));
+  await configure({
+    INVALID_DROP_INIT_RESOURCES: 'cpu=50m:500m,memory=64Mi:128Mi',
+    INVALID_DROP_CHECKER_RESOURCES: 'cpu=50m:200m,memory=64Mi:128Mi',
+  });
+  await apply(barePod(namespace, 'pod'));
+  t.ok(isInjected(await waitReady(namespace, 'pod')));
 });
 
 function deployment(namespace: string, change: object): object {
