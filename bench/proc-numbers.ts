@@ -55,7 +55,13 @@ export async function readMemory(pid: number): Promise<Memory> {
 export async function readCpuSeconds(pid: number): Promise<number> {
   const pids = [pid, ...(await childrenOf(pid))];
   const seconds = await Promise.all(
-    pids.map(async (one) => parseCpuSeconds(await readFile(`/proc/${one}/stat`, 'utf8'))),
+    pids.map(async (one) => {
+      // A child that has ended meanwhile is in its parent's numbers.
+      const text = await readFile(`/proc/${one}/stat`, 'utf8').catch((error) => {
+        if (one === pid) throw error;
+      });
+      return text === undefined ? 0 : parseCpuSeconds(text);
+    }),
   );
   return seconds.reduce((sum, one) => sum + one, 0);
 }

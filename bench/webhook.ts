@@ -13,6 +13,8 @@ import { median } from './statistics.ts';
 
 const script = (name: string) => fileURLToPath(new URL(`inside/${name}.ts`, import.meta.url));
 const POD = new URL('../test/webhook/cases/deployment-pod.json', import.meta.url);
+/** As webhook/Containerfile has it. */
+const NODE_FLAGS = ['--optimize-for-size'];
 const CONNECTIONS = '16';
 const SECONDS = '1.2';
 const ROUNDS = 4;
@@ -32,7 +34,7 @@ interface Sample extends Load {
 /** @param folder for the webhook's CA and the servers' output; the caller removes it */
 export async function benchWebhook(tell: Tell, folder: string): Promise<Figure[]> {
   const flags = ['--port', '0', '--metrics-port', '0', '--ca-file', `${folder}/ca.pem`, '--drain-seconds', '0'];
-  const webhook = await startServer([WEBHOOK, ...flags], `${folder}/webhook.log`);
+  const webhook = await startServer([...NODE_FLAGS, WEBHOOK, ...flags], `${folder}/webhook.log`);
   const bare = await startServer([script('bare-fastify')], `${folder}/bare.log`);
   const body = JSON.stringify(await review());
   const loads = { webhook: [] as Sample[], bare: [] as Sample[] };
@@ -71,7 +73,7 @@ async function startServer(args: string[], log: string): Promise<Server> {
     if (port) return { program, port: Number(port) };
     await wait(50);
   }
-  throw new Error(`${args[0]} did not start: ${program.errors}`);
+  throw new Error(`${args.join(' ')} did not start: ${program.errors}`);
 }
 
 async function load({ port, program }: Server, body: string): Promise<Sample> {

@@ -57,8 +57,9 @@ async function fill(api: Api, namespace: string): Promise<string[]> {
   return eventually(`${PODS} guarded pods are Ready`, ready, READY_LIMIT);
 }
 
-/** Bytes that would be free without the checker and the programs that it keeps. */
+/** Bytes that would be free without the checker and the programs that it keeps; a child may just have ended. */
 async function privateOf(pid: number): Promise<number> {
-  const all = await Promise.all([pid, ...(await childrenOf(pid))].map(readMemory));
-  return all.reduce((sum, one) => sum + one.private, 0);
+  const children = await childrenOf(pid);
+  const kept = await Promise.all(children.map((child) => readMemory(child).catch(() => undefined)));
+  return (await readMemory(pid)).private + kept.reduce((sum, one) => sum + (one?.private ?? 0), 0);
 }
