@@ -57,6 +57,8 @@ export function reflect<T>(options: ReflectOptions<T>): Reflection {
       try {
         if (state.version === '' || listing.signal.aborted) {
           listing = new AbortController();
+          // A list that fails is asked for again.
+          state.version = '';
           await list(options, state);
         }
         await watch(options, state, AbortSignal.any([stopping.signal, listing.signal]));
@@ -110,9 +112,10 @@ async function list<T>({ client, path, query, what, project, sink, log }: Reflec
     next = shortText(metadata['continue'], 10_000);
     version = shortText(metadata['resourceVersion']);
   } while (next !== '');
-  sink.replace(items);
   state.version = version;
+  // Before the sink is told: whoever it wakes asks whether all is there.
   state.synced = true;
+  sink.replace(items);
   log.info({ [what]: items.length }, `listed the ${what}`);
 }
 

@@ -136,6 +136,16 @@ t.test('credentials that vanish do not end the process', async (t) => {
   t.strictSame(store.labelsOf('storage'), RESTRICTED);
 });
 
+t.test('a list that is asked for anew is asked for again where it fails', async (t) => {
+  const { api, watch, store } = await watching(t);
+  await until('a watch is open', () => api.watches.size === 1);
+  api.namespaces = [{ name: 'only' }];
+  api.failures.list.push(500);
+  watch.again();
+  await until('the new list is known', () => store.labelsOf('only') !== undefined);
+  t.equal(store.labelsOf('storage'), undefined);
+});
+
 t.test('after stop nothing is asked any more', async (t) => {
   const { api, watch } = await watching(t);
   await until('a watch is open', () => api.watches.size === 1);

@@ -1,0 +1,98 @@
+// Two replicas that begin at the same instant, against the real API server, again and again.
+import t from 'tap';
+import { OWN_NAMESPACE } from '../../init-image/contract.ts';
+import { holdObject } from '../../webhook/certificates/held-object.ts';
+import { CONFIGURATION, CONFIGURATIONS_PATH, createKeeper, SECRETS_PATH } from '../../webhook/certificates/keeper.ts';
+import type { KeyPair } from '../../webhook/certificates/make.ts';
+import { expiryTime, fingerprint } from '../../webhook/certificates/read.ts';
+import { readSecret, SECRET } from '../../webhook/certificates/secret.ts';
+import { connectCluster } from '../../webhook/cluster/client.ts';
+import { eventually } from './harness/eventually.ts';
+import { install, rolledOut } from './harness/installation.ts';
+import { getJson, kubectl } from './harness/kubectl.ts';
+
+const ROUNDS = 50;
+const DAY = 86_400_000;
+const DEPLOYMENT = ['deployment/invalid-drop-webhook', '-n', OWN_NAMESPACE];
+const client = connectCluster(process.env['KUBECONFIG'] ?? '');
+const log = { info: () => {}, warn: () => {} };
+
+t.before(async () => {
+  await install();
+  await kubectl(['scale', ...DEPLOYMENT, '--replicas=0']);
+  await kubectl(
+    ['wait', 'pod', '-n', OWN_NAMESPACE, '-l', 'app.kubernetes.io/component=webhook', '--for=delete', '--timeout=90s'],
+    {
+      limit: 100_000,
+    },
+  );
+});
+t.after(async () => {
+  await kubectl(['scale', ...DEPLOYMENT, '--replicas=2']);
+  await rolledOut();
+});
+
+function startReplica(now = Date.now) {
+  const steps: string[] = [];
+  let served: KeyPair | undefined;
+  let wake = () => {};
+  const hold = (path: string, name: string) =>
+    holdObject({ client, path, name, what: name, log, retryDelay: () => 100, changed: () => wake() });
+  const secret = hold(SECRETS_PATH, SECRET);
+  const configuration = hold(CONFIGURATIONS_PATH, CONFIGURATION);
+  const round = createKeeper({
+    client,
+    secret,
+    configuration,
+    lives: { authority: 1000 * DAY, serving: 90 * DAY },
+    servedByAll: async () => false,
+    serve: (pair) => {
+      served = pair;
+    },
+    did: (step) => steps.push(step),
+    log,
+    now,
+  });
+  wake = () => void round();
+  wake();
+  return {
+    steps,
+    served: () => served,
+    stop: async () => {
+      await Promise.all([secret.stop(), configuration.stop()]);
+      await round();
+    },
+  };
+}
+
+const storedState = async () => readSecret(await getJson('secret', SECRET, '-n', OWN_NAMESPACE));
+
+t.test(`${ROUNDS} times: one authority, and both serve its certificate`, async (t) => {
+  for (let round = 1; round <= ROUNDS; round++) {
+    await kubectl(['delete', 'secret', SECRET, '-n', OWN_NAMESPACE, '--ignore-not-found']);
+    const both = [startReplica(), startReplica()];
+    const serve = () => {
+      const all = both.map((replica) => fingerprint(replica.served()?.cert ?? ''));
+      return all[0] !== '' && all[0] === all[1] && all;
+    };
+    const prints = await eventually('both serve', serve, 15_000).finally(() =>
+      Promise.all(both.map((replica) => replica.stop())),
+    );
+    const begun = both.flatMap(({ steps }) => steps).filter((step) => step === 'begin').length;
+    const stored = fingerprint((await storedState())?.serving.cert ?? '');
+    t.strictSame([begun, prints[0]], [1, stored], `round ${round}`);
+  }
+});
+
+t.test('a clock that has moved past the end of everything: what is served is valid again', async (t) => {
+  const later = () => Date.now() + 2000 * DAY;
+  const before = await storedState();
+  t.ok(before !== undefined && expiryTime(before.ca.cert) < later());
+  const replica = startReplica(later);
+  await eventually('a certificate of the new time is served', () => expiryTime(replica.served()?.cert ?? '') > later());
+  await replica.stop();
+  const after = await storedState();
+  t.not(after?.ca.cert, before?.ca.cert);
+  t.ok(after?.bundle.endsWith(before?.ca.cert ?? 'nothing'), 'the old authority is in the bundle until all have heard');
+  await kubectl(['delete', 'secret', SECRET, '-n', OWN_NAMESPACE]);
+});
