@@ -26,8 +26,8 @@ export function apply(...objects: object[]): Promise<string> {
 /** Creates objects, which may have a generateName; returns them as they are stored. */
 export async function create<T = KubernetesObject>(...objects: object[]): Promise<T[]> {
   const printed = await kubectl(['create', '-o', 'json', '-f', '-'], { input: JSON.stringify(listOf(objects)) });
-  const created = JSON.parse(printed) as T & { items?: T[] };
-  return created.items ?? [created];
+  // One document after the other, no list.
+  return printed.split(/(?<=^\})\n(?=\{$)/m).map((document) => JSON.parse(document) as T);
 }
 
 /** One object, or a list where no name is given: `getJson('pods', '-n', 'a')`. */
