@@ -7,7 +7,7 @@ import { childrenOf, readCpuSeconds, readMemory } from '../proc-numbers.ts';
 import type { Tell } from '../progress.ts';
 import { median } from '../statistics.ts';
 import { type Api, inParallel, type Json } from './api.ts';
-import { podIn, podsOf } from './pods.ts';
+import { isInjected, podIn, podsOf } from './pods.ts';
 import { isReady, programOf } from './replicas.ts';
 
 const PODS = 30;
@@ -39,7 +39,6 @@ export async function benchCheckers(api: Api, layout: Layout, namespace: string,
       name: `checker with its probes, CPU of one core, mean ${of}`,
       value: (total(cpu) / pids.length / WINDOW_SECONDS) * 100,
       unit: '%',
-      goal: 'value <= 0.2',
     }),
   ];
 }
@@ -51,7 +50,7 @@ async function fill(api: Api, namespace: string): Promise<string[]> {
     api.ask('POST', podsOf(namespace), podIn(namespace, `guarded-${i}`)),
   );
   const ready = async () => {
-    const pods = (await api.ask('GET', podsOf(namespace))).items.filter(isReady);
+    const pods = (await api.ask('GET', podsOf(namespace))).items.filter((pod: Json) => isReady(pod) && isInjected(pod));
     return pods.length >= PODS && pods.slice(0, PODS).map(({ metadata }: Json) => metadata.name);
   };
   return eventually(`${PODS} guarded pods are Ready`, ready, READY_LIMIT);

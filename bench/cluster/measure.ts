@@ -13,7 +13,7 @@ import { benchCheckers } from './checkers.ts';
 import { benchImages } from './images.ts';
 import { benchPodCreation } from './pod-creation.ts';
 import { benchPodStart } from './pod-start.ts';
-import { addNamespaces, namespaceFor } from './pods.ts';
+import { addNamespaces, namespaceFor, waitForInjection } from './pods.ts';
 import { benchStart } from './replicas.ts';
 import { benchScale } from './scale.ts';
 
@@ -48,6 +48,7 @@ tell('installing');
 await install();
 await addNamespaces(api, [GUARDED], true);
 await addNamespaces(api, [PLAIN], false);
+await waitForInjection(api, GUARDED);
 const wanted = process.argv.slice(2);
 for (const [name, section] of Object.entries(SECTIONS)) {
   if (wanted.length > 0 && !wanted.includes(name)) continue;

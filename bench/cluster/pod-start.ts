@@ -5,13 +5,13 @@ import type { Tell } from '../progress.ts';
 import { rounds } from '../rounds.ts';
 import { median } from '../statistics.ts';
 import type { Api } from './api.ts';
-import { podIn, podsOf } from './pods.ts';
+import { isInjected, podIn, podsOf } from './pods.ts';
 import { isReady } from './replicas.ts';
 
 const PAIRS = 20;
 const LEAST_PAIRS = 8;
 /** Seconds. */
-const TIME = 110;
+const TIME = 80;
 const LIMIT = 60_000;
 
 /**
@@ -23,7 +23,7 @@ export async function benchPodStart(api: Api, guarded: string, plain: string, te
   for (const i of rounds(PAIRS, LEAST_PAIRS, TIME, Date.now)) {
     tell(`pod start: pair ${i + 1} of ${PAIRS}`);
     for (const namespace of i % 2 === 0 ? [guarded, plain] : [plain, guarded]) {
-      samples[namespace]?.push(await startPod(api, namespace, `started-${i}`));
+      samples[namespace]?.push(await startPod(api, namespace, `started-${i}`, namespace === guarded));
     }
     await api.ask('DELETE', `${podsOf(plain)}/started-${i}?gracePeriodSeconds=0`);
   }
@@ -40,7 +40,7 @@ export function describePodStart(guarded: number[], plain: number[]): Figure[] {
 }
 
 /** @returns milliseconds between what a watch tells of the pod: that it has a node, and that it is Ready */
-async function startPod(api: Api, namespace: string, name: string): Promise<number> {
+async function startPod(api: Api, namespace: string, name: string, isGuarded: boolean): Promise<number> {
   const { promise, resolve, reject } = Promise.withResolvers<number>();
   let scheduled: number | undefined;
   const watch = api.watch(`${podsOf(namespace)}?fieldSelector=metadata.name%3D${name}`, (pod) => {
@@ -49,8 +49,11 @@ async function startPod(api: Api, namespace: string, name: string): Promise<numb
   });
   const timeout = setTimeout(() => reject(new Error(`pod ${namespace}/${name} was not Ready in time`)), LIMIT);
   try {
-    await api.ask('POST', podsOf(namespace), podIn(namespace, name));
-    return await promise;
+    const created = await api.ask('POST', podsOf(namespace), podIn(namespace, name));
+    const took = await promise;
+    if (isInjected(created) !== isGuarded)
+      throw new Error(`pod ${namespace}/${name} is ${isGuarded ? 'not ' : ''}injected`);
+    return took;
   } finally {
     clearTimeout(timeout);
     watch.stop();

@@ -1,5 +1,5 @@
 // Namespaces and pods of the bench.
-import { OPT_IN_LABEL } from '../../init-image/contract.ts';
+import { CHECKER_CONTAINER, OPT_IN_LABEL } from '../../init-image/contract.ts';
 import { eventually } from '../../test/e2e/harness/eventually.ts';
 import { appContainer } from '../../test/e2e/harness/pods.ts';
 import { type Api, inParallel, type Json } from './api.ts';
@@ -30,6 +30,17 @@ export function pendingPod(namespace: string, name: string) {
 }
 
 export const podsOf = (namespace: string) => `/api/v1/namespaces/${namespace}/pods`;
+
+/** Whether the webhook has been through. */
+export const isInjected = ({ spec }: Json): boolean =>
+  (spec.initContainers ?? []).some(({ name }: Json) => name === CHECKER_CONTAINER);
+
+/** Until the API server reaches the webhook: a moment ago it may not have been there. */
+export async function waitForInjection(api: Api, namespace: string): Promise<void> {
+  const path = `${podsOf(namespace)}?dryRun=All`;
+  const tried = async () => isInjected(await api.ask('POST', path, pendingPod(namespace, 'tried')));
+  await eventually('a pod of an opted-in namespace is injected', tried);
+}
 
 /** Makes namespaces and waits for their default ServiceAccount, without which no pod can be made. */
 export async function addNamespaces(api: Api, names: string[], optedIn: boolean): Promise<void> {
