@@ -1,4 +1,5 @@
-// Each overlay is accepted whole by an API server that knows its resources, and does what it is for.
+// Each overlay is accepted whole by an API server that knows its resources, and does what it is for. After the permissions:
+// while cert-manager takes over, replicas that are about to leave still ask for what they may no longer do.
 import t from 'tap';
 import { OPT_IN_LABEL, OWN_NAMESPACE } from '../../init-image/contract.ts';
 import { type KeyPair, makeAuthority, makeServing } from '../../webhook/certificates/make.ts';
