@@ -11,7 +11,7 @@ import type { Load } from '../inside/load.ts';
 import type { Tell } from '../progress.ts';
 import { median } from '../statistics.ts';
 import { review } from '../webhook.ts';
-import { type Api, inParallel } from './api.ts';
+import { type Api, inParallel, type Json } from './api.ts';
 import { addNamespaces, namespaceFor, pendingPod, podsOf } from './pods.ts';
 import { findReplicas, greatestRss } from './replicas.ts';
 
@@ -22,12 +22,15 @@ const STEPS = [0, 1000, 10_000];
 const TIME = 120;
 const MB = 1e6;
 const COUNT_LIMIT = 120_000;
+const QUIET_LIMIT = 60_000;
 /** A thousand pods a second are far more than any cluster makes; saturation would measure the queue. */
 const CONNECTIONS = '2';
 const SECONDS = '2';
 const LOADS = 3;
 
 export async function benchScale(api: Api, layout: Layout, tell: Tell): Promise<Figure[]> {
+  tell('scale: waiting until the other sections are cleared away');
+  await eventually('no namespace is being deleted', () => nothingGoes(api), QUIET_LIMIT);
   tell(`scale: ${NAMESPACES} namespaces`);
   const namespaces = Array.from({ length: NAMESPACES }, (_, i) => namespaceFor(`scale-${i}`));
   await addNamespaces(api, namespaces, true);
@@ -61,6 +64,12 @@ export async function benchScale(api: Api, layout: Layout, tell: Tell): Promise<
     );
   }
   return figures;
+}
+
+/** To delete a thousand pods keeps the API server busy, and would be in the first of the latencies. */
+async function nothingGoes(api: Api): Promise<boolean> {
+  const { items } = await api.ask('GET', '/api/v1/namespaces');
+  return items.every(({ status }: Json) => status.phase === 'Active');
 }
 
 /** New replicas, that have seen nothing but what there is now. */
