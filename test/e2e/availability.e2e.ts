@@ -1,15 +1,15 @@
 // Admissions while replicas come and go and certificates change, with failurePolicy Fail so that nothing hides.
 import t from 'tap';
-import { OWN_NAMESPACE } from '../../init-image/contract.ts';
+import { OWN_NAMESPACE, VERSION } from '../../init-image/contract.ts';
 import { SECRET } from '../../webhook/certificates/secret.ts';
 import { connectCluster } from '../../webhook/cluster/client.ts';
 import { eventually } from './harness/eventually.ts';
-import { install, rolledOut } from './harness/installation.ts';
-import { getJson, kubectl } from './harness/kubectl.ts';
+import { askWebhook, configure, install, rolledOut } from './harness/installation.ts';
+import { apply, getJson, kubectl } from './harness/kubectl.ts';
 import { type Phase, phaseTable, startLoad } from './harness/load.ts';
 import { optedInNamespace } from './harness/namespaces.ts';
 import { pidOfContainer, restart, skipWithoutNode } from './harness/node.ts';
-import { getPods, isReady } from './harness/pods.ts';
+import { barePod, getPods, isReady, waitReady } from './harness/pods.ts';
 
 const ROTATIONS = 10;
 const CONFIGURATION = ['mutatingwebhookconfiguration', 'invalid-drop-injector'];
@@ -109,5 +109,42 @@ t.test(
       t.strictSame([phase.failed, phase.missed], [0, 0], `${phase.name}: ${phase.example}`);
     }
     for (const phase of unplanned) t.ok(phase.created > 50, `${phase.name}: recovered`);
+  },
+);
+
+const previous = process.env['INVALID_DROP_E2E_PREVIOUS'];
+const skipUpgrade = previous
+  ? false
+  : 'there are no images of the previous commit: run it by make e2e, in a clone with a history';
+
+t.test(
+  "an upgrade from the previous commit's images: no admission fails, and older pods are told apart",
+  { skip: skipUpgrade },
+  async (t) => {
+    const namespace = await optedInNamespace(t);
+    const image = (name: string) => `localhost/invalid-drop/${name}:${VERSION}${previous}`;
+    await kubectl(['set', 'image', ...DEPLOYMENT, `webhook=${image('webhook')}`]);
+    await configure({ INVALID_DROP_IMAGE: image('init-image') });
+    await apply(barePod(namespace, 'older'));
+    await waitReady(namespace, 'older');
+    await patchConfiguration({ op: 'replace', path: '/webhooks/0/failurePolicy', value: 'Fail' });
+
+    const load = startLoad(namespace);
+    t.teardown(() => load.stop());
+    const upgrade = load.begin('upgrade');
+    await kubectl(['set', 'image', ...DEPLOYMENT, `webhook=localhost/invalid-drop/webhook:${VERSION}`]);
+    await configure({ INVALID_DROP_IMAGE: `localhost/invalid-drop/init-image:${VERSION}` });
+    await load.stop();
+    for (const line of phaseTable([upgrade])) t.comment(line);
+    t.ok(upgrade.created > 50, `${upgrade.created} creations`);
+    t.strictSame([upgrade.failed, upgrade.missed], [0, 0], upgrade.example);
+
+    await apply(barePod(namespace, 'newer'));
+    await waitReady(namespace, 'newer');
+    const { reasons } = await eventually('coverage knows both', async () => {
+      const report = JSON.parse(await askWebhook(`/coverage?namespace=${namespace}`));
+      return report.total === 2 && report.reasons.guarded === 1 && report;
+    });
+    t.strictSame(reasons, { guarded: 1, 'guarded-by-older-version': 1 });
   },
 );

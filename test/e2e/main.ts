@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const CLUSTER = 'test/cluster/main.ts';
+const PREVIOUS = '-previous';
 const IMAGES = ['init-image', 'webhook'];
 const REGISTRY = process.env['REGISTRY'] || 'localhost/invalid-drop';
 /** The whole suite; no test file may take longer. */
@@ -22,19 +23,27 @@ async function onOwnCluster(): Promise<number> {
   // An interruption reaches the child too; then it is over, and what was made is removed.
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => {});
   try {
-    const made = (await step('node', CLUSTER, 'up')) || (await loadImages());
+    const made = (await step('node', CLUSTER, 'up')) || (await loadImages('')) || (await loadPrevious());
     return made || (await step('node', CLUSTER, 'run', '--', 'npx', ...tap));
   } finally {
     await step('node', CLUSTER, 'down');
   }
 }
 
-async function loadImages(): Promise<number> {
+async function loadImages(tag: string): Promise<number> {
   for (const image of IMAGES) {
-    const code = await step('node', CLUSTER, 'load', `.run/images/${image}.oci.tar`, `${REGISTRY}/${image}`);
+    const code = await step('node', CLUSTER, 'load', `.run/images/${image}${tag}.oci.tar`, `${REGISTRY}/${image}`);
     if (code !== 0) return code;
   }
   return 0;
+}
+
+/** The images of the commit before, to upgrade from. Without a history there are none, and that test is skipped. */
+async function loadPrevious(): Promise<number> {
+  if ((await step('git', 'rev-parse', '--quiet', '--verify', 'HEAD~1')) !== 0) return 0;
+  const made = (await step('make', 'images', 'COMMIT=HEAD~1', `TAG=${PREVIOUS}`)) || (await loadImages(PREVIOUS));
+  process.env['INVALID_DROP_E2E_PREVIOUS'] = PREVIOUS;
+  return made;
 }
 
 function allFiles(): string[] {
