@@ -19,7 +19,8 @@ export function classify(pod: PodRecord, namespace: CoveredNamespace, now: numbe
   if (leftAlone !== undefined) return leftAlone;
   if (namespace.forbidsNetAdmin) return 'namespace-forbids-net-admin';
   const { optedInAt } = namespace;
-  return optedInAt === undefined || pod.created < optedInAt ? 'created-before-opt-in' : 'webhook-missed';
+  // Times are whole seconds: what was created within the second of the label counts as older, which blames nobody.
+  return optedInAt === undefined || pod.created <= optedInAt ? 'created-before-opt-in' : 'webhook-missed';
 }
 
 function classifyInjected({ facts, checkerSince }: PodRecord, now: number): CoverageReason {

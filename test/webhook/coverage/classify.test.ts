@@ -95,8 +95,8 @@ const cases: [string, JsonObject, Partial<CoveredNamespace>, string][] = [
   ['opted out by label', plainPod({ metadata: { labels: { 'invalid-drop.io/inject': 'disabled' } } }), {}, 'opted-out'],
   ['Pod Security', plainPod(), { forbidsNetAdmin: true }, 'namespace-forbids-net-admin'],
   ['guarded before Pod Security was set', injectedPod(), { forbidsNetAdmin: true }, 'guarded'],
-  ['created before the label', plainPod({ created: NOW - 7201 }), {}, 'created-before-opt-in'],
-  ['created with the label there', plainPod({ created: NOW - 7200 }), {}, 'webhook-missed'],
+  ['created in the second of the label', plainPod({ created: NOW - 7200 }), {}, 'created-before-opt-in'],
+  ['created with the label there', plainPod({ created: NOW - 7199 }), {}, 'webhook-missed'],
   ['nobody can tell when the label was set', plainPod(), { optedInAt: undefined }, 'created-before-opt-in'],
 ];
 
