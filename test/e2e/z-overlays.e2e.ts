@@ -48,7 +48,8 @@ t.test('fail-closed: while no replica answers, no pod of an opted-in namespace i
   t.match(refused, /pods\.invalid-drop\.io/);
   await kubectl(['scale', ...deployment, '--replicas=3']);
   await kubectl(['rollout', 'status', ...deployment, '--timeout=120s'], { limit: 130_000 });
-  await apply(barePod(namespace, 'created'));
+  // kube-proxy hears of the replicas a moment after they are Ready.
+  await eventually('a pod is created', async () => await apply(barePod(namespace, 'created')));
   t.ok(isInjected(await getPod(namespace, 'created')));
 });
 

@@ -60,13 +60,15 @@ function memoryKey({ metadata }: JsonObject): string {
 export interface EventSenderOptions {
   client: ClusterClient;
   count(result: EventResult): void;
+  /** False where a namespace has been opted out, or is being deleted, since: nothing can be written there. */
+  covers(namespace: string): boolean;
   log: { warn(details: object, message: string): void };
   /** Milliseconds since 1970. */
   now(): number;
 }
 
 /** @returns what takes changes, what sends the next of them (to be called every second), and how many wait */
-export function createEventSender({ client, count, log, now }: EventSenderOptions) {
+export function createEventSender({ client, count, covers, log, now }: EventSenderOptions) {
   const sentAt = new Map<string, number>();
   const queue: JsonObject[] = [];
   let tokens = BURST;
@@ -106,8 +108,9 @@ export function createEventSender({ client, count, log, now }: EventSenderOption
       tokens = Math.min(BURST, tokens + 1);
       while (tokens > 0 && queue.length > 0) {
         const event = queue.shift();
+        if (event === undefined || !covers((event['metadata'] as { namespace: string }).namespace)) continue;
         tokens -= 1;
-        if (event !== undefined) count(await send(event));
+        count(await send(event));
       }
     },
   };

@@ -34,7 +34,13 @@ const TICK_MS = 1000;
 /** @returns at once; pods are asked for when the namespaces are known */
 export function startCoverage({ client, image, events, countEvent, log, retryDelay }: CoverageOptions): Coverage {
   const changes = createChangeLog();
-  const sender = createEventSender({ client, count: countEvent, log, now: Date.now });
+  const sender = createEventSender({
+    client,
+    count: countEvent,
+    covers: (namespace) => store.covers(namespace),
+    log,
+    now: Date.now,
+  });
   const store = createCoverageStore(
     (change) => {
       changes.note(change);

@@ -55,6 +55,7 @@ t.test('two replicas make the same name; another owner or reason makes another',
 function sender(answer: (body: JsonObject) => void = () => {}) {
   const sent: JsonObject[] = [];
   const counted: string[] = [];
+  const covered = new Set(['storage']);
   const clock = { now: NOW.getTime() };
   const client = {
     create: async (_path: string, body: JsonObject) => {
@@ -68,7 +69,14 @@ function sender(answer: (body: JsonObject) => void = () => {}) {
     sent,
     counted,
     clock,
-    ...createEventSender({ client, count: (result) => counted.push(result), log, now: () => clock.now }),
+    covered,
+    ...createEventSender({
+      client,
+      count: (result) => counted.push(result),
+      covers: (namespace) => covered.has(namespace),
+      log,
+      now: () => clock.now,
+    }),
   };
 }
 
@@ -81,6 +89,14 @@ t.test('an owner is told once an hour, however many pods it has', async (t) => {
   note(change());
   await tick();
   t.equal(sent.length, 2);
+});
+
+t.test('nothing is written into a namespace that has been opted out since, or is being deleted', async (t) => {
+  const { note, tick, sent, covered } = sender();
+  note(change());
+  covered.clear();
+  await tick();
+  t.equal(sent.length, 0);
 });
 
 t.test('many owners are told slowly, too many not at all, and all of it is counted', async (t) => {
