@@ -1,8 +1,9 @@
 // The webhook as its users install it.
 import { fileURLToPath } from 'node:url';
-import { OWN_NAMESPACE } from '../../../init-image/contract.ts';
+import { OPT_IN_LABEL, OWN_NAMESPACE } from '../../../init-image/contract.ts';
 import { eventually } from './eventually.ts';
-import { getJson, getRaw, kubectl } from './kubectl.ts';
+import { apply, getJson, getRaw, kubectl } from './kubectl.ts';
+import { barePod, isInjected } from './pods.ts';
 
 export const MANIFESTS = fileURLToPath(new URL('../../../manifests', import.meta.url));
 const SERVICE_PROXY = `/api/v1/namespaces/${OWN_NAMESPACE}/services/invalid-drop-webhook:metrics/proxy`;
@@ -12,6 +13,22 @@ const DEPLOYMENT = ['deployment/invalid-drop-webhook', '-n', OWN_NAMESPACE];
 export async function install(overlay = MANIFESTS): Promise<void> {
   await kubectl(['apply', '-k', overlay]);
   await rolledOut();
+  await admissionsArrive();
+}
+
+/**
+ * Waits until a pod that is created is injected. API server and kube-proxy hear of a new configuration and of new
+ * replicas a moment after these are Ready, and until then pods are created as they are.
+ */
+async function admissionsArrive(): Promise<void> {
+  const name = 'e2e-admissions';
+  const labels = { [OPT_IN_LABEL]: 'enabled' };
+  await apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels } });
+  const input = JSON.stringify(barePod(name, 'canary'));
+  await eventually('a pod that is created is injected', async () => {
+    const printed = await kubectl(['create', '--dry-run=server', '-o', 'json', '-f', '-'], { input });
+    return isInjected(JSON.parse(printed));
+  });
 }
 
 /** Waits until every replica is new and Ready, and no old one is left. */
