@@ -57,11 +57,12 @@ export function checkerContainer(
 const READINESS_PROBES = {
   http: {
     httpGet: { path: '/readyz', port: CHECKER_PORT, scheme: 'HTTP' },
-    periodSeconds: 5,
+    // A pod waits for its first answer: with 5 s, pods were Ready 2 s later than without us.
+    periodSeconds: 2,
     timeoutSeconds: 2,
-    failureThreshold: 2,
+    failureThreshold: 3,
   },
-  // Starts a process each time, about 50 ms of CPU under the container's limit: half as often, and with more patience.
+  // Starts a process each time, about 50 ms of CPU under the container's limit: seldom, and with more patience.
   exec: {
     exec: { command: [...CHECK_COMMAND, '--probe'] },
     periodSeconds: 10,
