@@ -77,3 +77,12 @@ export function readLegacyTables(family: Family): string[] {
   const text = read(family === 'ipv4' ? '/proc/net/ip_tables_names' : '/proc/net/ip6_tables_names');
   return (text ?? '').split('\n').filter((name) => name !== '');
 }
+
+/** CAP_NET_RAW of include/uapi/linux/capability.h. */
+const NET_RAW = 1n << 13n;
+
+/** Whether this process can read what iptables-legacy holds: it opens a raw socket to ask. */
+export function canReadLegacy(): boolean {
+  const effective = read('/proc/self/status')?.match(/^CapEff:\s*([0-9a-f]+)$/m)?.[1] ?? '0';
+  return (BigInt(`0x${effective}`) & NET_RAW) !== 0n;
+}

@@ -3,7 +3,7 @@ import { runCommand } from './command.ts';
 import { type CodedError, errors } from './errors.ts';
 import { type Nft, parseListing, readNft } from './nft-reader.ts';
 import type { NftSession } from './nft-session.ts';
-import { readLegacyTables } from './proc.ts';
+import { canReadLegacy, readLegacyTables } from './proc.ts';
 import { programOf } from './programs.ts';
 import type { Family, Ruleset } from './ruleset/model.ts';
 import { parseRuleset } from './ruleset/ruleset.ts';
@@ -12,7 +12,7 @@ export interface Reading {
   ruleset: Ruleset;
   /** False where this kernel has no nftables, so that only iptables-legacy can work. */
   nftWorks: boolean;
-  /** Families for which iptables-legacy holds tables. */
+  /** Tables that iptables-legacy holds, but for a nat that says nothing (`isNatOnly`). */
   legacyTables: Record<Family, string[]>;
   /** Why a family's rules could not be read in full: then nothing is sure for it. */
   unreadable: Partial<Record<Family, CodedError>>;
@@ -56,11 +56,20 @@ export function makeReader(timeout: number, session?: NftSession): () => Promise
   };
 }
 
+/**
+ * Packets without a connection pass nat by (nf_nat_inet_fn, net/netfilter/nf_nat_core.c), so a verdict does not need it.
+ * Every pod of Istio has an empty one of iptables-legacy: istio-iptables tries there whether that works (1.24 to 1.32).
+ */
+const isNatOnly = (tables: string[]) => tables.every((name) => name === 'nat');
+
 async function readLegacy(family: Family, timeout: number) {
   const tables = readLegacyTables(family);
-  if (tables.length === 0) return { tables, text: '', unreadable: {} };
+  const nothing = { tables: [], text: '', unreadable: {} };
+  if (tables.length === 0 || (isNatOnly(tables) && !canReadLegacy())) return nothing;
   const saved = await runCommand(programOf(family, 'legacy', 'save'), ['-c'], { timeout });
+  if (saved.exitCode !== 0)
+    return { tables, text: '', unreadable: { [family]: errors.LEGACY_UNREADABLE(family, saved.stderr.trim()) } };
+  if (isNatOnly(tables) && !/^(\[.*\] )?-A /m.test(saved.stdout)) return nothing;
   // Comments hold the time of day.
-  if (saved.exitCode === 0) return { tables, text: saved.stdout.replace(/^#.*\n/gm, ''), unreadable: {} };
-  return { tables, text: '', unreadable: { [family]: errors.LEGACY_UNREADABLE(family, saved.stderr.trim()) } };
+  return { tables, text: saved.stdout.replace(/^#.*\n/gm, ''), unreadable: {} };
 }

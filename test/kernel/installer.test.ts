@@ -118,7 +118,7 @@ kernelTest('an IPv6 that the pod does not have is reported, and no error', async
 kernelTest(
   'legacy tables that cannot be read without CAP_NET_RAW are an error that says what to do',
   async (t, { pod }) => {
-    await restore(pod, 'ipv4', 'legacy', redirectRules('ipv4'));
+    await restore(pod, 'ipv4', 'legacy', `${redirectRules('ipv4')}*mangle\nCOMMIT\n`);
     const { exitCode, family } = await install(pod);
     t.equal(exitCode, 1);
     t.match(family('ipv4'), { action: 'failed', code: 'LEGACY_UNREADABLE', message: /legacy-iptables=enabled/ });
@@ -126,6 +126,36 @@ kernelTest(
     t.equal((await install(pod, { INVALID_DROP_MODE: 'observe' })).exitCode, 0, 'observe never fails');
   },
 );
+
+for (const [capabilities, backend] of [
+  [['NET_ADMIN'], 'nft'],
+  [['NET_ADMIN', 'NET_RAW'], 'legacy'],
+] as const) {
+  kernelTest(
+    `redirection by iptables-legacy, with ${capabilities.join(' and ')}: guarded by ${backend}`,
+    async (t, { pod }) => {
+      for (const name of FAMILIES) await restore(pod, name, 'legacy', redirectRules(name));
+      const { exitCode, family } = await install(pod, {}, [...capabilities]);
+      t.equal(exitCode, 0);
+      for (const name of FAMILIES) {
+        t.match(family(name), { action: 'inserted', backend });
+        t.same(await rules(pod, name, backend), [OURS]);
+      }
+    },
+  );
+}
+
+kernelTest('the empty nat table that Istio leaves in iptables-legacy changes nothing', async (t, { pod }) => {
+  for (const name of FAMILIES) await restore(pod, name, 'legacy', '*nat\nCOMMIT\n');
+  for (const name of FAMILIES) await restore(pod, name, 'nft', redirectRules(name));
+  for (const capabilities of [['NET_ADMIN'], ['NET_ADMIN', 'NET_RAW']]) {
+    const { exitCode, family } = await install(pod, {}, capabilities);
+    t.equal(exitCode, 0);
+    for (const name of FAMILIES) t.match(family(name), { backend: 'nft' });
+    for (const name of FAMILIES)
+      await pod.must(`${name === 'ipv4' ? 'iptables' : 'ip6tables'}-nft`, ['-t', 'mangle', '-F']);
+  }
+});
 
 kernelTest(
   'a pod that an earlier rule exempts from tracking cannot be guarded, and install says so',

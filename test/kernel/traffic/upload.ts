@@ -1,5 +1,5 @@
-// The client: `upload.ts HOST BYTES COUNT [LIMIT]` uploads COUNT files, each on a connection of its own, and prints a
-// line a file. LIMIT is in milliseconds an upload.
+// The client: `upload.ts HOST BYTES COUNT [LIMIT] [NAME]` uploads COUNT files, each on a connection of its own, and
+// prints a line a file. LIMIT is in milliseconds an upload; NAME is the host name to ask for, where that is another.
 import { request } from 'node:http';
 import { performance } from 'node:perf_hooks';
 
@@ -14,7 +14,7 @@ export interface Upload {
 const CHUNK = Buffer.alloc(1024 * 1024, 'x');
 const LIMIT = '60000';
 
-function upload(host: string, bytes: number, limit: number): Promise<Upload> {
+function upload(host: string, bytes: number, limit: number, name: string): Promise<Upload> {
   const started = performance.now();
   return new Promise((resolve) => {
     const done = (error?: string) => {
@@ -23,7 +23,7 @@ function upload(host: string, bytes: number, limit: number): Promise<Upload> {
     };
     const signal = AbortSignal.timeout(limit);
     const failed = (error: NodeJS.ErrnoException) => done(signal.aborted ? 'timed out' : (error.code ?? error.message));
-    const headers = { 'content-length': bytes };
+    const headers = { 'content-length': bytes, ...(name ? { host: name } : {}) };
     const put = request({ host, port: 9000, method: 'PUT', path: '/object', headers, agent: false, signal });
     put.on('error', failed);
     put.on('response', (response) => {
@@ -32,7 +32,9 @@ function upload(host: string, bytes: number, limit: number): Promise<Upload> {
         body += text;
       });
       response.on('error', failed);
-      response.on('end', () => done(body === JSON.stringify({ received: bytes }) ? undefined : `answered ${body}`));
+      response.on('end', () =>
+        done(body === JSON.stringify({ received: bytes }) ? undefined : `answered ${response.statusCode}: ${body}`),
+      );
     });
     let left = bytes;
     const fill = () => {
@@ -48,7 +50,7 @@ function upload(host: string, bytes: number, limit: number): Promise<Upload> {
   });
 }
 
-const [host = '', bytes = '', count = '', limit = LIMIT] = process.argv.slice(2);
+const [host = '', bytes = '', count = '', limit = LIMIT, name = ''] = process.argv.slice(2);
 for (let i = 0; i < Number(count); i++) {
-  process.stdout.write(`${JSON.stringify(await upload(host, Number(bytes), Number(limit)))}\n`);
+  process.stdout.write(`${JSON.stringify(await upload(host, Number(bytes), Number(limit), name))}\n`);
 }
