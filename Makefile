@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 # iptables, ip and friends live here, and a plain user's PATH may lack it.
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: help deps tools build check test run demo e2e bench bench-cluster images cluster-up cluster-down cluster-shell coverage clean
+.PHONY: help deps tools build check test run demo e2e bench bench-cluster images cluster-up cluster-down cluster-shell mesh-up e2e-mesh coverage clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
@@ -60,6 +60,15 @@ cluster-down: ## take it down, with all that it made
 
 cluster-shell: ## a shell from which kubectl reaches it
 	@node test/cluster/main.ts shell
+
+# Variables: MESH_DATAPLANE, MESH_INTERCEPTION, MESH_NATIVE_SIDECARS, MESH_NFTABLES, MESH_INVALID_DROP, MESH_DUAL_STACK.
+mesh-up: deps tools ## Istio on that cluster, or the Istio of KUBECONFIG's (root)
+	@bash test/cluster/install-debian.sh
+	@node test/mesh/main.ts
+
+e2e-mesh: deps tools build images ## the whole with a real Istio, as e2e does (root)
+	@bash test/cluster/install-debian.sh
+	node test/mesh/e2e.ts $(E2E)
 
 coverage: ## which pods are guarded, as a table, from the webhook of KUBECONFIG's cluster
 	@kubectl exec -n invalid-drop-system deploy/invalid-drop-webhook -- node /opt/invalid-drop/webhook.js coverage

@@ -9,6 +9,8 @@ declare -A package_of=(
   [conntrack]=conntrack
   [sysctl]=procps
   [promtool]=prometheus
+  [tcpdump]=tcpdump
+  [pip3]=python3-pip
 )
 missing=()
 for program in "${!package_of[@]}"; do

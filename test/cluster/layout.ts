@@ -36,6 +36,8 @@ export function layoutOf(name: string) {
     logs: `${state}/log`,
     pids: `${state}/pid`,
     files: `${state}/files`,
+    /** The pod network's programs, as links, and its configuration: add-ons of the network write here. */
+    cni: { bin: `${state}/cni/bin`, conf: `${state}/cni/conf` },
     pki: `${state}/pki`,
     data: `${state}/data`,
     /** What the node's programs have as /run, /var/lib and /var/log. */

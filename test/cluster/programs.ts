@@ -58,7 +58,8 @@ const PACKAGED = [
   'ip',
   'nsenter',
 ];
-const CNI = ['/usr/lib/cni/bridge', '/usr/lib/cni/host-local', '/usr/lib/cni/portmap'];
+/** Plugins of the pod network, of Debian's containernetworking-plugins. */
+export const CNI = ['bridge', 'host-local', 'loopback', 'portmap'].map((name) => `/usr/lib/cni/${name}`);
 const PACKAGES =
   'etcd-server containerd runc containernetworking-plugins conntrack iptables nftables iproute2 util-linux';
 

@@ -5,7 +5,7 @@ import { COMPONENTS, type Component } from './components.ts';
 import { tryKubectl } from './enter.ts';
 import { errors } from './errors.ts';
 import { PAUSE_IMAGE } from './files/containerd.ts';
-import { writeImage } from './image.ts';
+import { writeImage, writeLayer } from './image.ts';
 import type { Layout } from './layout.ts';
 import { loadImage } from './load.ts';
 import { until } from './until.ts';
@@ -28,7 +28,8 @@ export async function startAll(layout: Layout, pause: string, signal: AbortSigna
   };
   await launch(FIRST);
   const archive = `${layout.data}/pause.tar`;
-  await writeImage({ path: pause, name: 'pause' }, PAUSE_IMAGE, archive);
+  await writeLayer({ pause }, `${layout.data}/pause.layer`);
+  await writeImage([`${layout.data}/pause.layer`], { Entrypoint: ['/pause'] }, PAUSE_IMAGE, archive);
   await waitUntilServes(layout, 'containerd', signal);
   await loadImage(layout, archive, PAUSE_IMAGE);
   await waitUntilServes(layout, 'kube-apiserver', signal);

@@ -1,5 +1,6 @@
 // Writes what the components read: configuration, kubeconfigs, certificates, and links to the programs.
 import { mkdir, symlink, writeFile } from 'node:fs/promises';
+import { basename } from 'node:path';
 import { writeCertificates } from './certificates.ts';
 import { auditPolicy } from './files/audit.ts';
 import { cniConfiguration, containerdConfiguration } from './files/containerd.ts';
@@ -8,27 +9,29 @@ import { kubeProxyConfiguration } from './files/kube-proxy.ts';
 import { kubeconfig } from './files/kubeconfig.ts';
 import { kubeletConfiguration } from './files/kubelet.ts';
 import type { Layout } from './layout.ts';
+import { CNI } from './programs.ts';
 import type { Settings } from './settings.ts';
 
 const CLIENTS = ['kubelet', 'kube-controller-manager', 'kube-scheduler', 'kube-proxy', 'coredns'];
 
 /** @param programs name to path */
 export async function writeFiles(layout: Layout, settings: Settings, programs: Map<string, string>): Promise<void> {
-  const { bin, files, logs, pids, data } = layout;
-  const directories = [bin, logs, pids, data, `${files}/cni`, `${files}/static-pods`];
+  const { bin, cni, files, logs, pids, data } = layout;
+  const directories = [bin, logs, pids, data, cni.bin, cni.conf, `${files}/static-pods`];
   for (const directory of directories) await mkdir(directory, { recursive: true });
   for (const [name, path] of programs) await symlink(path, `${bin}/${name}`);
   const kubeconfigs = CLIENTS.map((name): [string, string] => [`${name}.kubeconfig`, credentialsOf(layout, name)]);
   const texts = new Map([
     ['audit-policy.json', auditPolicy()],
     ['containerd.toml', containerdConfiguration(layout)],
-    ['cni/10-cluster.conflist', cniConfiguration()],
     ['Corefile', corefile(layout)],
     ['kube-proxy.json', kubeProxyConfiguration(layout, settings)],
     ['kubelet.json', kubeletConfiguration(layout)],
     ['resolv.conf', ''],
     ...kubeconfigs,
   ]);
+  await writeFile(`${cni.conf}/10-cluster.conflist`, cniConfiguration());
+  for (const path of CNI) await symlink(path, `${cni.bin}/${basename(path)}`);
   for (const [name, text] of texts) await writeFile(`${files}/${name}`, text);
   await writeFile(layout.kubeconfig, credentialsOf(layout, 'admin'), { mode: 0o600 });
   await writeCertificates(layout);

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { openCluster } from '../cluster/cluster.ts';
-import { writeImage } from '../cluster/image.ts';
+import { writeImage, writeLayer } from '../cluster/image.ts';
 import { readSettings } from '../cluster/settings.ts';
 import { until } from '../cluster/until.ts';
 import { must, Program } from '../kernel/processes.ts';
@@ -61,7 +61,8 @@ t.test('a pod runs from a local image', async (t) => {
   const directory = await mkdtemp(join(tmpdir(), 'cluster-e2e-'));
   t.teardown(() => rm(directory, { recursive: true }));
   const archive = `${directory}/image.tar`;
-  await writeImage({ path: `${cluster.layout.bin}/kubectl`, name: 'kubectl' }, IMAGE, archive);
+  await writeLayer({ kubectl: `${cluster.layout.bin}/kubectl` }, `${directory}/layer`);
+  await writeImage([`${directory}/layer`], { Entrypoint: ['/kubectl'] }, IMAGE, archive);
   await cluster.load(archive, IMAGE);
   await addPod('client');
   const addresses = await kubectl(['get', 'pod', 'client', '--output=jsonpath={.status.podIPs[*].ip}']);

@@ -12,8 +12,8 @@ oom_score = 0
   restrict_oom_score_adj = true
   disable_apparmor = true
 [plugins."io.containerd.grpc.v1.cri".cni]
-  bin_dir = "/usr/lib/cni"
-  conf_dir = "${layout.files}/cni"
+  bin_dir = "${layout.cni.bin}"
+  conf_dir = "${layout.cni.conf}"
 `;
 }
 

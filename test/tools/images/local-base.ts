@@ -39,8 +39,7 @@ export async function makeLocalImages(
   { release, node, nodeVersion }: { release: string; node: string; nodeVersion: string },
 ): Promise<LocalImages> {
   const npmVersion = run('npm', ['--version']);
-  const sources = [MIRROR, `deb http://deb.debian.org/debian-security ${release}-security main`];
-  const baseKey = keyOf([release, ...MMDEBSTRAP, ...sources, BASE]);
+  const baseKey = keyOf([release, ...MMDEBSTRAP, ...sourcesOf(release), BASE]);
   const nodeKey = keyOf([baseKey, nodeVersion, npmVersion, NODE]);
   const images = {
     BASE_IMAGE: `localhost/invalid-drop-build/debian:${baseKey}`,
@@ -49,7 +48,7 @@ export async function makeLocalImages(
   const has = (image: string) =>
     tryRun(builder.name, existsArgs(builder.name, image), { env: builder.env }) !== undefined;
   if (!has(images.BASE_IMAGE)) {
-    const folder = await makeDebian(`${cache}/debian-${baseKey}`, release, sources);
+    const folder = await makeDebian(`${cache}/debian-${baseKey}`, release);
     await buildIn(folder, BASE, images.BASE_IMAGE, builder, {});
   }
   if (!has(images.NODE_IMAGE)) {
@@ -77,12 +76,20 @@ async function folderOnce(folder: string, fill: (unfinished: string) => Promise<
   return folder;
 }
 
-function makeDebian(folder: string, release: string, sources: string[]): Promise<string> {
+/**
+ * A small Debian as `base.tar` in a folder, made once.
+ * @param packages installed beside the essential ones
+ * @returns the folder
+ */
+export function makeDebian(folder: string, release: string, packages: string[] = []): Promise<string> {
+  const include = packages.length > 0 ? [`--include=${packages.join(',')}`] : [];
   return folderOnce(folder, (unfinished) => {
     if (tryRun('mmdebstrap', ['--version']) === undefined) installPackages(['mmdebstrap']);
-    run('mmdebstrap', [...MMDEBSTRAP, release, `${unfinished}/base.tar`, ...sources]);
+    run('mmdebstrap', [...MMDEBSTRAP, ...include, release, `${unfinished}/base.tar`, ...sourcesOf(release)]);
   });
 }
+
+const sourcesOf = (release: string) => [MIRROR, `deb http://deb.debian.org/debian-security ${release}-security main`];
 
 function makeNode(folder: string, node: string, npmVersion: string): Promise<string> {
   return folderOnce(folder, async (unfinished) => {

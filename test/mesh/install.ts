@@ -1,0 +1,19 @@
+// Installs Istio in a cluster, or changes the one that is there.
+import { writeFile } from 'node:fs/promises';
+import { enterNetwork, environmentOf, kubectl } from '../cluster/enter.ts';
+import type { Layout } from '../cluster/layout.ts';
+import { must } from '../kernel/processes.ts';
+import { gatewayObjects } from './objects.ts';
+import { operator } from './operator.ts';
+import type { MeshSettings } from './settings.ts';
+
+const INSTALL_LIMIT = 300_000;
+
+/** Installs it with these settings and waits until all of it is Ready. What other settings had made goes. */
+export async function installIstio(layout: Layout, istioctl: string, settings: MeshSettings): Promise<void> {
+  const file = `${layout.files}/istio.json`;
+  await writeFile(file, JSON.stringify(operator(settings, layout.cni)));
+  const [program = '', ...args] = enterNetwork(layout, [istioctl, 'install', '--skip-confirmation', '-f', file]);
+  await must(program, args, { env: environmentOf(layout), limit: INSTALL_LIMIT });
+  await kubectl(layout, ['apply', '-f', '-'], { input: JSON.stringify(gatewayObjects()) });
+}

@@ -1,0 +1,87 @@
+// Every mode of Istio: who writes the redirection, by what, to where, with which sidecar, with Istio's own drop or not.
+import t, { type Test as Tap } from 'tap';
+import { install } from '../e2e/harness/installation.ts';
+import { apply, kubectl } from '../e2e/harness/kubectl.ts';
+import { skipWithoutNode } from '../e2e/harness/node.ts';
+import { askChecker, isInjected, type Pod, waitReady } from '../e2e/harness/pods.ts';
+import { sendInvalid, startShaper } from './harness/invalid-packets.ts';
+import { changeMesh } from './harness/mesh.ts';
+import { meshNamespace, storePod } from './harness/store.ts';
+import { podAnnotations } from './operator.ts';
+import type { PodMode } from './settings.ts';
+
+const skip = skipWithoutNode;
+const READY_LIMIT = 180_000;
+const BOTH = [false, true];
+const MESHES = (['init', 'cni'] as const).flatMap((dataplane) => BOTH.map((nftables) => ({ dataplane, nftables })));
+const POD_MODES: PodMode[] = (['REDIRECT', 'TPROXY'] as const).flatMap((interception) =>
+  BOTH.flatMap((nativeSidecars) =>
+    BOTH.flatMap((invalidDrop) => BOTH.map((dualStack) => ({ interception, nativeSidecars, invalidDrop, dualStack }))),
+  ),
+);
+/** Pods that start at a time: each has an Envoy. */
+const AT_A_TIME = 8;
+
+interface Report {
+  guarded: boolean;
+  families: Record<string, { present: boolean; external?: { verdict: string; rules: { owner: string }[] } }>;
+}
+
+const nameOf = (mode: PodMode) =>
+  [
+    mode.interception.toLowerCase(),
+    mode.nativeSidecars ? 'native' : 'classic',
+    mode.invalidDrop ? 'own-drop' : 'no-drop',
+    mode.dualStack ? 'dual' : 'ipv4',
+  ].join('-');
+
+t.before(async () => {
+  if (skip) return;
+  await install();
+  t.teardown(await startShaper());
+});
+t.teardown(() => changeMesh({}));
+
+for (const mesh of MESHES) {
+  const title = `${mesh.dataplane}, ${mesh.nftables ? 'native nftables' : 'iptables'}`;
+  t.test(title, { skip }, async (t) => {
+    await changeMesh(mesh);
+    const namespace = await meshNamespace(t, true);
+    for (let first = 0; first < POD_MODES.length; first += AT_A_TIME) {
+      const modes = POD_MODES.slice(first, first + AT_A_TIME);
+      await apply(...modes.map((mode) => storePod(namespace, nameOf(mode), podAnnotations(mode))));
+      for (const mode of modes) await t.test(nameOf(mode), (t) => isGuardedIn(t, namespace, mode));
+      await kubectl(['delete', 'pods', '--all', '-n', namespace, '--wait=false']);
+    }
+    await t.test('and without the label a reset comes back', (t) => escapesWithout(t));
+  });
+}
+
+async function isGuardedIn(t: Tap, namespace: string, mode: PodMode): Promise<void> {
+  const pod = await waitReady(namespace, nameOf(mode), READY_LIMIT);
+  t.ok(isInjected(pod));
+  t.equal(sidecarIsNative(pod), mode.nativeSidecars);
+  const report = JSON.parse(await askChecker(namespace, nameOf(mode), '/selfcheck')) as Report;
+  t.equal(report.guarded, true);
+  const seen = await sendInvalid(pod);
+  for (const [family, { external }] of Object.entries(report.families)) {
+    t.equal(external?.verdict, 'dropped', family);
+    t.equal(external?.rules.length, 1, `${family}: one effective drop`);
+  }
+  const owner = report.families['ipv4']?.external?.rules[0]?.owner ?? '';
+  t.equal(owner === 'invalid-drop', !mode.invalidDrop, `IPv4: the drop is of ${owner}`);
+  t.strictSame([...seen.values()], ['dropped', 'dropped'], 'as real packets');
+}
+
+/** The control: what is sent is INVALID, and its reset would be seen. */
+async function escapesWithout(t: Tap): Promise<void> {
+  const namespace = await meshNamespace(t, false);
+  const mode: PodMode = { interception: 'REDIRECT', nativeSidecars: true, invalidDrop: false, dualStack: true };
+  await apply(storePod(namespace, 'bare', podAnnotations(mode)));
+  const pod = await waitReady(namespace, 'bare', READY_LIMIT);
+  t.strictSame([...(await sendInvalid(pod)).values()], ['reset', 'reset']);
+}
+
+function sidecarIsNative({ spec }: Pod): boolean {
+  return (spec.initContainers ?? []).some(({ name }) => name === 'istio-proxy');
+}
