@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 # iptables, ip and friends live here, and a plain user's PATH may lack it.
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: help deps tools build check test run demo e2e bench bench-cluster images cluster-up cluster-down cluster-shell mesh-up e2e-mesh coverage clean
+.PHONY: help deps tools build check test run demo e2e bench bench-cluster bench-mesh images cluster-up cluster-down cluster-shell mesh-up e2e-mesh coverage clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
@@ -46,6 +46,10 @@ bench: deps tools build ## measure, print a table, write bench/results.json (roo
 bench-cluster: deps tools images ## measure on a Kubernetes of one node of its own, as bench does (root)
 	@bash test/cluster/install-debian.sh
 	node bench/cluster/main.ts
+
+bench-mesh: deps tools build images ## measure with a real Istio, as e2e-mesh tests (root)
+	@bash test/cluster/install-debian.sh
+	node bench/mesh/main.ts
 
 # Variables: REGISTRY, VERSION, TAG (suffix), COMMIT, BUILDER, BASE_IMAGE, NODE_IMAGE (docs/images.md).
 images: deps ## build both images, and save them with their SBOMs in .run/images

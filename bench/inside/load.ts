@@ -1,5 +1,6 @@
 // Sends the same request to a server over TLS again and again, on a few connections, one request under way on each.
-// Arguments: port, connections, seconds, and the host where it is not this one. The body comes on standard input. Prints requests per second and latencies.
+// Arguments: port, connections, seconds, and the host and path where they are not these. The body comes on standard
+// input. Prints requests per second and latencies.
 // Bare sockets: node:https would take longer for a request than the servers that are measured.
 import { performance } from 'node:perf_hooks';
 import { text } from 'node:stream/consumers';
@@ -13,9 +14,9 @@ export interface Load {
   p99: number;
 }
 
-const [port = '', connections = '', seconds = '', host = '127.0.0.1'] = process.argv.slice(2);
+const [port = '', connections = '', seconds = '', host = '127.0.0.1', path = '/mutate'] = process.argv.slice(2);
 const body = await text(process.stdin);
-const head = `POST /mutate HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n`;
+const head = `POST ${path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n`;
 const request = Buffer.from(head + body);
 const latencies: number[] = [];
 const deadline = performance.now() + Number(seconds) * 1000;

@@ -14,6 +14,7 @@ export async function installIstio(layout: Layout, istioctl: string, settings: M
   const file = `${layout.files}/istio.json`;
   await writeFile(file, JSON.stringify(operator(settings, layout.cni)));
   const [program = '', ...args] = enterNetwork(layout, [istioctl, 'install', '--skip-confirmation', '-f', file]);
-  await must(program, args, { env: environmentOf(layout), limit: INSTALL_LIMIT });
+  // Its cache of what the API server has goes to the home directory.
+  await must(program, args, { env: { ...environmentOf(layout), HOME: layout.state }, limit: INSTALL_LIMIT });
   await kubectl(layout, ['apply', '-f', '-'], { input: JSON.stringify(gatewayObjects()) });
 }

@@ -6,14 +6,16 @@ import type { Pod } from '../../e2e/harness/pods.ts';
 import { must } from '../../kernel/processes.ts';
 import { PORT } from '../operator.ts';
 
-/** Ports to send from, one a pod and family. */
-const FIRST_PORT = 41_000;
-const LAST_PORT = 42_999;
+/** Ports to send from, one a pod and family: below those that the kernel chooses (ip_local_port_range). */
+const FIRST_PORT = 20_000;
+const LAST_PORT = 21_999;
 /**
  * A connect() whose SYN becomes a SYN/ACK before conntrack sees it: without a connection that is INVALID, and a
  * listening socket answers it with a reset.
  */
-const SHAPER = `table inet shaper {
+const SHAPER = `table inet shaper
+delete table inet shaper
+table inet shaper {
   set resets { type inet_service; flags dynamic; size 4096; }
   chain output {
     type filter hook output priority -450;

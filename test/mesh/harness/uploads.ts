@@ -62,9 +62,13 @@ export async function untilPassedOn(address: string, name: string): Promise<void
   await eventually(`${name} answers through the gateway`, async () => (await upload(address, name, 1, 1000))[0]?.ok);
 }
 
-/** Runs `work` while every 500th full segment from the sender is shifted. @returns its result and how many were */
-export async function withStrays<T>(sender: Sender, work: () => Promise<T>): Promise<{ result: T; strays: number }> {
-  await startStrays(sender, EVERY);
+/** Runs `work` while every 500th full segment from the sender, or another share, is shifted. @returns its result and how many were */
+export async function withStrays<T>(
+  sender: Sender,
+  work: () => Promise<T>,
+  every = EVERY,
+): Promise<{ result: T; strays: number }> {
+  await startStrays(sender, every);
   try {
     const result = await work();
     return { result, strays: await countStrays(sender) };
