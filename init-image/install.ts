@@ -1,9 +1,12 @@
 // The init container: puts the rule in, reads the ruleset back, ends.
+
+import { startDialogue } from './command.ts';
 import { INSTALL_OPTIONS, INSTALL_SWITCHES } from './configuration.ts';
 import { POD_OPTIONS } from './contract.ts';
 import { CodedError, errors } from './errors.ts';
 import { type Installed, install } from './installer.ts';
 import { makeLog } from './log.ts';
+import { NftSession } from './nft-session.ts';
 import { helpText, type OptionValues, readOptions } from './options.ts';
 import { FAMILIES } from './programs.ts';
 import { makeReader } from './reader.ts';
@@ -17,13 +20,18 @@ const log = makeLog('install', (line) => process.stdout.write(line));
 
 async function run(values: OptionValues<typeof INSTALL_OPTIONS>): Promise<boolean> {
   const commandTimeout = values['command-timeout'] * 1000;
-  const installed = await install(makeReader(commandTimeout), {
+  // One nft for all looks: each new process costs a tenth of the whole.
+  const session = new NftSession(
+    (onText, onTrouble) => startDialogue('nft', ['-j', '-i'], onText, onTrouble),
+    commandTimeout,
+  );
+  const installed = await install(makeReader(commandTimeout, session), {
     protocol: values.protocol,
     backend: values.backend,
     lockWait: values['lock-wait'] * 1000,
     commandTimeout,
     environment: withLockFile(process.env, process.argv[1] ?? '/'),
-  });
+  }).finally(() => session.stop());
   tell(installed);
   return installed.guarded;
 }
