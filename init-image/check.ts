@@ -4,6 +4,7 @@ import { setFlagsFromString } from 'node:v8';
 import { Checker } from './checker.ts';
 import { startCommand, startDialogue } from './command.ts';
 import { CHECK_OPTIONS, CHECK_SWITCHES } from './configuration.ts';
+import { explain } from './diagnose/explain.ts';
 import { CodedError, errors } from './errors.ts';
 import { install } from './installer.ts';
 import { makeLog } from './log.ts';
@@ -22,6 +23,9 @@ import { withLockFile } from './xtables-lock.ts';
 const USAGE = `check: keeps verifying that INVALID TCP packets are dropped in this network namespace.
   --once   print the report and exit. 0: guarded, 1: not guarded, 2: cannot tell
   --probe  ask a running checker and exit. 0: ready, 1: not ready
+  --explain [--seconds N] [--json]
+           say of this pod's resets whether they are of the kind that the rule prevents, and exit.
+           0: prevented, or not this; 1: suspected; 2: cannot tell
   --help   print this`;
 const PROBE_TIMEOUT = 2000;
 const log = makeLog('check', (line) => process.stdout.write(line));
@@ -32,6 +36,20 @@ async function once(values: Values): Promise<number> {
   const look = await takeLook(makeReader(values['command-timeout'] * 1000));
   process.stdout.write(`${JSON.stringify(describeLook(look, readEvidence()), null, 2)}\n`);
   return { guarded: 0, 'not guarded': 1, 'cannot tell': 2 }[summarize(look)];
+}
+
+/** Anybody who waits at a terminal sees the progress; Ctrl-C ends the watch early, not without an answer. */
+function explainHere(values: Values, json: boolean): Promise<number> {
+  const stop = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
+  return explain({
+    seconds: values.seconds,
+    json,
+    read: makeReader(values['command-timeout'] * 1000),
+    write: (text) => process.stdout.write(text),
+    progress: process.stderr.isTTY ? (text) => process.stderr.write(text) : undefined,
+    stop: stop.signal,
+  });
 }
 
 /** A look every ten seconds never earns back what compiling its code for speed costs in memory and time. */
@@ -107,6 +125,7 @@ async function main(argv: string[], env: NodeJS.ProcessEnv): Promise<number | un
   }
   if (given.has('probe')) return (await askReady(values.port, PROBE_TIMEOUT)) ? 0 : 1;
   if (given.has('once')) return await once(values);
+  if (given.has('explain')) return await explainHere(values, given.has('json'));
   await serve(values);
   return undefined;
 }

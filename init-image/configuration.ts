@@ -49,8 +49,13 @@ export const CHECK_OPTIONS = {
     default: CHECKER_PORT,
     help: 'TCP port, on all addresses.',
   }),
+  seconds: wholeNumber(1, 300, {
+    env: 'INVALID_DROP_SECONDS',
+    default: 10,
+    help: 'How long --explain watches.',
+  }),
 };
 
 /** Flags of check that take no value. */
-export const CHECK_SWITCHES = ['once', 'probe', 'help'] as const;
+export const CHECK_SWITCHES = ['once', 'probe', 'explain', 'node', 'json', 'help'] as const;
 export const INSTALL_SWITCHES = ['help'] as const;

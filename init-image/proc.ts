@@ -6,7 +6,7 @@ import type { Family } from './ruleset/model.ts';
  * Text of a /proc file, or undefined where it is not there or not ours to read. Synchronous: the kernel makes the text
  * at once, and the threads that an asynchronous read starts would each keep memory of their own.
  */
-function read(path: string): string | undefined {
+export function read(path: string): string | undefined {
   try {
     return readFileSync(path, 'utf8');
   } catch {

@@ -14,4 +14,7 @@ function join(from: Socket, to: Socket): void {
   from.on('close', () => to.end());
 }
 
-server.listen(15006, () => process.stdout.write('ready\n'));
+// With an argument: a listening socket that is there already, by its file descriptor.
+const descriptor = process.argv[2];
+const place = descriptor === undefined ? { port: 15006 } : { fd: Number(descriptor) };
+server.listen(place, () => process.stdout.write('ready\n'));
