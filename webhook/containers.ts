@@ -54,6 +54,16 @@ export function checkerContainer(
   };
 }
 
+/**
+ * An ephemeral container for a pod that runs already. Such containers have no resources, ports, probes or restarts.
+ * @param job install: puts the rule in, verifies it and ends. check: stays, as the checker does.
+ */
+export function ephemeralContainer(name: string, job: 'install' | 'check', options: PodOptions, settings: Settings) {
+  const command = { install: INSTALL_COMMAND, check: CHECK_COMMAND }[job];
+  // It holds nothing back whatever the mode; and in mode observe its exit code would not be the verdict.
+  return { name, command, ...common({ ...options, mode: job === 'install' ? 'enforce' : options.mode }, settings) };
+}
+
 const READINESS_PROBES = {
   http: {
     httpGet: { path: '/readyz', port: CHECKER_PORT, scheme: 'HTTP' },

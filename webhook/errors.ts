@@ -20,4 +20,9 @@ export const errors = defineErrors({
     `${option}="${value}" needs a cluster: set --kubeconfig, or leave ${option} as it is`,
   CLUSTER_CONFIGURATION: (from: string, why: string) =>
     `cannot read the cluster's address and credentials from ${from} (${why}): correct --kubeconfig`,
+  GUARD_TARGETS_MISSING: () =>
+    'no pod is named: name pods as POD with --namespace, or as NAMESPACE/POD; or give --namespace alone',
+  GUARD_TARGET_INVALID: (text: string) => `"${text}" is no pod: write NAMESPACE/POD, or POD with --namespace`,
+  GUARD_IMAGE_UNKNOWN: (why: string) =>
+    `the webhook's Deployment does not tell which image it injects (${why}): name the image with --image`,
 });

@@ -11,6 +11,7 @@ import { reasonOf } from './cluster/api-error.ts';
 import type { ClusterClient } from './cluster/client.ts';
 import { type Configuration, injectionSettings, OPTIONS } from './configuration.ts';
 import { coverageRoute } from './coverage/routes.ts';
+import { guardCommand } from './guard/command.ts';
 import { buildHealthServer } from './health.ts';
 import { batchLines, putInto } from './log-lines.ts';
 import { createMetrics } from './metrics.ts';
@@ -25,10 +26,12 @@ import { startWatches, type Watches } from './watches.ts';
 const USAGE = `Usage: webhook.js [options]
        webhook.js selfcheck [options]
        webhook.js coverage [options]
+       webhook.js guard NAMESPACE/POD... | --namespace NAMESPACE [options]
 
 Serves POST /mutate over HTTPS for a MutatingWebhookConfiguration.
 selfcheck asks the webhook that runs on this host, prints what it checked, and exits with 0 (all is well) or 1.
-coverage prints which pods of opted-in namespaces are guarded, and why the others are not.`;
+coverage prints which pods of opted-in namespaces are guarded, and why the others are not.
+guard puts the rule into pods that run already; guard --help says how.`;
 const COMMANDS = ['selfcheck', 'coverage'] as const;
 const CLOSE_MS = 10_000;
 const STDOUT = 1;
@@ -118,11 +121,31 @@ async function selfcheck(port: number, print: (text: string) => void): Promise<n
   return report.ok ? 0 : 1;
 }
 
+/** Runs where the operator is, with what the operator may do. @returns exit code */
+function guard(argv: string[], print: (text: string) => void): Promise<number> {
+  const note = (text: string) => void process.stderr.write(text);
+  const stop = new AbortController();
+  // A second one ends the process at once.
+  process.once('SIGINT', () => stop.abort());
+  return guardCommand(argv, {
+    env: process.env,
+    connect: async (kubeconfig, context) => (await import('./cluster/client.ts')).connectOperator(kubeconfig, context),
+    print,
+    progress: process.stderr.isTTY ? note : undefined,
+    note: (text) => note(`invalid-drop guard: ${text}\n`),
+    stop: stop.signal,
+  });
+}
+
 async function main(): Promise<void> {
   const argv = process.argv.slice(2);
+  const print = (text: string) => void process.stdout.write(text);
+  if (argv[0] === 'guard') {
+    process.exitCode = await guard(argv.slice(1), print);
+    return;
+  }
   const command = COMMANDS.find((name) => name === argv[0]);
   const { values, given } = readOptions(OPTIONS, command ? argv.slice(1) : argv, process.env, ['help']);
-  const print = (text: string) => void process.stdout.write(text);
   if (given.has('help')) print(helpText(USAGE, OPTIONS));
   else if (command === 'selfcheck') process.exitCode = await selfcheck(values['metrics-port'], print);
   else if (command === 'coverage') print(await askLocal(values['metrics-port'], '/coverage', 'text/plain'));

@@ -3,7 +3,7 @@ import { loadYaml } from '@kubernetes/client-node';
 import t from 'tap';
 import { METRICS } from '../../init-image/metrics.ts';
 import { createCoverageMetrics } from '../../webhook/coverage/metrics.ts';
-import { COVERAGE_REASONS } from '../../webhook/coverage/reasons.ts';
+import { COVERAGE_REASONS, isGuarded, REASONS } from '../../webhook/coverage/reasons.ts';
 import { createMetrics } from '../../webhook/metrics.ts';
 
 const read = (path: string) => readFile(new URL(`../../${path}`, import.meta.url), 'utf8');
@@ -42,6 +42,12 @@ t.test('every reason that rules and dashboard name is one of ours', async (t) =>
   const lists = [...text.matchAll(/coverage_pods\{reason[=!]~?"([^"]+)"/g)].flatMap(([, list = '']) => list.split('|'));
   t.ok(lists.length > 4);
   for (const reason of lists) t.ok(reason in COVERAGE_REASONS, reason);
+});
+
+t.test('the dashboard takes for guarded what coverage does', async (t) => {
+  const lists = [...dashboard.matchAll(/reason(?:=|!)~\\"(guarded[^"\\]*)/g)].map(([, list = '']) => list.split('|'));
+  t.equal(lists.length, 2);
+  for (const list of lists) t.same(list, REASONS.filter(isGuarded));
 });
 
 t.test('each alert has a section in the runbook, and each section an alert', async (t) => {

@@ -1,7 +1,8 @@
-// An API server that knows namespaces only: list and watch over HTTPS, and whatever goes wrong on demand.
+// An API server that knows namespaces: list and watch over HTTPS, and whatever goes wrong on demand. Tests may teach it more.
 import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import { createServer } from 'node:https';
+import { text } from 'node:stream/consumers';
 import { makeCertificate } from '../../webhook/certificates/make.ts';
 import { hostAndPort } from './test-server.ts';
 
@@ -24,6 +25,8 @@ export interface FakeApiServer {
   beforeWatch(): void;
   /** Open watches. */
   watches: Set<ServerResponse>;
+  /** Answers a request in place of what is told here; undefined where it leaves that as it is. */
+  answer: ((method: string, url: URL, body: string) => { status: number; body: object } | undefined) | undefined;
   /** Sends an event to all open watches. */
   send(type: string, object: object): void;
   /** Ends all open watches, as a server does after some minutes. */
@@ -40,8 +43,14 @@ export function namespaceObject({ name, labels }: Namespace) {
 }
 
 export async function startFakeApiServer(namespaces: Namespace[]): Promise<FakeApiServer> {
-  const server = createServer({ key, cert }, (request, response) => {
-    const { searchParams } = new URL(request.url ?? '/', 'http://api');
+  const server = createServer({ key, cert }, async (request, response) => {
+    const url = new URL(request.url ?? '/', 'http://api');
+    const answer = api.answer?.(request.method ?? '', url, await text(request));
+    if (answer !== undefined) {
+      response.writeHead(answer.status, { 'content-type': 'application/json' });
+      return void response.end(JSON.stringify(answer.body));
+    }
+    const { searchParams } = url;
     const kind = searchParams.get('watch') === 'true' ? 'watch' : 'list';
     api.requests.push(`${kind} ${searchParams.get('resourceVersion') ?? ''}`.trim());
     const failure = api.failures[kind].shift();
@@ -61,6 +70,7 @@ export async function startFakeApiServer(namespaces: Namespace[]): Promise<FakeA
     namespaces,
     failures: { list: [], watch: [] },
     requests: [],
+    answer: undefined,
     beforeWatch: () => {},
     watches: new Set(),
     send: (type, object) => {

@@ -1,5 +1,7 @@
 // The only file that talks to the API server. Loaded only where a cluster is configured: the library is large.
 // Requests and answers are raw JSON: the typed clients drop fields that they do not know, and are four times as large.
+import { existsSync } from 'node:fs';
+import { delimiter } from 'node:path';
 import {
   createConfiguration,
   HttpMethod,
@@ -39,12 +41,36 @@ export interface ClusterClient {
   watch(path: string, query: Query, signal: AbortSignal, opened: () => void): AsyncGenerator<WatchEvent>;
 }
 
+/** What the commands that an operator runs need as well. */
+export interface OperatorClient extends ClusterClient {
+  /** @param body a strategic merge patch: lists such as ephemeralContainers are merged by name */
+  mergePatch(path: string, body: JsonObject, query?: Query): Promise<JsonObject>;
+}
+
 /**
  * @param kubeconfig path of a kubeconfig file, or IN_CLUSTER
  * @throws CodedError CLUSTER_CONFIGURATION
  */
 export function connectCluster(kubeconfig: string): ClusterClient {
+  return clientFor(loadConfig(kubeconfig));
+}
+
+/**
+ * As kubectl connects.
+ * @param kubeconfig paths with the system's delimiter between, which are merged; or IN_CLUSTER
+ * @param context its name; '' for the current one
+ * @throws CodedError CLUSTER_CONFIGURATION
+ */
+export function connectOperator(kubeconfig: string, context: string): OperatorClient {
   const config = loadConfig(kubeconfig);
+  if (context === '') return clientFor(config);
+  if (!config.getContextObject(context))
+    throw errors.CLUSTER_CONFIGURATION(kubeconfig, `it has no context "${shortText(context, 100)}"`);
+  config.setCurrentContext(context);
+  return clientFor(config);
+}
+
+function clientFor(config: KubeConfig): OperatorClient {
   const server = config.getCurrentCluster()?.server ?? '';
   const { httpApi } = createConfiguration();
 
@@ -72,6 +98,8 @@ export function connectCluster(kubeconfig: string): ClusterClient {
     create: (path, body) => request(HttpMethod.POST, path, { body }),
     replace: (path, body) => request(HttpMethod.PUT, path, { body }),
     patch: (path, body) => request(HttpMethod.PATCH, path, { body, type: 'application/json-patch+json' }),
+    mergePatch: (path, body, query = {}) =>
+      request(HttpMethod.PATCH, path, { body, query, type: 'application/strategic-merge-patch+json' }),
     async *watch(path, query, signal, opened) {
       const context = new RequestContext(`${server}${path}`, HttpMethod.GET);
       for (const [name, value] of Object.entries({ ...query, watch: 'true' })) context.setQueryParam(name, value);
@@ -122,10 +150,21 @@ function loadConfig(kubeconfig: string): KubeConfig {
   const config = new KubeConfig();
   try {
     if (kubeconfig === IN_CLUSTER) config.loadFromCluster();
-    else config.loadFromFile(kubeconfig);
+    else loadFiles(config, kubeconfig.split(delimiter));
   } catch (error) {
     throw errors.CLUSTER_CONFIGURATION(kubeconfig, reasonOf(error));
   }
   if (!config.getCurrentCluster()) throw errors.CLUSTER_CONFIGURATION(kubeconfig, 'it names no current cluster');
   return config;
+}
+
+/** The first file counts where two say different things; of several, those that are not there are passed over. */
+function loadFiles(config: KubeConfig, paths: string[]): void {
+  const [first = '', ...others] = paths.length > 1 ? paths.filter((path) => existsSync(path)) : paths;
+  config.loadFromFile(first);
+  for (const path of others) {
+    const other = new KubeConfig();
+    other.loadFromFile(path);
+    config.mergeConfig(other, true);
+  }
 }

@@ -15,7 +15,7 @@ export const STARTING_SECONDS = 30;
 export function classify(pod: PodRecord, namespace: CoveredNamespace, now: number): CoverageReason {
   const { images, install, ephemeral, leftAlone } = pod.facts;
   if (images !== 'none' && install !== 'absent') return classifyInjected(pod, now);
-  if (ephemeral) return 'guarded-without-checker';
+  if (ephemeral) return 'guarded-while-running';
   if (leftAlone !== undefined) return leftAlone;
   if (namespace.forbidsNetAdmin) return 'namespace-forbids-net-admin';
   const { optedInAt } = namespace;

@@ -3,7 +3,7 @@ import { OPT_IN_LABEL } from '../../init-image/contract.ts';
 import { forbidsNetAdmin, isProtectedNamespace } from '../pod-predicates.ts';
 import { isObject, isObjectList, isTextMap, type JsonObject, shortText } from '../raw-json.ts';
 import type { CoveredNamespace } from './classify.ts';
-import { secondsOf } from './pod-record.ts';
+import { secondsOf } from './seconds.ts';
 
 export interface SeenNamespace {
   name: string;

@@ -4,18 +4,21 @@ import { CHECKER_CONTAINER, INIT_CONTAINER, POD_OPTIONS } from '../../init-image
 import { isMirrorPod, isOptedOut, isWindows, usesHostNetwork } from '../pod-predicates.ts';
 import { allContainers, type PodView, viewPod } from '../pod-view.ts';
 import { isObject, isObjectList, type JsonObject, shortText } from '../raw-json.ts';
+import { readEphemeral } from './ephemeral.ts';
+import { type Images, imageOf, worst } from './images.ts';
+import { secondsOf } from './seconds.ts';
 
 /** A container of ours in a pod: absent, or what its image and its status say. */
 export interface PodFacts {
   /** Why the webhook leaves such a pod alone, whatever its namespace says. */
   leftAlone: 'host-network' | 'mirror-pod' | 'windows' | 'opted-out' | undefined;
-  /** Whose images the containers have: those that are configured now, other tags of the same repository, or no ours. */
-  images: 'current' | 'older' | 'none';
+  /** Whose images the containers have. */
+  images: Images;
   install: 'absent' | 'waiting' | 'failed' | 'done';
   /** failing: it has ended again and again. */
   checker: 'absent' | 'waiting' | 'failing' | 'running' | 'ready';
   observes: boolean;
-  /** An ephemeral container has installed the rule. */
+  /** An ephemeral container has installed the rule into the network that the pod has now. */
   ephemeral: boolean;
 }
 
@@ -85,7 +88,7 @@ function factsOf(pod: PodView, status: JsonObject, image: string): PodFacts {
     install: installOf(init, status),
     checker: checkerOf(checker, status),
     observes: observes(init),
-    ephemeral: hasEphemeral(pod.spec, status, image),
+    ephemeral: readEphemeral(pod, status, image).installed !== undefined,
   };
 }
 
@@ -94,26 +97,6 @@ function leftAlone(pod: PodView): PodFacts['leftAlone'] {
   if (isMirrorPod(pod)) return 'mirror-pod';
   if (isWindows(pod)) return 'windows';
   return isOptedOut(pod) ? 'opted-out' : undefined;
-}
-
-type Images = PodFacts['images'];
-
-/** A container of our name with another image is not ours: names can be taken by anybody. */
-function imageOf(container: JsonObject | undefined, image: string): Images | undefined {
-  if (container === undefined) return undefined;
-  if (container['image'] === image) return 'current';
-  return repositoryOf(shortText(container['image'], 600)) === repositoryOf(image) ? 'older' : 'none';
-}
-
-function worst(images: (Images | undefined)[]): Images {
-  const there = images.filter((one) => one !== undefined);
-  if (there.length === 0 || there.includes('none')) return 'none';
-  return there.includes('older') ? 'older' : 'current';
-}
-
-/** Without tag and digest. A colon before the last slash belongs to a port. */
-function repositoryOf(image: string): string {
-  return image.replace(/@.*$/, '').replace(/:[^/:]*$/, '');
 }
 
 function installOf(init: JsonObject | undefined, status: JsonObject): PodFacts['install'] {
@@ -153,18 +136,6 @@ function observes(init: JsonObject | undefined): boolean {
   return env.some(({ name, value }) => name === POD_OPTIONS.mode.env && value === 'observe');
 }
 
-/** One of our image that has ended well, or runs. */
-function hasEphemeral(spec: JsonObject, status: JsonObject, image: string): boolean {
-  const containers = isObjectList(spec['ephemeralContainers']) ? spec['ephemeralContainers'] : [];
-  const statuses = isObjectList(status['ephemeralContainerStatuses']) ? status['ephemeralContainerStatuses'] : [];
-  const ours = containers.filter((container) => imageOf(container, image) !== 'none').map(({ name }) => name);
-  return statuses.some(({ name, state }) => {
-    if (!ours.includes(name) || !isObject(state)) return false;
-    const ended = state['terminated'];
-    return isObject(state['running']) || (isObject(ended) && ended['exitCode'] === 0);
-  });
-}
-
 function statusOf(status: JsonObject, container: string): JsonObject | undefined {
   const lists = [status['initContainerStatuses'], status['containerStatuses']].filter(isObjectList).flat();
   return lists.find(({ name }) => name === container);
@@ -183,9 +154,4 @@ function ownerOf(metadata: JsonObject): PodOwner {
   }
   const text = (name: string) => shortText(owner[name]);
   return { apiVersion: text('apiVersion'), kind: text('kind'), name: text('name'), uid: text('uid') };
-}
-
-/** @returns seconds since 1970; 0 where it is no time */
-export function secondsOf(time: unknown): number {
-  return Math.floor(Date.parse(shortText(time)) / 1000) || 0;
 }

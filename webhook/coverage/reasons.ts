@@ -9,13 +9,17 @@ interface Meaning {
   remedy?: string;
 }
 
-const RESTART = 'restart its workload: kubectl rollout restart';
+const RESTART = 'restart its workload: kubectl rollout restart; or guard it as it runs: webhook.js guard';
 
 export const COVERAGE_REASONS = {
   guarded: { guarded: true, text: 'both containers are there and the checker is Ready' },
   'guarded-without-checker': {
     guarded: true,
     text: 'the rule was installed and verified once; nothing verifies it since',
+  },
+  'guarded-while-running': {
+    guarded: true,
+    text: 'webhook.js guard installed the rule and verified it once; the kubelet cannot tell whether it still holds',
   },
   'guarded-by-older-version': { guarded: true, text: 'guarded by an image other than the one that is configured now' },
   'observe-mode': { guarded: false, text: 'its mode is observe: being Ready says nothing, ask its checker' },

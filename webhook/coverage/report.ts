@@ -83,7 +83,8 @@ export function coverageTable(report: CoverageReport): string {
   return parts.join('\n');
 }
 
-function columns(rows: string[][]): string {
+/** @param rows the headings first */
+export function columns(rows: string[][]): string {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
   const line = (row: string[]) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ');
   return `${rows.map((row) => line(row).trimEnd()).join('\n')}\n`;

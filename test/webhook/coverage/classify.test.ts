@@ -14,9 +14,12 @@ function reasonOf(pod: JsonObject, namespace: Partial<CoveredNamespace> = {}) {
   return seen && classify(seen.record, { ...OPTED_IN, ...namespace }, NOW);
 }
 
-const ephemeral = (image: string, state: object) => ({
-  spec: { containers: [{ name: 'app' }], ephemeralContainers: [{ name: 'invalid-drop-guard', image }] },
-  status: { ephemeralContainerStatuses: [{ name: 'invalid-drop-guard', state }] },
+const ephemeral = (image: string, state: object, networkSince?: string, name = 'invalid-drop-guard-1') => ({
+  spec: { containers: [{ name: 'app' }], ephemeralContainers: [{ name, image }] },
+  status: {
+    conditions: [{ type: 'PodReadyToStartContainers', status: 'True', lastTransitionTime: networkSince }],
+    ephemeralContainerStatuses: [{ name, state }],
+  },
 });
 
 const cases: [string, JsonObject, Partial<CoveredNamespace>, string][] = [
@@ -80,8 +83,27 @@ const cases: [string, JsonObject, Partial<CoveredNamespace>, string][] = [
     'an ephemeral container that ended well',
     plainPod(ephemeral(IMAGE, { terminated: { exitCode: 0 } })),
     {},
-    'guarded-without-checker',
+    'guarded-while-running',
   ],
+  [
+    'an ephemeral container that ended well before the network was made anew',
+    plainPod(ephemeral(IMAGE, { terminated: { exitCode: 0, finishedAt: at(NOW - 60) } }, at(NOW - 59))),
+    {},
+    'webhook-missed',
+  ],
+  [
+    'an ephemeral container that ended well since',
+    plainPod(ephemeral(IMAGE, { terminated: { exitCode: 0, finishedAt: at(NOW - 60) } }, at(NOW - 60))),
+    {},
+    'guarded-while-running',
+  ],
+  [
+    'our image under a name of another kind, as for a look from inside',
+    plainPod(ephemeral(IMAGE, { terminated: { exitCode: 0 } }, undefined, 'debugger-x7k2p')),
+    {},
+    'webhook-missed',
+  ],
+  ['an ephemeral container that runs still', plainPod(ephemeral(IMAGE, { running: {} })), {}, 'webhook-missed'],
   [
     'an ephemeral container that failed',
     plainPod(ephemeral(IMAGE, { terminated: { exitCode: 1 } })),

@@ -1,0 +1,6 @@
+import { shortText } from '../raw-json.ts';
+
+/** @returns seconds since 1970; 0 where it is no time */
+export function secondsOf(time: unknown): number {
+  return Math.floor(Date.parse(shortText(time)) / 1000) || 0;
+}
