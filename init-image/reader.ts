@@ -16,6 +16,8 @@ export interface Reading {
   legacyTables: Record<Family, string[]>;
   /** Why a family's rules could not be read in full: then nothing is sure for it. */
   unreadable: Partial<Record<Family, CodedError>>;
+  /** Why what iptables-legacy redirects is not known: the verdict does not need it. */
+  unreadNat: Partial<Record<Family, CodedError>>;
   /** Why iptables-nft-save could not explain what nft prints as opaque: such rules are "maybe". */
   unexplained: Partial<Record<Family, CodedError>>;
 }
@@ -49,6 +51,7 @@ export function makeReader(timeout: number, session?: NftSession): () => Promise
       nftWorks: nft !== undefined,
       legacyTables: { ipv4: ipv4.tables, ipv6: ipv6.tables },
       unreadable: { ...ipv4.unreadable, ...ipv6.unreadable },
+      unreadNat: { ...ipv4.unreadNat, ...ipv6.unreadNat },
       unexplained: nft?.unexplained ?? {},
     };
     last = { texts, reading };
@@ -64,12 +67,14 @@ const isNatOnly = (tables: string[]) => tables.every((name) => name === 'nat');
 
 async function readLegacy(family: Family, timeout: number) {
   const tables = readLegacyTables(family);
-  const nothing = { tables: [], text: '', unreadable: {} };
-  if (tables.length === 0 || (isNatOnly(tables) && !canReadLegacy())) return nothing;
+  const nothing = { tables: [] as string[], text: '', unreadable: {}, unreadNat: {} };
+  if (tables.length === 0) return nothing;
+  if (isNatOnly(tables) && !canReadLegacy())
+    return { ...nothing, unreadNat: { [family]: errors.LEGACY_UNREADABLE(family, 'not tried') } };
   const saved = await runCommand(programOf(family, 'legacy', 'save'), ['-c'], { timeout });
   if (saved.exitCode !== 0)
-    return { tables, text: '', unreadable: { [family]: errors.LEGACY_UNREADABLE(family, saved.stderr.trim()) } };
+    return { ...nothing, tables, unreadable: { [family]: errors.LEGACY_UNREADABLE(family, saved.stderr.trim()) } };
   if (isNatOnly(tables) && !/^(\[.*\] )?-A /m.test(saved.stdout)) return nothing;
   // Comments hold the time of day.
-  return { tables, text: saved.stdout.replace(/^#.*\n/gm, ''), unreadable: {} };
+  return { ...nothing, tables, text: saved.stdout.replace(/^#.*\n/gm, '') };
 }

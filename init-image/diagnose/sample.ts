@@ -70,12 +70,12 @@ export function readCounters(): Counters {
 
 /** Pure: what a look says of the rules. */
 export function describeRules(look: Look, interfaces: string[]): Rules {
-  const { ruleset, unreadable } = look.reading;
+  const { ruleset, unreadable, unreadNat } = look.reading;
   const present = FAMILIES.filter((family) => look.families[family].presence.present);
   const external = interfaces.find((name) => name !== 'lo') ?? 'eth0';
   const mesh = present.map((family) => {
-    const error = unreadable[family];
     const described = describeMesh(ruleset, family, external);
+    const error = unreadable[family] ?? (described.mode === 'none' ? unreadNat[family] : undefined);
     return [family, error ? { ...described, mode: 'unknown', reason: error.message } : described];
   });
   return {

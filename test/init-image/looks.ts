@@ -21,6 +21,7 @@ export function legacyReading(ipv4: string, ipv6: string = ipv4): Reading {
     nftWorks: true,
     legacyTables: { ipv4: ['mangle'], ipv6: ['mangle'] },
     unreadable: {},
+    unreadNat: {},
     unexplained: {},
   };
 }

@@ -1,9 +1,12 @@
 import t from 'tap';
 import { findInvalidRules } from '../../../init-image/diagnose/invalid-rules.ts';
 import { describeMesh, meshText } from '../../../init-image/diagnose/mesh.ts';
+import { describeRules } from '../../../init-image/diagnose/sample.ts';
+import { errors } from '../../../init-image/errors.ts';
 import type { Family } from '../../../init-image/ruleset/model.ts';
 import { parseRuleset } from '../../../init-image/ruleset/ruleset.ts';
 import { DROP_FROM_1_24, DROP_TO_1_23, redirectRules, tproxyRules } from '../../kernel/istio-rules.ts';
+import { legacyReading, lookAt } from '../looks.ts';
 import { listing, match, meta, payload, prerouting, saved, table } from '../verdict/printed.ts';
 import { asSaved } from './samples.ts';
 
@@ -101,4 +104,11 @@ t.test('a rule that spares INVALID packets, or only logs them, is no drop rule',
   ]) {
     t.same(findInvalidRules(legacy(saved('mangle', ':A - [0:0]', `-A PREROUTING -m conntrack ${rule}`))), [], rule);
   }
+});
+
+t.test('no redirection to be seen, and a nat table of iptables-legacy that cannot be read: unknown', async (t) => {
+  const reading = { ...legacyReading(''), unreadNat: { ipv4: errors.LEGACY_UNREADABLE('ipv4', 'not tried') } };
+  const { mesh } = describeRules(lookAt(reading), ['lo', 'eth0']);
+  t.match(mesh.ipv4, { mode: 'unknown', reason: /CAP_NET_RAW/ });
+  t.equal(mesh.ipv6?.mode, 'none');
 });
