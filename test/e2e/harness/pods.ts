@@ -86,6 +86,12 @@ export function isReady({ status }: Pod): boolean {
   return (status.conditions ?? []).some(({ type, status: state }) => type === 'Ready' && state === 'True');
 }
 
+/** How often the kubelet has started any container of the pod again. */
+export function restartsIn({ status }: Pod): number {
+  const all = [...(status.initContainerStatuses ?? []), ...(status.containerStatuses ?? [])];
+  return all.reduce((sum, { restartCount }) => sum + restartCount, 0);
+}
+
 export function waitReady(namespace: string, name: string, limit?: number): Promise<Pod> {
   return eventually(
     `pod ${namespace}/${name} is Ready`,
