@@ -10,11 +10,13 @@ import { createCoverageMetrics } from '../../webhook/coverage/metrics.ts';
 import { COVERAGE_REASONS, REASONS, remedyFor } from '../../webhook/coverage/reasons.ts';
 import { coverageReport, coverageTable } from '../../webhook/coverage/report.ts';
 import { createCoverageStore } from '../../webhook/coverage/store.ts';
+import { GUARD_OPTIONS } from '../../webhook/guard/options.ts';
+import { OUTCOMES } from '../../webhook/guard/outcomes.ts';
 import { createMetrics } from '../../webhook/metrics.ts';
 import { SKIP_REASONS } from '../../webhook/skip-reasons.ts';
 
 const ROOT = new URL('../../', import.meta.url);
-const PAGES = ['README.md', 'docs/configuration.md', 'docs/coverage.md', 'docs/metrics.md'];
+const PAGES = ['README.md', 'docs/configuration.md', 'docs/coverage.md', 'docs/metrics.md', 'docs/running-pods.md'];
 
 function markdownTable(headings: string[], rows: string[][]): string {
   const line = (cells: string[]) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
@@ -107,11 +109,19 @@ function coverageExample(): string {
   return ['```', coverageTable(coverageReport(store, true)).trimEnd(), '```'].join('\n');
 }
 
+const guardOutcomes = () =>
+  markdownTable(
+    ['outcome', 'kind', 'meaning'],
+    Object.entries(OUTCOMES).map(([outcome, { kind, text }]) => [`\`${outcome}\``, kind, text]),
+  );
+
 const PARTS: Record<string, () => string | Promise<string>> = {
   annotations,
   'webhook options': () => options(OPTIONS),
   'install options': () => options(INSTALL_OPTIONS),
   'check options': () => options(CHECK_OPTIONS),
+  'guard options': () => options(GUARD_OPTIONS),
+  'guard outcomes': guardOutcomes,
   'skip reasons': skipReasons,
   'checker metrics': checkerMetrics,
   'webhook metrics': webhookMetrics,
