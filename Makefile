@@ -7,7 +7,8 @@ export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 # iptables, ip and friends live here, and a plain user's PATH may lack it.
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: help deps tools build check test run demo e2e bench bench-cluster bench-mesh images cluster-up cluster-down cluster-shell mesh-up e2e-mesh coverage clean
+.PHONY: help deps tools build check test test-kernels run demo e2e bench bench-cluster bench-mesh images cluster-up
+.PHONY: cluster-down cluster-shell mesh-up e2e-mesh coverage clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
@@ -29,6 +30,11 @@ check: deps ## types, lint and format
 
 test: deps tools build check ## types, lint, unit tests and kernel tests (root)
 	npm test --silent
+
+# Variables: KERNEL (5.10, 6.1 or 6.12), TESTS (a part of a test file's path), RULESETS, SEED.
+test-kernels: deps tools build ## the kernel tests on the kernels that fleets run, under qemu (root)
+	@bash test/kernels/install-debian.sh
+	node test/kernels/main.ts
 
 run: build ## serve the webhook on https://127.0.0.1:8443 without a cluster
 	node dist/webhook.js

@@ -1,7 +1,10 @@
 // What kernel tests, demo and bench need of the machine.
 import { accessSync, constants } from 'node:fs';
 
-const PROGRAMS = ['ip', 'nsenter', 'unshare', 'setpriv', 'nft', 'iptables-nft', 'iptables-legacy', 'ip6tables-legacy'];
+const PROGRAMS = [
+  ...['ip', 'nsenter', 'unshare', 'setpriv', 'conntrack', 'ethtool'],
+  ...['nft', 'iptables-nft', 'iptables-legacy', 'ip6tables-legacy'],
+];
 
 function isInstalled(program: string): boolean {
   return (process.env['PATH'] ?? '').split(':').some((folder) => {

@@ -7,6 +7,8 @@ declare -A package_of=(
   [ip]=iproute2
   [setpriv]=util-linux
   [unshare]=util-linux
+  [conntrack]=conntrack
+  [ethtool]=ethtool
 )
 missing=()
 for program in "${!package_of[@]}"; do

@@ -1,0 +1,105 @@
+// Boots a kernel under qemu, gives what the guest reports line by line, and ends it within its limits.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { rm } from 'node:fs/promises';
+import { createServer, type Socket } from 'node:net';
+import { createInterface } from 'node:readline';
+
+export interface Hardware {
+  image: string;
+  initramfs?: string;
+  accelerator: 'kvm' | 'tcg';
+  /** Path of the socket that the report comes through. */
+  socket?: string;
+}
+
+export interface Machine extends Hardware {
+  initramfs: string;
+  socket: string;
+  /** Milliseconds for the whole run, and without a line of the report. */
+  limits: { whole: number; silence: number };
+}
+
+/** How a guest's run ended, and the end of its console. */
+export interface Ended {
+  why: 'exit' | 'whole' | 'silence';
+  console: string;
+}
+
+/** Characters of the console that are kept. */
+const KEPT = 6000;
+const ACCELERATORS = {
+  kvm: ['-accel', 'kvm', '-cpu', 'host'],
+  // Software emulation, one thread a processor. arch-capabilities is a register that TCG does not have.
+  tcg: ['-accel', 'tcg,thread=multi', '-cpu', 'max,-arch-capabilities'],
+};
+
+/**
+ * A panic ends the machine at once. The mitigations of processor faults cost an emulated machine twice the time.
+ */
+const CONFIGURATION = 'console=ttyS0 quiet panic=-1 mitigations=off';
+
+/** The arguments of qemu-system-x86_64. The console is on standard output, the report comes through the socket. */
+export function qemuArgs({ image, initramfs, accelerator, socket }: Hardware): string[] {
+  const report = [
+    `socket,id=report,path=${socket}`,
+    '-device',
+    'virtio-serial-pci',
+    '-device',
+    'virtserialport,chardev=report',
+  ];
+  return [
+    ...ACCELERATORS[accelerator],
+    ...['-m', '3G', '-smp', '2', '-nodefaults', '-no-reboot', '-display', 'none', '-serial', 'stdio'],
+    ...(socket === undefined ? [] : ['-chardev', ...report]),
+    ...['-kernel', image],
+    ...(initramfs === undefined ? [] : ['-initrd', initramfs]),
+    ...['-append', CONFIGURATION],
+  ];
+}
+
+/**
+ * Boots the machine and waits for its end.
+ * @param onLine called with each line of the report
+ */
+export async function boot(machine: Machine, onLine: (line: string) => void): Promise<Ended> {
+  await rm(machine.socket, { force: true });
+  const server = createServer().listen(machine.socket);
+  await once(server, 'listening');
+  const child = spawn('qemu-system-x86_64', qemuArgs(machine), { stdio: ['ignore', 'pipe', 'pipe'] });
+  const closed = once(child, 'close');
+  let why: Ended['why'] = 'exit';
+  let seen = '';
+  const end = (reason: Ended['why']) => () => {
+    why = reason;
+    child.kill('SIGKILL');
+  };
+  const whole = setTimeout(end('whole'), machine.limits.whole);
+  const silence = setTimeout(end('silence'), machine.limits.silence);
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8').on('data', (text: string) => {
+      seen = (seen + text).slice(-KEPT);
+    });
+  }
+  const reports: Promise<void>[] = [];
+  server.on('connection', (socket) => {
+    reports.push(readReport(socket, silence, onLine));
+  });
+  await closed.catch((error: Error) => {
+    seen += error.message;
+  });
+  await Promise.all(reports);
+  server.close();
+  clearTimeout(whole);
+  clearTimeout(silence);
+  return { why, console: seen };
+}
+
+async function readReport(socket: Socket, silence: NodeJS.Timeout, onLine: (line: string) => void): Promise<void> {
+  // A machine that is killed resets its end.
+  socket.on('error', () => undefined);
+  for await (const line of createInterface({ input: socket })) {
+    silence.refresh();
+    onLine(line);
+  }
+}

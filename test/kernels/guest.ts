@@ -1,0 +1,74 @@
+// The guest's file systems: Debian with iptables and nftables, the Node that ships, and the project with its tests.
+import { chmod, copyFile, cp, mkdir, rm, writeFile } from 'node:fs/promises';
+import { must } from '../kernel/processes.ts';
+import { packFolder } from './archive.ts';
+import { folderOnce, keyOf } from './cache.ts';
+import { sourcesOf } from './debian.ts';
+import { bundlePackages } from './packages.ts';
+
+/** The release that the images are made from (init-image/Containerfile). */
+const SUITE = 'bookworm';
+const PROGRAMS = [
+  'iptables',
+  'nftables',
+  'iproute2',
+  'conntrack',
+  'ethtool',
+  'util-linux',
+  'kmod',
+  'procps',
+  'libatomic1',
+  'libstdc++6',
+];
+const UNREAD = ['doc', 'man', 'locale', 'info', 'zoneinfo', 'bash-completion'].map((name) => `/usr/share/${name}/*`);
+/** Milliseconds to make a Debian. */
+const LIMIT = 600_000;
+/** Where the project is in the guest. */
+export const PROJECT = '/project';
+const SOURCES = ['LICENSE', 'package.json', 'dist', 'init-image', 'manifests', 'test', 'webhook'];
+
+/** What the guest is told to run. */
+export interface Orders {
+  /** Test files, relative to the project's root. */
+  files: string[];
+  /** Environment of the tests. */
+  env: Record<string, string>;
+}
+
+/** Debian's programs and Node as an archive, made once. */
+export async function makeBase(cache: string, node: string, nodeVersion: string): Promise<string> {
+  const include = `--include=${PROGRAMS.join()}`;
+  const excluded = ['/usr/lib/x86_64-linux-gnu/gconv/*', ...UNREAD].map((path) => `--dpkgopt=path-exclude=${path}`);
+  const options = ['--variant=minbase', '--aptopt=Apt::Install-Recommends "false"', ...excluded, include];
+  const key = keyOf([options, sourcesOf(SUITE), nodeVersion]);
+  const folder = await folderOnce(`${cache}/base-amd64-${key}`, async (unfinished) => {
+    const tree = `${unfinished}/tree`;
+    await must('mmdebstrap', [...options, SUITE, tree, ...sourcesOf(SUITE)], { limit: LIMIT });
+    await rm(`${tree}/var/cache`, { recursive: true });
+    await rm(`${tree}/var/lib/apt`, { recursive: true });
+    await copyFile(node, `${tree}/usr/local/bin/node`);
+    await chmod(`${tree}/usr/local/bin/node`, 0o755);
+    await packFolder(tree, `${unfinished}/base.cpio`);
+    await rm(tree, { recursive: true });
+  });
+  return `${folder}/base.cpio`;
+}
+
+/** The project, as it is now, with its orders, as an archive. `folder` is used for the work. */
+export async function packProject(root: string, folder: string, orders: Orders): Promise<string> {
+  const tree = `${folder}/tree`;
+  const project = `${tree}${PROJECT}`;
+  await rm(tree, { recursive: true, force: true });
+  await mkdir(project, { recursive: true });
+  for (const source of SOURCES) await cp(`${root}/${source}`, `${project}/${source}`, { recursive: true });
+  await bundlePackages(root, project);
+  // Tests take Node from where npm puts it.
+  await mkdir(`${project}/node_modules/node/bin`, { recursive: true });
+  await must('ln', ['-s', '/usr/local/bin/node', `${project}/node_modules/node/bin/node`]);
+  await copyFile(`${root}/test/kernels/inside/init`, `${tree}/init`);
+  await chmod(`${tree}/init`, 0o755);
+  await writeFile(`${project}/orders.json`, JSON.stringify(orders));
+  await packFolder(tree, `${folder}/project.cpio`);
+  await rm(tree, { recursive: true });
+  return `${folder}/project.cpio`;
+}

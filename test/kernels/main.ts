@@ -1,0 +1,74 @@
+// `make test-kernels`: boots each kernel and runs the kernel tests in it; prints one TAP report.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
+import { homedir, tmpdir } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { CodedError } from '../../init-image/errors.ts';
+import { readOptions } from '../../init-image/options.ts';
+import { killAll } from '../kernel/processes.ts';
+import { chooseAccelerator } from './accelerator.ts';
+import { makeBase, packProject } from './guest.ts';
+import { fetchKernel } from './kernel-package.ts';
+import { chooseKernels } from './kernels.ts';
+import { OPTIONS } from './options.ts';
+import { asSubtest } from './report.ts';
+import { runKernel } from './run-kernel.ts';
+
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+/** Milliseconds for one kernel. A random ruleset takes up to 2 s more where the machine is emulated. */
+const WHOLE = 900_000;
+const RULESET = 2000;
+/** The slowest test says nothing for a minute. */
+const SILENCE = 240_000;
+
+const print = (line: string) => process.stdout.write(`${line}\n`);
+const started = Date.now();
+const tell = (text: string) => process.stderr.write(`${((Date.now() - started) / 1000).toFixed(0)} s: ${text}\n`);
+
+async function testFiles(part: string): Promise<string[]> {
+  const files = (await readdir(`${ROOT}test/kernel`)).filter((name) => name.endsWith('.test.ts'));
+  return files
+    .map((name) => `test/kernel/${name}`)
+    .filter((file) => file.includes(part))
+    .sort();
+}
+
+async function main(folder: string): Promise<boolean> {
+  const { values } = readOptions(OPTIONS, process.argv.slice(2), process.env);
+  const cache = `${homedir()}/.cache/invalid-drop/kernels`;
+  const tests = await testFiles(values.tests);
+  const env = { TAP_TIMEOUT: String(WHOLE / 1000), RULESETS: String(values.rulesets), SEED: values.seed };
+  tell('the guest: Debian, Node and the project');
+  const base = await makeBase(cache, `${ROOT}node_modules/node/bin/node`, process.version);
+  const project = await packProject(ROOT, folder, { files: tests, env });
+  const limits = { whole: WHOLE + values.rulesets * RULESET, silence: SILENCE };
+  let allOk = true;
+  print('TAP version 14');
+  const kernels = chooseKernels(values.kernel);
+  for (const [i, kernel] of kernels.entries()) {
+    const files = await fetchKernel(cache, kernel);
+    const accelerator = chooseAccelerator(files.image);
+    tell(`${files.release} (${accelerator})`);
+    const run = { files, base, project, tests, accelerator, limits };
+    const { lines, ok } = await runKernel(run, `${folder}/${kernel.name}`, (line) => {
+      if (/^( {4})?(not )?ok /.test(line)) tell(`${files.release}: ${line.trim()}`);
+    });
+    for (const line of asSubtest(i + 1, files.release, lines, ok)) print(line);
+    allOk &&= ok;
+  }
+  print(`1..${kernels.length}`);
+  return allOk;
+}
+
+const folder = mkdtempSync(`${tmpdir()}/invalid-drop-kernels-`);
+process.once('exit', () => {
+  killAll();
+  rmSync(folder, { recursive: true, force: true });
+});
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(1));
+try {
+  process.exitCode = (await main(folder)) ? 0 : 1;
+} catch (error) {
+  print(`Bail out! ${error instanceof CodedError || error instanceof Error ? error.message : error}`);
+  process.exitCode = 1;
+}
