@@ -22,7 +22,7 @@ export const OUTCOMES = {
   'not-tried': { kind: 'left', text: 'the command was stopped, or too many pods before it had failed' },
   'not-found': { kind: 'failed', text: 'there is no such pod' },
   'unreadable-pod': { kind: 'failed', text: 'metadata, spec or containers are not as the Pod API has them' },
-  forbidden: { kind: 'failed', text: 'you may not do that; the permission that is needed is named' },
+  forbidden: { kind: 'failed', text: 'you may not do that' },
   refused: { kind: 'failed', text: 'the API server refused the container for another reason' },
   'install-failed': { kind: 'failed', text: 'the container ran, and INVALID packets are not dropped' },
   'checker-failed': { kind: 'failed', text: 'the rule is installed and verified, but the checker did not stay' },
