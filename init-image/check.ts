@@ -5,6 +5,8 @@ import { Checker } from './checker.ts';
 import { startCommand, startDialogue } from './command.ts';
 import { CHECK_OPTIONS, CHECK_SWITCHES } from './configuration.ts';
 import { explain } from './diagnose/explain.ts';
+import { isOnNode } from './diagnose/node/is-node.ts';
+import { watchNode } from './diagnose/node/watch-node.ts';
 import { CodedError, errors } from './errors.ts';
 import { install } from './installer.ts';
 import { makeLog } from './log.ts';
@@ -26,6 +28,9 @@ const USAGE = `check: keeps verifying that INVALID TCP packets are dropped in th
   --explain [--seconds N] [--json]
            say of this pod's resets whether they are of the kind that the rule prevents, and exit.
            0: prevented, or not this; 1: suspected; 2: cannot tell
+  --explain --node [--seconds N] [--json]
+           on a node (kubectl debug node/NAME --profile=sysadmin; found by itself there): name each reset that a pod
+           sends, with its cause, and exit. 0: none of this kind; 1: some; 2: cannot watch
   --help   print this`;
 const PROBE_TIMEOUT = 2000;
 const log = makeLog('check', (line) => process.stdout.write(line));
@@ -39,17 +44,18 @@ async function once(values: Values): Promise<number> {
 }
 
 /** Anybody who waits at a terminal sees the progress; Ctrl-C ends the watch early, not without an answer. */
-function explainHere(values: Values, json: boolean): Promise<number> {
+function explainHere(values: Values, json: boolean, node: boolean): Promise<number> {
   const stop = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
-  return explain({
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stop.abort());
+  const options = {
     seconds: values.seconds,
     json,
-    read: makeReader(values['command-timeout'] * 1000),
-    write: (text) => process.stdout.write(text),
-    progress: process.stderr.isTTY ? (text) => process.stderr.write(text) : undefined,
+    write: (text: string) => process.stdout.write(text),
+    progress: process.stderr.isTTY ? (text: string) => process.stderr.write(text) : undefined,
     stop: stop.signal,
-  });
+  };
+  if (node || isOnNode()) return watchNode({ ...options, pid: process.pid });
+  return explain({ ...options, read: makeReader(values['command-timeout'] * 1000) });
 }
 
 /** A look every ten seconds never earns back what compiling its code for speed costs in memory and time. */
@@ -125,7 +131,7 @@ async function main(argv: string[], env: NodeJS.ProcessEnv): Promise<number | un
   }
   if (given.has('probe')) return (await askReady(values.port, PROBE_TIMEOUT)) ? 0 : 1;
   if (given.has('once')) return await once(values);
-  if (given.has('explain')) return await explainHere(values, given.has('json'));
+  if (given.has('explain')) return await explainHere(values, given.has('json'), given.has('node'));
   await serve(values);
   return undefined;
 }

@@ -45,6 +45,9 @@ export const errors = defineErrors({
   REPAIR_FAILED: (reasons: string) => `the rule was put back and INVALID packets are still not dropped: ${reasons}`,
   PORT_TAKEN: (port: number, reason: string) =>
     `cannot listen on port ${port} (${reason}): another container of the pod uses it, choose one with INVALID_DROP_PORT`,
+  TRACING_UNAVAILABLE: (reason: string) =>
+    `the kernel's tracepoint cannot be watched here (${reason}): run it on the node with ` +
+    'kubectl debug node/NAME --profile=sysadmin, where tracefs is mounted at /sys/kernel/tracing',
   INSERT_USELESS: (family: string) =>
     `the ${family} rule is at position 1 already and does not help: see the verdict for what comes before it`,
 });

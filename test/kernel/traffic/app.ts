@@ -1,4 +1,5 @@
-// The application: takes uploads on port 9000, all addresses, and answers how many bytes came.
+// The application: takes uploads on port 9000, all addresses or the one that is its argument, and answers how many bytes
+// came.
 import { createServer } from 'node:http';
 
 const server = createServer((request, response) => {
@@ -9,4 +10,5 @@ const server = createServer((request, response) => {
   request.on('end', () => response.end(JSON.stringify({ received })));
   request.on('error', () => undefined);
 });
-server.listen(9000, () => process.stdout.write('ready\n'));
+const [host] = process.argv.slice(2);
+server.listen({ port: 9000, ...(host && { host }) }, () => process.stdout.write('ready\n'));

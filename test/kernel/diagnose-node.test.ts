@@ -1,0 +1,192 @@
+import { fileURLToPath } from 'node:url';
+import type { findingData, Row } from '../../init-image/diagnose/node/finding.ts';
+import { until } from '../webhook/until.ts';
+import { startContainer } from './container.ts';
+import { kernelTest } from './kernel-test.ts';
+import { startMesh, upload } from './mesh.ts';
+import { ADDRESS, type Namespace, type Pair } from './namespaces.ts';
+import { must, type Program } from './processes.ts';
+import { containerSpec, install } from './programs.ts';
+import { countStrays, startStrays } from './stray.ts';
+
+type Found = ReturnType<typeof findingData>;
+type Line = { watching?: object; reset?: Found; summary?: Row[]; thisBug?: number; lost?: number };
+
+const APP = fileURLToPath(new URL('traffic/app.ts', import.meta.url));
+const RESETTING = fileURLToPath(new URL('traffic/resetting.ts', import.meta.url));
+/** What `kubectl debug node/NAME --profile=sysadmin` has and this program uses. */
+const PRIVILEGED = ['SYS_ADMIN', 'SYS_PTRACE', 'DAC_OVERRIDE', 'DAC_READ_SEARCH'];
+/** Ports that no other test listens on: the tracepoint is the whole machine's. */
+const PORT = { unread: 9431, abort: 9432, late: 9433, closed: 9434 };
+const MB = 1_000_000;
+
+/** Starts the watch outside of the pod, and waits until it sees resets. */
+async function startWatch({ gateway }: Pair): Promise<Program> {
+  const spec = containerSpec('check', PRIVILEGED, '--explain', '--node', '--json', '--seconds', '300');
+  spec.securityContext = { ...spec.securityContext, readOnlyRootFilesystem: false };
+  const watch = startContainer(gateway, spec);
+  await watch.saw(/"watching"/);
+  return watch;
+}
+
+function linesOf({ output }: Program): Line[] {
+  const lines = output.split('\n').slice(0, -1);
+  return lines.map((line) => JSON.parse(line) as Line);
+}
+
+/** Waits until a reset of the port is told. */
+async function sawReset(watch: Program, pod: Namespace, port: number): Promise<Found> {
+  let found: Found | undefined;
+  await until(`a reset of port ${port} is told`, async () => {
+    found = (await resetsOf(watch, pod, port))[0];
+    return found !== undefined;
+  });
+  return found as Found;
+}
+
+/** Resets that are put down to the pod, perhaps among others: other tests may run on the machine. */
+async function resetsOf(watch: Program, pod: Namespace, port: number): Promise<Found[]> {
+  const id = (await pod.must('readlink', ['/proc/self/ns/net'])).trim();
+  const isOfPod = ({ pods, local }: Found) => local.port === port && pods.some(({ namespace }) => namespace === id);
+  return linesOf(watch).flatMap(({ reset }) => (reset && isOfPod(reset) ? [reset] : []));
+}
+
+const POD = [{ name: ADDRESS.pod.ipv4 }];
+
+function startCall(from: Namespace, kind: keyof typeof PORT): Program {
+  return from.start(process.execPath, [RESETTING, 'call', ADDRESS.pod.ipv4, String(PORT[kind]), kind]);
+}
+
+async function serve(pod: Namespace, kind: keyof typeof PORT): Promise<Program> {
+  const server = pod.start(process.execPath, [RESETTING, 'serve', String(PORT[kind]), kind]);
+  await server.saw(/ready/);
+  return server;
+}
+
+/** States of the sockets at a port, as /proc/net/tcp6 has them. */
+async function statesAt(pod: Namespace, port: number): Promise<string[]> {
+  const local = `:${port.toString(16).toUpperCase()}`;
+  const lines = (await pod.must('cat', ['/proc/net/tcp', '/proc/net/tcp6'])).split('\n');
+  const columns = lines.map((line) => line.trim().split(/\s+/));
+  return columns.flatMap(([, address, , state]) => (address?.endsWith(local) && state ? [state] : []));
+}
+
+const LIST_INSTANCES = 'mount -t tracefs tracefs /mnt && ls /mnt/instances';
+
+/** Whether the watch has an instance in tracefs: its process is the one that was started, by one exec after the other. */
+async function hasInstance({ child }: Program): Promise<boolean> {
+  const listed = await must('unshare', ['--mount', '--propagation', 'private', 'sh', '-c', LIST_INSTANCES]);
+  return listed.split('\n').includes(`invalid-drop-${child.pid}`);
+}
+
+/** Ends the watch as Ctrl-C does. */
+async function endWatch(watch: Program): Promise<{ last: Line; exitCode: number | null }> {
+  const { exitCode, stderr } = await watch.stop('SIGINT');
+  if (stderr !== '') throw new Error(stderr);
+  return { last: linesOf(watch).at(-1) ?? {}, exitCode };
+}
+
+kernelTest('the bug is named with its pod and port, once for each upload that it reset', async (t, pair) => {
+  await startMesh(pair, 'nft');
+  await startStrays(pair.gateway, 50);
+  const watch = await startWatch(pair);
+  for (const { ok } of await upload(pair, 'ipv4', 30 * MB, 2)) t.equal(ok, false);
+  await until('both resets are told', async () => (await resetsOf(watch, pair.pod, 9000)).length >= 2);
+  for (const found of await resetsOf(watch, pair.pod, 9000)) {
+    t.match(found, { kind: 'this-bug', thisBug: true, pods: POD, foundBy: 'listener' });
+    t.match(found, { state: 'TCP_LISTEN', reason: /TCP_FLAGS/ });
+  }
+  const { last, exitCode } = await endWatch(watch);
+  t.equal(exitCode, 1);
+  t.match(last, { lost: 0, summary: [] });
+  const where = `${ADDRESS.pod.ipv4} port 9000`;
+  t.ok(
+    last.summary?.some((row) => row.kind === 'this-bug' && row.where === where),
+    JSON.stringify(last),
+  );
+});
+
+kernelTest('where nobody listens on all addresses, the bug is a reset without a socket', async (t, pair) => {
+  const [app] = await startMesh(pair, 'nft');
+  await startStrays(pair.gateway, 50);
+  await app?.stop();
+  // As many applications do that are called by the proxy alone.
+  const local = pair.pod.start(process.execPath, [APP, '127.0.0.1']);
+  await local.saw(/ready/);
+  const watch = await startWatch(pair);
+  t.match(await upload(pair, 'ipv4', 30 * MB, 1), [{ ok: false }]);
+  const found = await sawReset(watch, pair.pod, 9000);
+  t.match(found, { kind: 'this-bug', pods: POD, foundBy: 'address', state: null, reason: 'NO_SOCKET' });
+  t.equal((await endWatch(watch)).exitCode, 1);
+});
+
+kernelTest('with the rule in, stray segments make no reset', async (t, pair) => {
+  await startMesh(pair, 'nft');
+  t.equal((await install(pair.pod)).exitCode, 0);
+  await startStrays(pair.gateway, 50);
+  const watch = await startWatch(pair);
+  t.match(await upload(pair, 'ipv4', 30 * MB, 2), [{ ok: true }, { ok: true }]);
+  t.ok((await countStrays(pair.gateway)) > 0);
+  await endWatch(watch);
+  t.same(await resetsOf(watch, pair.pod, 9000), []);
+});
+
+const OTHERS = [
+  { kind: 'unread', told: 'unread-data', reason: /^TCP_ABORT_ON_CLOSE$/ },
+  { kind: 'abort', told: 'aborted', reason: /^TCP_STATE$/ },
+] as const;
+
+for (const { kind, told, reason } of OTHERS) {
+  kernelTest(`a reset of another cause is told by it: ${told}`, async (t, pair) => {
+    await serve(pair.pod, kind);
+    const watch = await startWatch(pair);
+    t.match((await startCall(pair.gateway, kind).end()).stdout, /ECONNRESET/);
+    const found = await sawReset(watch, pair.pod, PORT[kind]);
+    t.match(found, { kind: told, thisBug: false, pods: POD, reason });
+    t.match(found, { command: /node/, pid: Number }, 'it was sent by a program, which is named');
+    await endWatch(watch);
+  });
+}
+
+kernelTest('a reset of another cause is told by it: closed-port', async (t, pair) => {
+  await serve(pair.pod, 'abort');
+  const watch = await startWatch(pair);
+  t.match((await startCall(pair.gateway, 'closed').end()).stdout, /ECONNREFUSED/);
+  const found = await sawReset(watch, pair.pod, PORT.closed);
+  t.match(found, { kind: 'closed-port', thisBug: false, pods: POD, state: null, reason: 'NO_SOCKET' });
+  await endWatch(watch);
+});
+
+kernelTest('a reset of another cause is told by it: time-wait', async (t, pair) => {
+  await serve(pair.pod, 'late');
+  const watch = await startWatch(pair);
+  const client = startCall(pair.gateway, 'late');
+  await client.saw(/closed by the server/);
+  // FIN_WAIT2 without an owner is kept as TIME_WAIT (tcp_fin of net/ipv4/tcp_input.c).
+  await until('the server has its FIN acknowledged', async () => (await statesAt(pair.pod, PORT.late)).includes('05'));
+  client.child.stdin?.end('go\n');
+  const found = await sawReset(watch, pair.pod, PORT.late);
+  t.match(found, { kind: 'time-wait', thisBug: false, pods: POD });
+  t.match(found, { state: 'TCP_TIME_WAIT', reason: 'TCP_TIMEWAIT_SOCKET' });
+  await endWatch(watch);
+});
+
+kernelTest('nothing is left in tracefs, however the watch ends', async (t, pair) => {
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    const watch = await startWatch(pair);
+    t.equal(await hasInstance(watch), true, `${signal}: there while it watches`);
+    t.match(await watch.stop(signal), { stderr: '', stdout: /"summary"/ });
+    t.equal(await hasInstance(watch), false, `${signal}: gone afterwards`);
+  }
+  const killed = await startWatch(pair);
+  await killed.stop('SIGKILL');
+  t.equal(await hasInstance(killed), true, 'a run that is killed leaves its instance');
+  await endWatch(await startWatch(pair));
+  t.equal(await hasInstance(killed), false, 'the next run takes it away');
+});
+
+kernelTest('without the privilege to trace it says so and what to do', async (t, { gateway }) => {
+  const { exitCode, stdout } = await startContainer(gateway, containerSpec('check', [], '--explain', '--node')).end();
+  t.equal(exitCode, 2);
+  t.match(stdout, /TRACING_UNAVAILABLE.*kubectl debug node/);
+});
