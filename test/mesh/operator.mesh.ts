@@ -4,9 +4,9 @@ import t from 'tap';
 import { CHECKER_CONTAINER, OPT_IN_LABEL } from '../../init-image/contract.ts';
 import { eventually } from '../e2e/harness/eventually.ts';
 import { askWebhook, install } from '../e2e/harness/installation.ts';
-import { kubectl } from '../e2e/harness/kubectl.ts';
+import { getJson, kubectl } from '../e2e/harness/kubectl.ts';
 import { skipWithoutNode } from '../e2e/harness/node.ts';
-import { getPod, type Pod, restartsIn } from '../e2e/harness/pods.ts';
+import { getPod, getPods, type Pod, restartsIn } from '../e2e/harness/pods.ts';
 import { run } from '../kernel/processes.ts';
 import { sendInvalid, startShaper } from './harness/invalid-packets.ts';
 import { meshNamespace, runStore } from './harness/store.ts';
@@ -60,6 +60,27 @@ t.test('resets of a pod that is not guarded: suspected, by a debug container wit
   t.match(answer, /^Was it this\? Suspected\./m);
   t.match(answer, /^ {2}mesh, ipv4 +REDIRECT/m);
   t.comment(answer);
+});
+
+t.test('on the node: each reset with its pod, its port and this bug as its cause', { skip }, async (t) => {
+  const namespace = await meshNamespace(t, false);
+  const name = `store.${namespace}`;
+  await runStore(namespace, 'store');
+  await untilPassedOn(address, name);
+  const [{ metadata }] = (await getJson<{ items: [{ metadata: { name: string } }] }>('nodes')).items;
+  const debug = ['debug', `node/${metadata.name}`, '-n', namespace, '--profile=sysadmin', `--image=${IMAGE}`];
+  const answer = await underStrays(name, async () => {
+    await kubectl([...debug, '--attach=false', '--', ...EXPLAIN, '--node'], { limit: LIMIT });
+    return eventually('it has ended', async () => {
+      const pods = await getPods(namespace);
+      const one = pods.find((pod) => pod.metadata.name.startsWith('node-debugger-'));
+      if (!['Succeeded', 'Failed'].includes(one?.status.phase ?? '')) return false;
+      return kubectl(['logs', one?.metadata.name ?? '', '-n', namespace]);
+    });
+  });
+  t.comment(answer);
+  const line = answer.split('\n').find((one) => one.includes(`${namespace}/store`) && one.includes('THIS BUG'));
+  t.match(line, /9000/);
 });
 
 t.test('a guarded pod: prevented, by exec in the checker', { skip }, async (t) => {
