@@ -5,7 +5,7 @@ import { CHECKER_CONTAINER, OPT_IN_LABEL } from '../../init-image/contract.ts';
 import { eventually } from '../e2e/harness/eventually.ts';
 import { askWebhook, install } from '../e2e/harness/installation.ts';
 import { getJson, kubectl } from '../e2e/harness/kubectl.ts';
-import { skipWithoutNode } from '../e2e/harness/node.ts';
+import { onNode, skipWithoutNode } from '../e2e/harness/node.ts';
 import { getPod, getPods, type Pod, restartsIn } from '../e2e/harness/pods.ts';
 import { run } from '../kernel/processes.ts';
 import { sendInvalid, startShaper } from './harness/invalid-packets.ts';
@@ -67,6 +67,9 @@ t.test('on the node: each reset with its pod, its port and this bug as its cause
   const name = `store.${namespace}`;
   await runStore(namespace, 'store');
   await untilPassedOn(address, name);
+  // As systemd mounts it on every node.
+  await onNode('mount', '-t', 'tracefs', 'tracefs', '/sys/kernel/tracing');
+  t.teardown(() => onNode('umount', '/sys/kernel/tracing'));
   const [{ metadata }] = (await getJson<{ items: [{ metadata: { name: string } }] }>('nodes')).items;
   const debug = ['debug', `node/${metadata.name}`, '-n', namespace, '--profile=sysadmin', `--image=${IMAGE}`];
   const answer = await underStrays(name, async () => {
