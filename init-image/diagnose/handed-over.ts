@@ -50,12 +50,12 @@ function preroutingChains(ruleset: Ruleset, family: Family): { table: Table; cha
   return chains.sort((a, b) => a.hook.priority - b.hook.priority);
 }
 
-/** @returns undefined where the chain is left at its end */
+/** @returns undefined where the chain is left at its end, or returned from */
 function walkChain(walk: Walk, chain: Chain, depth: number): Left {
   if (depth > MAX_DEPTH) return { to: 'unknown', reason: `nested jumps in chain ${chain.name}` };
   for (const rule of chain.rules) {
     const left = walkRule(walk, rule, depth);
-    if (left === 'returned') return chain.hook ? 'accepted' : undefined;
+    if (left === 'returned') break;
     if (left) return left;
   }
   return chain.hook && chain.policy === 'drop' ? { to: 'nobody' } : undefined;

@@ -3,7 +3,7 @@ import type { findingData, Row } from '../../init-image/diagnose/node/finding.ts
 import { until } from '../webhook/until.ts';
 import { startContainer } from './container.ts';
 import { kernelTest } from './kernel-test.ts';
-import { startMesh, upload } from './mesh.ts';
+import { startMesh, startTproxyMesh, upload } from './mesh.ts';
 import { ADDRESS, type Namespace, type Pair } from './namespaces.ts';
 import { must, type Program } from './processes.ts';
 import { containerSpec, install } from './programs.ts';
@@ -123,6 +123,16 @@ kernelTest('where nobody listens on all addresses, the bug is a reset without a 
 kernelTest('with the rule in, stray segments make no reset', async (t, pair) => {
   await startMesh(pair, 'nft');
   t.equal((await install(pair.pod)).exitCode, 0);
+  await startStrays(pair.gateway, 50);
+  const watch = await startWatch(pair);
+  t.match(await upload(pair, 'ipv4', 30 * MB, 2), [{ ok: true }, { ok: true }]);
+  t.ok((await countStrays(pair.gateway)) > 0);
+  await endWatch(watch);
+  t.same(await resetsOf(watch, pair.pod, 9000), []);
+});
+
+kernelTest('under TPROXY a stray segment finds its own connection: no reset', async (t, pair) => {
+  await startTproxyMesh(pair);
   await startStrays(pair.gateway, 50);
   const watch = await startWatch(pair);
   t.match(await upload(pair, 'ipv4', 30 * MB, 2), [{ ok: true }, { ok: true }]);

@@ -1,7 +1,7 @@
 // A pod as Istio leaves it (REDIRECT rules, a proxy on 15006, an application on 9000), and uploads to it.
 import { fileURLToPath } from 'node:url';
 import type { Family } from '../../init-image/ruleset/model.ts';
-import { redirectRules } from './istio-rules.ts';
+import { redirectRules, tproxyRules } from './istio-rules.ts';
 import { ADDRESS, type Pair } from './namespaces.ts';
 import type { Program } from './processes.ts';
 import type { Upload } from './traffic/upload.ts';
@@ -26,6 +26,20 @@ export async function startMesh({ pod }: Pair, backend: 'nft' | 'legacy', exclud
   }
   const app = pod.start(process.execPath, [script('app')]);
   const proxy = pod.start('setpriv', [...SIDECAR, process.execPath, script('proxy')]);
+  await Promise.all([app.saw(/ready/), proxy.saw(/ready/)]);
+  return [app, proxy];
+}
+
+/**
+ * Puts Istio's TPROXY rules in, with the routing that they need, and starts proxy and application. IPv4 only.
+ */
+export async function startTproxyMesh({ pod }: Pair): Promise<Program[]> {
+  await pod.must('iptables-nft-restore', ['--noflush'], { input: tproxyRules('ipv4') });
+  await pod.must('ip', ['rule', 'add', 'fwmark', '1337', 'lookup', '133']);
+  await pod.must('ip', ['route', 'add', 'local', 'default', 'dev', 'lo', 'table', '133']);
+  const app = pod.start(process.execPath, [script('app')]);
+  const opener = fileURLToPath(new URL('traffic/transparent.pl', import.meta.url));
+  const proxy = pod.start('perl', [opener, '15006', process.execPath, script('proxy'), '3']);
   await Promise.all([app.saw(/ready/), proxy.saw(/ready/)]);
   return [app, proxy];
 }

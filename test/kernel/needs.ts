@@ -2,7 +2,7 @@
 import { accessSync, constants } from 'node:fs';
 
 const PROGRAMS = [
-  ...['ip', 'nsenter', 'unshare', 'setpriv', 'conntrack', 'ethtool'],
+  ...['ip', 'nsenter', 'unshare', 'setpriv', 'conntrack', 'ethtool', 'perl', 'script'],
   ...['nft', 'iptables-nft', 'iptables-legacy', 'ip6tables-legacy'],
 ];
 

@@ -78,7 +78,6 @@ function stray(candidates: Namespace[], local: Endpoint, listening: boolean): Ki
   // Where the proxy calls the application, nothing is redirected.
   if (isLoopback(local.address)) return other;
   const proxied = candidates.filter(({ listeners }) => local.port !== PROXY_PORT && listeners.some(isProxy));
-  if (candidates.length > 0 && proxied.length === 0) return other;
   if (proxied.some(({ invalidGrew }) => (invalidGrew ?? 0) > 0)) return 'this-bug';
   if (candidates.length === 0 || proxied.some(({ invalidGrew }) => invalidGrew === null)) return 'cannot-tell';
   return other;
