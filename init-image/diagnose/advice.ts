@@ -2,7 +2,7 @@
 export const ADVICE = {
   'nothing-to-do': 'Nothing has to be done for this pod.',
   guard:
-    'Guard the pod: label its namespace invalid-drop.io/inject=enabled and restart the workload. If the resets end, it was this.',
+    'Guard the pod as it runs (webhook.js guard, docs/running-pods.md), or label its namespace and restart it. If the resets end, it was this.',
   'other-causes':
     'Look for the usual causes: the application closed first, an idle time-out, a port nobody listens on (docs/diagnose.md).',
   'watch-node':

@@ -12,6 +12,9 @@ export interface Answer {
   advice: string[];
 }
 
+/** Codes of answers for want of evidence. */
+export const NO_CASES = ['rules-unreadable', 'counters-missing'] as const;
+
 /**
  * Answers from two samples of one namespace, `before` and `after`. What could not be read makes "cannot tell": nothing
  * is guessed.
@@ -37,7 +40,7 @@ function worst(...results: Rules['result'][]): Rules['result'] {
   return order.find((one) => results.includes(one)) ?? 'cannot tell';
 }
 
-function cannotTell(code: string, why: string, advice: Advice[]): Answer {
+function cannotTell(code: (typeof NO_CASES)[number], why: string, advice: Advice[]): Answer {
   return { answer: 'cannot tell', code, why, advice: toWords(advice) };
 }
 

@@ -80,11 +80,20 @@ export function describeRules(look: Look, interfaces: string[]): Rules {
   });
   return {
     result: summarize(look),
-    reasons: unguardedClasses(look).map((one) => `${one.family} on ${one.interface}: ${one.reason}`),
+    reasons: reasonsOf(look),
     dropped: countDropped(look),
     invalidRules: findInvalidRules(ruleset),
     mesh: Object.fromEntries(mesh),
   };
+}
+
+/** Each reason once, with the places that it is about. */
+function reasonsOf(look: Look): string[] {
+  const places = new Map<string, string[]>();
+  for (const { family, interface: name, reason } of unguardedClasses(look)) {
+    places.set(reason, [...(places.get(reason) ?? []), `${family} on ${name}`]);
+  }
+  return [...places].map(([reason, where]) => `${reason} (${where.join(', ')})`);
 }
 
 /** How each family's inbound connections are handed over. */

@@ -1,6 +1,8 @@
 import { readdir, readFile } from 'node:fs/promises';
 import t from 'tap';
 import { VERSION } from '../../init-image/contract.ts';
+import { NO_CASES } from '../../init-image/diagnose/answer.ts';
+import { CASES } from '../../init-image/diagnose/cases.ts';
 import type { CheckerReport } from '../../init-image/selfcheck.ts';
 import packageJson from '../../package.json' with { type: 'json' };
 import { HEADINGS } from '../demo/columns.ts';
@@ -28,6 +30,17 @@ t.test('the report shown in the documentation has the keys of a real one', async
   const [, json = ''] = (await page('docs/selfcheck.md')).match(/```json\n([\s\S]*?)```/) ?? [];
   const documented = JSON.parse(json) as CheckerReport;
   t.same(keysOf(documented), keysOf(await reportOf(GUARDED)));
+});
+
+t.test('every answer of --explain is told with its code', async (t) => {
+  const text = await page('docs/diagnose.md');
+  for (const code of [...CASES.map(({ code }) => code), ...NO_CASES]) t.ok(text.includes(`\`${code}\``), code);
+});
+
+t.test("who is exposed is told alike in the README and where one's resets are diagnosed", async (t) => {
+  const table = async (name: string) => (await page(name)).match(/^\| the node has[\s\S]*?\n\n/m)?.[0];
+  t.ok(await table('README.md'));
+  t.equal(await table('docs/diagnose.md'), await table('README.md'));
 });
 
 t.test("the README shows the demo's table with its columns", async (t) => {

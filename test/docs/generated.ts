@@ -3,6 +3,7 @@
 import { readFile } from 'node:fs/promises';
 import { CHECK_OPTIONS, INSTALL_OPTIONS } from '../../init-image/configuration.ts';
 import { POD_OPTIONS } from '../../init-image/contract.ts';
+import { KINDS } from '../../init-image/diagnose/node/classify.ts';
 import { METRICS } from '../../init-image/metrics.ts';
 import { type OptionTable, optionRows } from '../../init-image/options.ts';
 import { OPTIONS } from '../../webhook/configuration.ts';
@@ -14,9 +15,17 @@ import { GUARD_OPTIONS } from '../../webhook/guard/options.ts';
 import { OUTCOMES } from '../../webhook/guard/outcomes.ts';
 import { createMetrics } from '../../webhook/metrics.ts';
 import { SKIP_REASONS } from '../../webhook/skip-reasons.ts';
+import { explainExample, nodeExample } from './diagnose-examples.ts';
 
 const ROOT = new URL('../../', import.meta.url);
-const PAGES = ['README.md', 'docs/configuration.md', 'docs/coverage.md', 'docs/metrics.md', 'docs/running-pods.md'];
+const PAGES = [
+  'README.md',
+  'docs/configuration.md',
+  'docs/coverage.md',
+  'docs/diagnose.md',
+  'docs/metrics.md',
+  'docs/running-pods.md',
+];
 
 function markdownTable(headings: string[], rows: string[][]): string {
   const line = (cells: string[]) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
@@ -115,6 +124,12 @@ const guardOutcomes = () =>
     Object.entries(OUTCOMES).map(([outcome, { kind, text }]) => [`\`${outcome}\``, kind, text]),
   );
 
+const resetKinds = () =>
+  markdownTable(
+    ['kind', 'meaning'],
+    Object.entries(KINDS).map(([kind, { text }]) => [`\`${kind}\``, text]),
+  );
+
 const PARTS: Record<string, () => string | Promise<string>> = {
   annotations,
   'webhook options': () => options(OPTIONS),
@@ -127,6 +142,9 @@ const PARTS: Record<string, () => string | Promise<string>> = {
   'webhook metrics': webhookMetrics,
   'coverage reasons': coverageReasons,
   'coverage table': coverageExample,
+  'explain example': explainExample,
+  'node example': nodeExample,
+  'reset kinds': resetKinds,
 };
 
 /** Every page with generated parts: its path, its text now, and as it should be. */

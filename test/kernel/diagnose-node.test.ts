@@ -53,8 +53,8 @@ async function resetsOf(watch: Program, pod: Namespace, port: number): Promise<F
 
 const POD = [{ name: ADDRESS.pod.ipv4 }];
 
-function startCall(from: Namespace, kind: keyof typeof PORT): Program {
-  return from.start(process.execPath, [RESETTING, 'call', ADDRESS.pod.ipv4, String(PORT[kind]), kind]);
+function startCall(from: Namespace, kind: keyof typeof PORT, behaviour: string = kind): Program {
+  return from.start(process.execPath, [RESETTING, 'call', ADDRESS.pod.ipv4, String(PORT[kind]), behaviour]);
 }
 
 async function serve(pod: Namespace, kind: keyof typeof PORT): Promise<Program> {
@@ -171,13 +171,51 @@ kernelTest('a reset of another cause is told by it: time-wait', async (t, pair) 
   await serve(pair.pod, 'late');
   const watch = await startWatch(pair);
   const client = startCall(pair.gateway, 'late');
-  await client.saw(/closed by the server/);
+  await client.saw(/waits/);
   // FIN_WAIT2 without an owner is kept as TIME_WAIT (tcp_fin of net/ipv4/tcp_input.c).
   await until('the server has its FIN acknowledged', async () => (await statesAt(pair.pod, PORT.late)).includes('05'));
   client.child.stdin?.end('go\n');
   const found = await sawReset(watch, pair.pod, PORT.late);
   t.match(found, { kind: 'time-wait', thisBug: false, pods: POD });
   t.match(found, { state: 'TCP_TIME_WAIT', reason: 'TCP_TIMEWAIT_SOCKET' });
+  await endWatch(watch);
+});
+
+/** Keeps the end of connections from the peer, as a network that loses packets or a node that dies does. */
+const SILENCE = `table ip silence {
+  chain out {
+    type filter hook output priority 0;
+    tcp flags & (fin | rst) != 0 drop
+  }
+}`;
+
+kernelTest('a reset of another cause is told by it: data-after-close', async (t, pair) => {
+  await serve(pair.pod, 'late');
+  await pair.pod.must('nft', ['-f', '-'], { input: SILENCE });
+  const watch = await startWatch(pair);
+  const client = startCall(pair.gateway, 'late', 'unnoticed');
+  await client.saw(/waits/);
+  await until('the server has closed', async () => (await statesAt(pair.pod, PORT.late)).includes('04'));
+  await pair.pod.must('nft', ['delete', 'table', 'ip', 'silence']);
+  client.child.stdin?.end('go\n');
+  const found = await sawReset(watch, pair.pod, PORT.late);
+  t.match(found, { kind: 'data-after-close', thisBug: false, pods: POD, reason: 'TCP_ABORT_ON_DATA' });
+  await endWatch(watch);
+});
+
+kernelTest('a segment at a listener without an INVALID packet is of an unknown connection', async (t, pair) => {
+  await serve(pair.pod, 'abort');
+  await pair.pod.must('nft', ['-f', '-'], { input: SILENCE });
+  const watch = await startWatch(pair);
+  const client = startCall(pair.gateway, 'abort', 'unnoticed');
+  await client.saw(/waits/);
+  t.match(await sawReset(watch, pair.pod, PORT.abort), { kind: 'aborted' });
+  await pair.pod.must('nft', ['delete', 'table', 'ip', 'silence']);
+  client.child.stdin?.end('go\n');
+  await until('the second reset is told', async () => (await resetsOf(watch, pair.pod, PORT.abort)).length > 1);
+  const [, found] = await resetsOf(watch, pair.pod, PORT.abort);
+  t.match(found, { kind: 'unknown-connection', thisBug: false, pods: POD, foundBy: 'listener' });
+  t.match(found, { state: 'TCP_LISTEN', reason: 'TCP_FLAGS' });
   await endWatch(watch);
 });
 

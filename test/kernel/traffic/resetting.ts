@@ -1,5 +1,6 @@
 // A server and a client of which each pair makes a connection end in a way of its own.
 // `resetting.ts serve PORT KIND` prints `ready`; `resetting.ts call HOST PORT KIND` prints what became of the connection.
+// A caller of kind `unnoticed` does not hear of the connection's end and sends more when it is told to.
 import { readFileSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 
@@ -45,7 +46,7 @@ function serve(port: number, kind: string): void {
 
 /** A line on standard input tells. */
 function sendMoreWhenTold(socket: Socket): void {
-  process.stdout.write('closed by the server\n');
+  process.stdout.write('waits\n');
   process.stdin.once('data', () => {
     process.stdin.destroy();
     socket.write('more');
@@ -59,6 +60,7 @@ function call(host: string, port: number, kind: string): void {
     error = cause.code ?? cause.message;
   });
   socket.on('data', () => socket.destroy());
+  if (kind === 'unnoticed') sendMoreWhenTold(socket);
   socket.on('end', () => (kind === 'late' ? sendMoreWhenTold(socket) : socket.destroy()));
   socket.on('close', () => process.stdout.write(`${error}\n`));
 }
