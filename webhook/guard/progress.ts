@@ -33,7 +33,9 @@ function lastWords(text: string): string {
     const entry = parseLine(line);
     return entry['level'] === 'error' ? [shortText(entry['message'], 600)] : [];
   });
-  return [...new Set(messages)].join('; ') || text.trim().replaceAll('\n', ' ').slice(-300);
+  // Node's own words for a program that cannot run stand before a long stack.
+  const ownWords = /^\w*Error\b.*$/m.exec(text)?.[0] ?? text.trim().slice(-300);
+  return [...new Set(messages)].join('; ') || ownWords.replaceAll(/\s+/g, ' ');
 }
 
 function parseLine(line: string): JsonObject {
