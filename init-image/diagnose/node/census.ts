@@ -7,7 +7,9 @@ import type { Namespace } from './place.ts';
 const FRESH = 1000;
 
 export interface Census {
-  /** The namespaces as they are now, for a reset that has just been seen. */
+  /** Reads anew what is counted: once for all resets that were seen at once. */
+  refresh(): void;
+  /** The namespaces as they were when they were read last. */
   namespaces(): Namespace[];
   /** One INVALID packet of the namespace has found its reset: it explains no second one. */
   explained(id: string): void;
@@ -23,9 +25,8 @@ export function makeCensus(scan: () => Scanned[], count: (pid: string) => Counts
   let [scanned, at] = [scan(), now()];
   const first = new Map(scanned.map(({ id, counts }) => [id, counts]));
   const used = new Map<string, number>();
-  const toNamespace = ({ pid, counts: _, ...rest }: Scanned): Namespace => {
+  const toNamespace = ({ pid: _, counts, ...rest }: Scanned): Namespace => {
     const before = first.get(rest.id) ?? { invalid: 0, resets: 0 };
-    const counts = count(pid);
     const invalidGrew = grew(before.invalid, counts.invalid);
     return {
       ...rest,
@@ -34,10 +35,14 @@ export function makeCensus(scan: () => Scanned[], count: (pid: string) => Counts
     };
   };
   return {
-    namespaces: () => {
-      if (now() - at > FRESH) [scanned, at] = [scan(), now()];
-      return scanned.map(toNamespace);
+    refresh: () => {
+      const counted = scanned.map((one) => ({ ...one, counts: count(one.pid) }));
+      // A process has ended, by which its namespace was read.
+      const gone = counted.some(({ counts }, i) => counts.resets === null && scanned[i]?.counts.resets !== null);
+      if (gone || now() - at > FRESH) [scanned, at] = [scan(), now()];
+      else scanned = counted;
     },
+    namespaces: () => scanned.map(toNamespace),
     explained: (id) => void used.set(id, (used.get(id) ?? 0) + 1),
   };
 }

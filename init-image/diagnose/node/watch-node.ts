@@ -53,6 +53,7 @@ async function watch(trace: TraceInstance, census: Census, options: WatchOptions
     progress?.(`\rwatching: ${Math.max(0, left)} s left `);
     const lines = (rest + trace.read()).split('\n');
     rest = lines.pop() ?? '';
+    if (lines.length > 0) census.refresh();
     for (const line of lines) take(parseLine(line), census, report);
   }
   return report.end((Date.now() - started) / 1000);

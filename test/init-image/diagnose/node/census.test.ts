@@ -23,7 +23,10 @@ function start(first: Scanned[]) {
   return {
     world,
     census,
-    grown: () => census.namespaces().map(({ id, invalidGrew, resetsGrew }) => [id, invalidGrew, resetsGrew]),
+    grown: () => {
+      census.refresh();
+      return census.namespaces().map(({ id, invalidGrew, resetsGrew }) => [id, invalidGrew, resetsGrew]);
+    },
   };
 }
 
@@ -36,15 +39,21 @@ t.test('counts are from the beginning of the watch', async (t) => {
 t.test('of a namespace that is found later all counts', async (t) => {
   const { world, grown } = start([]);
   world.list = [scanned('b', { invalid: 2, resets: 2 })];
-  world.counts = { b: { invalid: 3, resets: 2 } };
   t.same(grown(), [], 'a fresh scan is not taken again');
   world.now = 1001;
-  t.same(grown(), [['b', 3, 2]]);
+  t.same(grown(), [['b', 2, 2]]);
   t.equal(world.scans, 2);
 });
 
+t.test('where the process that a namespace is read by has ended, another is found at once', async (t) => {
+  const { world, grown } = start([scanned('a', { invalid: 1, resets: 1 })]);
+  world.list = [{ ...scanned('a', { invalid: 4, resets: 3 }), pid: 'other' }];
+  world.counts = { other: { invalid: 4, resets: 3 } };
+  t.same(grown(), [['a', 3, 2]]);
+});
+
 t.test('what cannot be read is not known', async (t) => {
-  const { grown } = start([scanned('a', { invalid: null, resets: 5 })]);
+  const { grown } = start([scanned('a', { invalid: null, resets: null })]);
   t.same(grown(), [['a', null, null]]);
 });
 
