@@ -47,6 +47,8 @@ async function once(values: Values): Promise<number> {
 function explainHere(values: Values, json: boolean, node: boolean): Promise<number> {
   const stop = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stop.abort());
+  // Whoever reads has gone, as with | head: what was made for the watch is taken away all the same.
+  process.stdout.on('error', () => stop.abort());
   const options = {
     seconds: values.seconds,
     json,

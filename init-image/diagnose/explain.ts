@@ -18,6 +18,9 @@ export interface ExplainOptions {
   stop: AbortSignal;
 }
 
+/** Clears the terminal's line, for what comes after the progress. */
+export const CLEAR = '\r\u001b[K';
+
 export const EXIT_CODES: Record<AnswerWord, number> = { prevented: 0, 'not this': 0, suspected: 1, 'cannot tell': 2 };
 
 /** @returns the exit code */
@@ -36,5 +39,5 @@ export async function countDown(seconds: number, stop: AbortSignal, progress?: (
     progress?.(`\rwatching: ${left} s left `);
     await wait(1000, undefined, { signal: stop }).catch(() => undefined);
   }
-  progress?.('\r\u001b[K');
+  progress?.(CLEAR);
 }

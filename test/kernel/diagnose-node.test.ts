@@ -226,6 +226,12 @@ kernelTest('nothing is left in tracefs, however the watch ends', async (t, pair)
     t.match(await watch.stop(signal), { stderr: '', stdout: /"summary"/ });
     t.equal(await hasInstance(watch), false, `${signal}: gone afterwards`);
   }
+  await serve(pair.pod, 'abort');
+  const unheard = await startWatch(pair);
+  unheard.child.stdout?.destroy();
+  await startCall(pair.gateway, 'closed').end();
+  await unheard.end();
+  t.equal(await hasInstance(unheard), false, 'gone where nobody reads what it prints, as with | head');
   const killed = await startWatch(pair);
   await killed.stop('SIGKILL');
   t.equal(await hasInstance(killed), true, 'a run that is killed leaves its instance');

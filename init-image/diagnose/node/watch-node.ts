@@ -1,5 +1,6 @@
 // `check --explain --node`: every reset that the node's kernel sends, with the pod it came from and what it was for.
 import { setTimeout as wait } from 'node:timers/promises';
+import { CLEAR } from '../explain.ts';
 import { type Census, makeCensus } from './census.ts';
 import { classify, KINDS } from './classify.ts';
 import { type Finding, findingData, findingText, makeTable, summaryText } from './finding.ts';
@@ -35,7 +36,7 @@ export async function watchNode(options: WatchOptions): Promise<number> {
   try {
     return await watch(trace, census, options);
   } finally {
-    options.progress?.('\r\u001b[K');
+    options.progress?.(CLEAR);
     await trace.close();
   }
 }
@@ -43,7 +44,10 @@ export async function watchNode(options: WatchOptions): Promise<number> {
 async function watch(trace: TraceInstance, census: Census, options: WatchOptions): Promise<number> {
   const { seconds, json, write, progress, stop } = options;
   const started = Date.now();
-  const report = makeReport(json, write);
+  const report = makeReport(json, (text) => {
+    progress?.(CLEAR);
+    write(text);
+  });
   report.begin(trace, census, seconds);
   let rest = '';
   for (let over = false; !over; ) {
