@@ -1,4 +1,6 @@
+import { readdir } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
+import t from 'tap';
 import type { findingData, Row } from '../../init-image/diagnose/node/finding.ts';
 import { until } from '../webhook/until.ts';
 import { startContainer } from './container.ts';
@@ -20,11 +22,14 @@ const PRIVILEGED = ['SYS_ADMIN', 'SYS_PTRACE', 'DAC_OVERRIDE', 'DAC_READ_SEARCH'
 const PORT = { unread: 9431, abort: 9432, late: 9433, closed: 9434 };
 const MB = 1_000_000;
 
+/** Where the watches of this file mount tracefs: a run that is killed leaves a folder behind. */
+const FOLDER = t.testdir();
+
 /** Starts the watch outside of the pod, and waits until it sees resets. */
 async function startWatch({ gateway }: Pair): Promise<Program> {
   const spec = containerSpec('check', PRIVILEGED, '--explain', '--node', '--json', '--seconds', '300');
   spec.securityContext = { ...spec.securityContext, readOnlyRootFilesystem: false };
-  const watch = startContainer(gateway, spec);
+  const watch = startContainer(gateway, spec, { TMPDIR: FOLDER });
   await watch.saw(/"watching"/);
   return watch;
 }
@@ -225,6 +230,7 @@ kernelTest('nothing is left in tracefs, however the watch ends', async (t, pair)
     t.equal(await hasInstance(watch), true, `${signal}: there while it watches`);
     t.match(await watch.stop(signal), { stderr: '', stdout: /"summary"/ });
     t.equal(await hasInstance(watch), false, `${signal}: gone afterwards`);
+    t.same(await readdir(FOLDER), [], `${signal}: so is the folder it was mounted on`);
   }
   await serve(pair.pod, 'abort');
   const unheard = await startWatch(pair);
