@@ -8,11 +8,13 @@ import { killAll } from '../kernel/processes.ts';
 import { type AdmittedPod, admit } from './admission.ts';
 import { HEADINGS, toCells } from './columns.ts';
 import type { Backend } from './containers.ts';
-import { BYTES, type Row, runScenario } from './scenario.ts';
+import { LOAD, type Row, runScenario, SHORT_LOAD } from './scenario.ts';
 import { renderTable } from './table.ts';
 
 /** Ten times what it takes on two cores: a demo that hangs is a demo that failed. */
 const LIMIT = 600_000;
+/** `--short`: small uploads, for a machine that is emulated. */
+const load = process.argv.includes('--short') ? SHORT_LOAD : LOAD;
 const print = (text: string) => process.stdout.write(`${text}\n`);
 
 /** One line that is written over, on a terminal; nothing in a pipe. */
@@ -36,11 +38,11 @@ async function demo(folder: string): Promise<boolean> {
     const pod = await admit(folder, backend === 'legacy');
     tell('');
     print(describeAdmission(pod, backend));
-    for (const family of ['ipv4', 'ipv6'] as const) rows.push(...(await runScenario(pod, backend, family, tell)));
+    for (const family of ['ipv4', 'ipv6'] as const) rows.push(...(await runScenario(pod, backend, family, load, tell)));
   }
   tell('');
   print(
-    `\nUploads of ${BYTES / 1e6} MB with segments pushed out of the window:\n\n${renderTable(HEADINGS, rows.map(toCells))}\n`,
+    `\nUploads of ${load.bytes / 1e6} MB with segments pushed out of the window:\n\n${renderTable(HEADINGS, rows.map(toCells))}\n`,
   );
   const [bare, guarded] = [
     rows.filter(({ phase }) => phase === 'no rule'),

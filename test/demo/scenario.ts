@@ -21,9 +21,14 @@ export interface Row extends Outcome {
 
 type Known = Pick<Row, 'backend' | 'family' | 'phase' | 'checker' | 'proven'>;
 
-/** Size of one upload. */
-export const BYTES = 300_000_000;
-const EVERY = 500;
+/** Size of one upload, and which of its segments are pushed out of the window: every Nth. */
+export interface Load {
+  bytes: number;
+  every: number;
+}
+export const LOAD: Load = { bytes: 300_000_000, every: 500 };
+/** For a machine that is emulated. */
+export const SHORT_LOAD: Load = { bytes: 20_000_000, every: 50 };
 const COUNTS: Record<Phase, number> = { 'no rule': 3, 'with the rule': 6, 'rule removed by hand': 3 };
 const RESETS = ['ECONNRESET', 'EPIPE'];
 
@@ -32,15 +37,16 @@ export async function runScenario(
   pod: AdmittedPod,
   backend: Backend,
   family: Family,
+  load: Load,
   tell: (text: string) => void,
 ): Promise<Row[]> {
   const pair = await addPair();
   const programs: Program[] = [];
   try {
     programs.push(...(await startMesh(pair, backend, pod.metadata.annotations[EXCLUDE_INBOUND_PORTS])));
-    await startStrays(pair.gateway, EVERY);
+    await startStrays(pair.gateway, load.every);
     const phase = async (name: Phase, checker: string, proven: boolean) => {
-      const row = await runPhase(pair, { backend, family, phase: name, checker, proven }, tell);
+      const row = await runPhase(pair, { backend, family, phase: name, checker, proven }, load, tell);
       requireAlive(programs);
       return row;
     };
@@ -66,12 +72,12 @@ function requireAlive(programs: Program[]): void {
   if (gone) throw new Error(`a program ended early: ${gone.child.spawnargs.join(' ')}: ${gone.errors}`);
 }
 
-async function runPhase(pair: Pair, known: Known, tell: (text: string) => void): Promise<Row> {
+async function runPhase(pair: Pair, known: Known, { bytes }: Load, tell: (text: string) => void): Promise<Row> {
   const count = COUNTS[known.phase];
   const [strays, dropped] = [await countStrays(pair.gateway), await countDropped(pair, known)];
   let done = 0;
   let resets = 0;
-  const uploads = await upload(pair, known.family, BYTES, count, ({ error }) => {
+  const uploads = await upload(pair, known.family, bytes, count, ({ error }) => {
     done++;
     if (RESETS.includes(error ?? '')) resets++;
     tell(`${known.backend} ${known.family}, ${known.phase}: upload ${done} of ${count}, ${resets} reset`);
@@ -82,7 +88,7 @@ async function runPhase(pair: Pair, known: Known, tell: (text: string) => void):
     uploads: count,
     resets,
     passed: passed.length,
-    throughput: median(passed.map(({ seconds }) => BYTES / 1e6 / seconds)),
+    throughput: median(passed.map(({ seconds }) => bytes / 1e6 / seconds)),
     strays: (await countStrays(pair.gateway)) - strays,
     dropped: (await countDropped(pair, known)) - dropped,
   };

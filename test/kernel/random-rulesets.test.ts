@@ -10,15 +10,23 @@ const COUNT = Number(process.env['RULESETS'] || 300);
 const { SEED: WANTED = '1' } = process.env;
 const SEED = WANTED === 'random' ? Date.now() % 1_000_000_000 : Number(WANTED);
 /** Milliseconds for one ruleset, on a machine that is very slow. */
-const PATIENCE = 2000;
+const PATIENCE = 4000;
+/** Packets of a ruleset, and how many rulesets there are between two lines of progress. */
+const PACKETS = 4;
+const STRIDE = 50;
 
-/** Compares `count` rulesets in a pod of their own. */
-async function compareIn(pair: Pair, seed: number, count: number): Promise<Comparison[]> {
+/** Compares `count` rulesets in a pod of their own. `tell` is called once for each STRIDE of them. */
+async function compareIn(pair: Pair, seed: number, count: number, tell: () => void): Promise<Comparison[]> {
   const { pod, gateway } = pair;
   await pinNeighbours(pair);
   await gateway.must('nft', ['-f', '-'], { input: SHAPER });
-  const worker = pod.start(process.execPath, [WORKER, gateway.name, String(seed), String(count)]);
-  const { exitCode, stdout, stderr } = await worker.end(30_000 + count * PATIENCE);
+  const limit = 30_000 + count * PATIENCE;
+  const worker = pod.start(process.execPath, [WORKER, gateway.name, String(seed), String(count)], { timeout: limit });
+  let packets = 0;
+  worker.child.stdout?.on('data', (text: string) => {
+    for (const _ of text.matchAll(/\n/g)) if (++packets % (PACKETS * STRIDE) === 0) tell();
+  });
+  const { exitCode, stdout, stderr } = await worker.end(limit);
   if (exitCode !== 0) throw new Error(`the worker ended with ${exitCode} after "${stdout.slice(-200)}": ${stderr}`);
   const lines = stdout.split('\n').slice(0, -1);
   return lines.map((line) => JSON.parse(line) as Comparison);
@@ -30,7 +38,13 @@ kernelTest('the verdict agrees with the kernel on random rulesets', async (t, pa
   const second = await addPair();
   t.teardown(() => second.remove());
   const half = Math.ceil(COUNT / 2);
-  const all = (await Promise.all([compareIn(pair, SEED, half), compareIn(second, SEED + half, COUNT - half)])).flat();
+  let done = 0;
+  const tell = () => {
+    done += STRIDE;
+    t.comment(`${done} of ${COUNT} rulesets`);
+  };
+  const compared = [compareIn(pair, SEED, half, tell), compareIn(second, SEED + half, COUNT - half, tell)];
+  const all = (await Promise.all(compared)).flat();
 
   const count = (verdict: string, kernel: string) =>
     all.filter((one) => one.verdict === verdict && one.kernel === kernel).length;
@@ -41,7 +55,7 @@ kernelTest('the verdict agrees with the kernel on random rulesets', async (t, pa
       `${count('escapes', 'escapes')} escape, ${wrong.length} disagreements, ${unknown.length} unknown`,
   );
   for (const { seed, reason } of unknown) t.comment(`unknown: seed ${seed}: ${reason}`);
-  t.equal(all.length, 4 * COUNT);
+  t.equal(all.length, PACKETS * COUNT);
   for (const { seed, packet, verdict, reason, kernel, ruleset } of wrong.slice(0, 3)) {
     t.fail(`seed ${seed}: the verdict is ${verdict} (${reason}), the kernel: ${kernel}`, { packet, ruleset });
   }

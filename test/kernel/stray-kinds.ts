@@ -55,6 +55,12 @@ export const STRAY_KINDS: StrayKind[] = [
     sysctls: { be_liberal: 1 },
     fate: VALID,
   },
+  {
+    name: 'half a window over it, be_liberal=1',
+    change: { sequence: WINDOW + 30_000 },
+    sysctls: { be_liberal: 1 },
+    fate: VALID,
+  },
   { name: 'far over the window, be_liberal=1', change: { sequence: FAR }, sysctls: { be_liberal: 1 }, fate: VALID },
   {
     name: 'RST with an old sequence number, be_liberal=1',

@@ -66,7 +66,9 @@ export async function boot(machine: Machine, onLine: (line: string) => void): Pr
   await rm(machine.socket, { force: true });
   const server = createServer().listen(machine.socket);
   await once(server, 'listening');
-  const child = spawn('qemu-system-x86_64', qemuArgs(machine), { stdio: ['ignore', 'pipe', 'pipe'] });
+  // However this program ends, the machine ends with it.
+  const command = ['--pdeathsig', 'KILL', 'qemu-system-x86_64', ...qemuArgs(machine)];
+  const child = spawn('setpriv', command, { stdio: ['ignore', 'pipe', 'pipe'] });
   const closed = once(child, 'close');
   let why: Ended['why'] = 'exit';
   let seen = '';

@@ -33,6 +33,8 @@ export interface Orders {
   files: string[];
   /** Environment of the tests. */
   env: Record<string, string>;
+  /** Milliseconds for one file. */
+  limit: number;
 }
 
 /** Debian's programs and Node as an archive, made once. */

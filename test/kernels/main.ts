@@ -1,6 +1,6 @@
 // `make test-kernels`: boots each kernel and runs the kernel tests in it; prints one TAP report.
 import { mkdtempSync, rmSync } from 'node:fs';
-import { readdir } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { homedir, tmpdir } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { CodedError } from '../../init-image/errors.ts';
@@ -13,8 +13,10 @@ import { chooseKernels } from './kernels.ts';
 import { OPTIONS } from './options.ts';
 import { asSubtest } from './report.ts';
 import { runKernel } from './run-kernel.ts';
+import { type Column, readFates, updatePage } from './table.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+const PAGE = `${ROOT}docs/kernels.md`;
 /** Milliseconds for one kernel. A random ruleset takes up to 2 s more where the machine is emulated. */
 const WHOLE = 900_000;
 const RULESET = 2000;
@@ -27,8 +29,7 @@ const tell = (text: string) => process.stderr.write(`${((Date.now() - started) /
 
 async function testFiles(part: string): Promise<string[]> {
   const files = (await readdir(`${ROOT}test/kernel`)).filter((name) => name.endsWith('.test.ts'));
-  return files
-    .map((name) => `test/kernel/${name}`)
+  return ['test/kernels/inside/demo.ts', ...files.map((name) => `test/kernel/${name}`)]
     .filter((file) => file.includes(part))
     .sort();
 }
@@ -37,11 +38,13 @@ async function main(folder: string): Promise<boolean> {
   const { values } = readOptions(OPTIONS, process.argv.slice(2), process.env);
   const cache = `${homedir()}/.cache/invalid-drop/kernels`;
   const tests = await testFiles(values.tests);
-  const env = { TAP_TIMEOUT: String(WHOLE / 1000), RULESETS: String(values.rulesets), SEED: values.seed };
+  const whole = WHOLE + values.rulesets * RULESET;
+  const env = { TAP_TIMEOUT: String(whole / 1000), RULESETS: String(values.rulesets), SEED: values.seed };
   tell('the guest: Debian, Node and the project');
   const base = await makeBase(cache, `${ROOT}node_modules/node/bin/node`, process.version);
-  const project = await packProject(ROOT, folder, { files: tests, env });
-  const limits = { whole: WHOLE + values.rulesets * RULESET, silence: SILENCE };
+  const project = await packProject(ROOT, folder, { files: tests, env, limit: whole });
+  const limits = { whole, silence: SILENCE };
+  const seen: Column[] = [];
   let allOk = true;
   print('TAP version 14');
   const kernels = chooseKernels(values.kernel);
@@ -50,14 +53,28 @@ async function main(folder: string): Promise<boolean> {
     const accelerator = chooseAccelerator(files.image);
     tell(`${files.release} (${accelerator})`);
     const run = { files, base, project, tests, accelerator, limits };
-    const { lines, ok } = await runKernel(run, `${folder}/${kernel.name}`, (line) => {
-      if (/^( {4})?(not )?ok /.test(line)) tell(`${files.release}: ${line.trim()}`);
+    const { lines, printed, ok } = await runKernel(run, `${folder}/${kernel.name}`, (line) => {
+      if (/^( {4})?(not )?ok |^ *# .*(RULESETS|rulesets)/.test(line)) tell(`${files.release}: ${line.trim()}`);
     });
     for (const line of asSubtest(i + 1, files.release, lines, ok)) print(line);
+    seen.push({ series: kernel.series, fates: readFates(printed) });
     allOk &&= ok;
   }
-  print(`1..${kernels.length}`);
-  return allOk;
+  const docsOk = await lookAtDocs(
+    seen.filter(({ fates }) => fates.size > 0),
+    values.docs,
+  );
+  print(`${docsOk ? '' : 'not '}ok ${kernels.length + 1} - docs/kernels.md shows what was seen`);
+  print(`1..${kernels.length + 1}`);
+  return allOk && docsOk;
+}
+
+/** Whether the page shows what was seen; `write` makes it so. */
+async function lookAtDocs(seen: Column[], todo: string): Promise<boolean> {
+  const page = await readFile(PAGE, 'utf8');
+  const wanted = updatePage(page, seen);
+  if (todo === 'write') await writeFile(PAGE, wanted);
+  return todo === 'write' || page === wanted;
 }
 
 const folder = mkdtempSync(`${tmpdir()}/invalid-drop-kernels-`);

@@ -6,12 +6,10 @@ import { release } from 'node:os';
 import { createInterface } from 'node:readline';
 import type { Orders } from '../guest.ts';
 
-/** Milliseconds for one file. */
-const LIMIT = 600_000;
 const print = (line: string) => process.stdout.write(`${line}\n`);
 
-async function runFile(file: string, env: Record<string, string>): Promise<boolean> {
-  const options = { timeout: LIMIT, killSignal: 'SIGKILL' } as const;
+async function runFile(file: string, { env, limit }: Orders): Promise<boolean> {
+  const options = { timeout: limit, killSignal: 'SIGKILL' } as const;
   const child = spawn(process.execPath, [file], {
     ...options,
     env: { ...process.env, CI: 'true', ...env },
@@ -25,13 +23,13 @@ async function runFile(file: string, env: Record<string, string>): Promise<boole
   return child.exitCode === 0;
 }
 
-const { files, env } = JSON.parse(await readFile('orders.json', 'utf8')) as Orders;
+const orders = JSON.parse(await readFile('orders.json', 'utf8')) as Orders;
 print('TAP version 14');
 print(`# kernel ${release()}`);
-for (const [i, file] of files.entries()) {
+for (const [i, file] of orders.files.entries()) {
   print(`# Subtest: ${file}`);
   const started = Date.now();
-  const ok = await runFile(file, env);
+  const ok = await runFile(file, orders);
   print(`${ok ? '' : 'not '}ok ${i + 1} - ${file} # time=${Date.now() - started}ms`);
 }
-print(`1..${files.length}`);
+print(`1..${orders.files.length}`);
