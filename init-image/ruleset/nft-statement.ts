@@ -1,5 +1,6 @@
 // One nft statement to steps, for a packet that has no connection. A statement that is not listed is "unknown".
 import type { Action, Choice, Condition, Step } from './model.ts';
+import { opaqueStep } from './nameless.ts';
 import { fieldOf, isFamily, requirementsOf } from './nft-field.ts';
 import { parseMangle } from './nft-mangle.ts';
 import { parseMatch } from './nft-match.ts';
@@ -33,7 +34,7 @@ export function parseStatement(statement: Json, scope: Scope): Step[] {
   const [name = '', value = null] = Object.entries(toItem(statement))[0] ?? [];
   const text = describe(statement);
   const item = toItem(value);
-  if (name === 'xt') return [parseOpaque(item, text)];
+  if (name === 'xt') return [opaqueStep(item['type'] as string | undefined, String(item['name']))];
   if (name === 'match') return conditions(parseMatch(item, scope, text));
   if (name === 'mangle') return parseMangle(item, text);
   const required = conditions([...requirementsOf(value, text), ...ownRequirements(name, item, text)]);
@@ -43,10 +44,6 @@ export function parseStatement(statement: Json, scope: Scope): Step[] {
 
 function conditions(list: Condition[]): Step[] {
   return list.map((when) => ({ when }));
-}
-
-function parseOpaque({ type }: Item, text: string): Step {
-  return type === 'match' ? { when: { constant: undefined, text } } : { act: { do: 'unknown', text } };
 }
 
 /** What nft demands of the packet besides the expressions in the statement; it does not print it. */

@@ -37,5 +37,5 @@ const WRITERS: Record<string, (item: Item, body: Json) => string> = {
   vmap: ({ key, data }) => `${describe(key)} vmap ${describe(data)}`,
   mangle: ({ key, value }) => `${describe(key)} set ${describe(value)}`,
   reject: ({ type }) => (type === undefined ? 'reject' : `reject with ${type}`),
-  xt: ({ type, name }) => `xt ${type} ${name}`,
+  xt: ({ type, name }) => (type === undefined ? 'xt without a name' : `xt ${type} ${name}`),
 };

@@ -1,6 +1,7 @@
 // iptables extensions in nft rules: nft knows no more than their names, iptables-nft-save prints them in full.
 import type { SavedRule } from './iptables-save.ts';
 import type { Chain, Step, Table } from './model.ts';
+import { nameExtensions } from './nameless.ts';
 import type { NftRule } from './nft-json.ts';
 
 /** Names that iptables-save prints for an extension that the kernel knows by another. */
@@ -19,7 +20,9 @@ function explainChain(chain: Chain, saved: Chain | undefined): void {
   if (saved?.rules.length !== chain.rules.length) return;
   chain.rules.forEach((rule, i) => {
     const other = saved.rules[i];
-    if (other && (rule as NftRule).opaque.length > 0) explainRule(rule as NftRule, other);
+    if (!other || (rule as NftRule).opaque.length === 0) return;
+    nameExtensions(rule as NftRule, other);
+    explainRule(rule as NftRule, other);
   });
 }
 
@@ -32,10 +35,13 @@ function explainRule(rule: NftRule, saved: SavedRule): void {
   rule.steps = rule.steps.flatMap((step): Step[] => {
     const { type, name } = rule.opaque.find((one) => textOf(step) === `xt ${one.type} ${one.name}`) ?? {};
     if (type === 'match') {
-      const told = saved.steps.filter((other) => 'when' in other && moduleOf(other.when.text) === name);
+      const told = saved.steps.filter(
+        (other) => 'when' in other && moduleOf(other.when.text) === kernelName(name ?? ''),
+      );
       return told.length > 0 ? told : [step];
     }
-    const isTold = type === 'target' && saved.target !== undefined && kernelName(saved.target) === name;
+    const isTold =
+      type === 'target' && saved.target !== undefined && kernelName(saved.target) === kernelName(name ?? '');
     return isTold ? saved.steps.filter((other) => 'act' in other) : [step];
   });
 }

@@ -69,6 +69,43 @@ t.test('extensions that iptables knows by another name than the kernel are expla
   t.equal(judgeNft([...raw, ...drop], IPV4, text).verdict, 'escapes');
 });
 
+/** As nft 0.9.8 prints any extension. */
+const NAMELESS: Json = { xt: null };
+
+t.test('extensions without a name get those of the save text, in its order', async (t) => {
+  const items = mangleTable([TCP, NAMELESS, NAMELESS, NAMELESS, COUNTER, DROP]);
+  const rule = (state: string) =>
+    nftSave(
+      `-A PREROUTING -p tcp -m conntrack --ctstate ${state} -m comment --comment "a -m b" -m tcp --dport 9000 -j DROP`,
+    );
+  t.equal(judgeNft(items, KNOWN).verdict, 'unknown', 'without the save text');
+  t.equal(judgeNft(items, KNOWN, rule('INVALID')).verdict, 'dropped');
+  t.equal(judgeNft(items, KNOWN, rule('NEW')).verdict, 'escapes');
+  const mark = mangleTable([TCP, NAMELESS, COUNTER, NAMELESS], [match(meta('mark'), 4), DROP]);
+  const text = nftSave(
+    '-A PREROUTING -p tcp -m mark --mark 0x0 -j MARK --set-xmark 0x4/0xffffffff',
+    '-A PREROUTING -j DROP',
+  );
+  t.equal(judgeNft(mark, KNOWN, text).verdict, 'dropped', 'a target comes last');
+  const raw = table('ip', 'raw', [{ ...prerouting([[NAMELESS]], { prio: -300 }), name: 'PREROUTING' }]);
+  const tracked = { nftSave: { ipv4: saved('raw', '-A PREROUTING -j NOTRACK') } };
+  const drop = mangleTable([match({ ct: { key: 'state' } }, 'invalid', 'in'), DROP]);
+  t.equal(judgeNft([...raw, ...drop], IPV4, tracked).verdict, 'escapes', 'by the name that the kernel has for it');
+});
+
+t.test('extensions without a name stay unknown where the save text has another number of them', async (t) => {
+  const limit: Json = { limit: { rate: 5, per: 'second' } };
+  const items = mangleTable([limit, NAMELESS], [match(meta('mark'), 4), ACCEPT], [TCP, DROP]);
+  const text = nftSave(
+    '-A PREROUTING -m limit --limit 5/sec -j MARK --set-xmark 0x4/0xffffffff',
+    '-A PREROUTING -m mark --mark 0x4 -j ACCEPT',
+    '-A PREROUTING -p tcp -j DROP',
+  );
+  t.equal(judgeNft(items, KNOWN, text).verdict, 'unknown');
+  const more = nftSave('-A PREROUTING -p tcp -m conntrack --ctstate INVALID -m mark --mark 0x0 -j DROP');
+  t.equal(judgeNft(mangleTable([TCP, NAMELESS, DROP]), KNOWN, more).verdict, 'unknown');
+});
+
 t.test('two matches of one extension are both explained', async (t) => {
   const items = mangleTable([xt('match', 'conntrack'), xt('match', 'conntrack'), DROP]);
   const text = (second: string) =>
