@@ -7,8 +7,8 @@ export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 # iptables, ip and friends live here, and a plain user's PATH may lack it.
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: help deps tools build check test test-kernels run demo e2e bench bench-cluster bench-mesh images cluster-up
-.PHONY: cluster-down cluster-shell mesh-up e2e-mesh coverage clean
+.PHONY: help deps tools build check test test-kernels test-userlands run demo e2e bench bench-cluster bench-mesh images
+.PHONY: cluster-up cluster-down cluster-shell mesh-up e2e-mesh coverage clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
@@ -35,6 +35,10 @@ test: deps tools build check ## types, lint, unit tests and kernel tests (root)
 test-kernels: deps tools build ## the kernel tests on the kernels that fleets run, under qemu (root)
 	@bash test/kernels/install-debian.sh
 	node test/kernels/main.ts
+
+test-userlands: deps tools build ## the programs on older and newer Debians than the image's, on this kernel (root)
+	@bash test/kernels/install-debian.sh
+	CI=true TAP_TIMEOUT=600 node test/userlands/userlands.userland.ts
 
 run: build ## serve the webhook on https://127.0.0.1:8443 without a cluster
 	node dist/webhook.js

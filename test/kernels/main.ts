@@ -11,7 +11,7 @@ import { makeBase, packProject } from './guest.ts';
 import { fetchKernel } from './kernel-package.ts';
 import { chooseKernels } from './kernels.ts';
 import { OPTIONS } from './options.ts';
-import { asSubtest } from './report.ts';
+import { inSubtest } from './report.ts';
 import { runKernel } from './run-kernel.ts';
 import { type Column, readFates, updatePage } from './table.ts';
 
@@ -53,10 +53,12 @@ async function main(folder: string): Promise<boolean> {
     const accelerator = chooseAccelerator(files.image);
     tell(`${files.release} (${accelerator})`);
     const run = { files, base, project, tests, accelerator, limits };
-    const { lines, printed, ok } = await runKernel(run, `${folder}/${kernel.name}`, (line) => {
-      if (/^( {4})?(not )?ok |^ *# .*(RULESETS|rulesets)/.test(line)) tell(`${files.release}: ${line.trim()}`);
+    print(`# Subtest: ${files.release}`);
+    const { printed, ok } = await runKernel(run, `${folder}/${kernel.name}`, (line) => {
+      print(inSubtest(line));
+      if (/^( {4})?(not )?ok |^ *# .*(RULESETS|rulesets)/.test(line)) tell(line.trim());
     });
-    for (const line of asSubtest(i + 1, files.release, lines, ok)) print(line);
+    print(`${ok ? '' : 'not '}ok ${i + 1} - ${files.release}`);
     seen.push({ series: kernel.series, fates: readFates(printed) });
     allOk &&= ok;
   }

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { asSubtest, makeReport, type Report } from './report.ts';
+import { makeReport, type Report } from './report.ts';
 
 const FILES = ['test/kernel/a.test.ts', 'test/kernel/b.test.ts'];
 const DONE = `TAP version 14
@@ -87,8 +87,4 @@ t.test('a guest that ends without its plan fails, though every file has passed',
   feed(report, DONE.slice(0, 9));
   t.match(named(report.end('the machine ended', '')), [/^not ok 2 - 6\.1: the machine ended/]);
   t.equal(report.ok(), false);
-});
-
-t.test('each kernel is one subtest of the whole', async (t) => {
-  t.same(asSubtest(2, '6.1', ['1..0', ''], false), ['# Subtest: 6.1', '    1..0', '', 'not ok 2 - 6.1']);
 });

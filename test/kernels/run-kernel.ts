@@ -18,8 +18,6 @@ export interface Run {
 
 /** What a guest said. */
 export interface Said {
-  /** Its report, with the kernel's release in each name. */
-  lines: string[];
   /** What it printed, as it was. */
   printed: string[];
   ok: boolean;
@@ -28,25 +26,23 @@ export interface Said {
 /**
  * Boots the kernel and collects its report.
  * @param folder used for the work
- * @param tell gets each line of the report as it comes
+ * @param tell gets each line of the report as it comes, with the kernel's release in each name
  */
 export async function runKernel(run: Run, folder: string, tell: (line: string) => void): Promise<Said> {
   await mkdir(folder, { recursive: true });
   const initramfs = `${folder}/initramfs`;
   await joinArchives([run.base, run.files.modules, run.project], initramfs);
   const report = makeReport(run.files.release, run.tests);
-  const lines: string[] = [];
   const printed: string[] = [];
   const { image } = run.files;
   const machine = { image, initramfs, socket: `${folder}/report`, accelerator: run.accelerator, limits: run.limits };
   const ended = await boot(machine, (line) => {
     printed.push(line);
-    lines.push(...report.line(line));
-    tell(line);
+    report.line(line).forEach(tell);
   });
-  lines.push(...report.end(describeEnd(ended, run.limits), ended.console));
+  report.end(describeEnd(ended, run.limits), ended.console).forEach(tell);
   await rm(folder, { recursive: true });
-  return { lines, printed, ok: report.ok() };
+  return { printed, ok: report.ok() };
 }
 
 function describeEnd({ why, console }: Ended, { whole, silence }: Machine['limits']): string {

@@ -27,7 +27,7 @@ export function randomInstallation(random: Prng): { atOnce: Command[]; inOrder: 
   const nft = !legacy || random.chance(0.4);
   const atOnce = FAMILIES.map((family) => {
     const program = `${family === 'ipv4' ? 'iptables' : 'ip6tables'}-legacy-restore`;
-    return { program, args: [], input: legacy ? EMPTY + randomIptables(random, family) : EMPTY };
+    return { program, args: ['--wait'], input: legacy ? EMPTY + randomIptables(random, family) : EMPTY };
   });
   const iptables = nft ? FAMILIES.map((family) => nftRestore(random, family)) : [];
   const native = random.chance(0.4) ? [nftFile(randomNft(random))] : [];

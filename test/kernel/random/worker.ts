@@ -4,6 +4,7 @@ import { createServer } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { runCommand } from '../../../init-image/command.ts';
+import { CodedError } from '../../../init-image/errors.ts';
 import { makeReader } from '../../../init-image/reader.ts';
 import { judge } from '../../../init-image/verdict/verdict.ts';
 import { closeAll, sendSyn } from './connector.ts';
@@ -26,6 +27,8 @@ const TIMEOUT = 10_000;
 /** Milliseconds that a packet, or an answer that is expected, is waited for. */
 const PATIENCE = 3000;
 
+/** Where the programs are that write rules; those that read them are where PATH says. */
+const writers = { ...process.env, PATH: process.env['WRITERS'] ?? process.env['PATH'] };
 const [gatewayName = '', firstSeed = '', count = ''] = process.argv.slice(2);
 const connector = fileURLToPath(new URL('connector.ts', import.meta.url));
 const gateway = spawn('nsenter', [`--net=/run/netns/${gatewayName}`, '--', process.execPath, connector], {
@@ -33,7 +36,7 @@ const gateway = spawn('nsenter', [`--net=/run/netns/${gatewayName}`, '--', proce
 });
 
 async function must({ program, args, input }: Command): Promise<void> {
-  const { exitCode, stderr } = await runCommand(program, args, { timeout: TIMEOUT, input });
+  const { exitCode, stderr } = await runCommand(program, args, { timeout: TIMEOUT, input, env: writers });
   if (exitCode !== 0) throw new Error(`${program} ${args.join(' ')}: ${stderr}\n${input}`);
 }
 
@@ -81,10 +84,20 @@ async function printRules(): Promise<string> {
   return [...programs.map((program, i) => `### ${program}\n${saved[i]?.stdout}`), `### nft\n${nft.stdout}`].join('\n');
 }
 
+/** The verdict on each probe: unknown where the rules cannot be read. */
+async function judgeAll() {
+  try {
+    const { ruleset } = await makeReader(TIMEOUT)();
+    return PROBES.map(({ packet }) => ({ packet, ...judge(ruleset, packet) }));
+  } catch (error) {
+    if (!(error instanceof CodedError)) throw error;
+    return PROBES.map(({ packet }) => ({ packet, verdict: 'unknown' as const, reason: error.message }));
+  }
+}
+
 async function compare(seed: number): Promise<Comparison[]> {
   await install(seed);
-  const { ruleset } = await makeReader(TIMEOUT)();
-  const judged = PROBES.map(({ packet }) => ({ packet, ...judge(ruleset, packet) }));
+  const judged = await judgeAll();
   const escaping = judged.filter(({ verdict }) => verdict === 'escapes').map(({ packet }) => packet.destinationPort);
   const kernel = await observe(new Set(escaping));
   closeAll();

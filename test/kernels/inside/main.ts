@@ -1,4 +1,5 @@
-// Runs in the guest: one test file after the other, each a subtest of one report on standard output.
+// Runs in the guest: the test files, each a subtest of one report on standard output. Two at a time, for a test mostly
+// waits for one program; what the later one prints is held back until the earlier one is done.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
@@ -6,18 +7,40 @@ import { release } from 'node:os';
 import { createInterface } from 'node:readline';
 import type { Orders } from '../guest.ts';
 
+const AT_ONCE = 2;
 const print = (line: string) => process.stdout.write(`${line}\n`);
 
-async function runFile(file: string, { env, limit }: Orders): Promise<boolean> {
-  const options = { timeout: limit, killSignal: 'SIGKILL' } as const;
+/** Holds back what others than the first unfinished file print. */
+class Turns {
+  private current = 0;
+  private readonly held = new Map<number, string[]>();
+  private readonly done = new Set<number>();
+
+  say(turn: number, line: string): void {
+    if (turn === this.current) print(line);
+    else this.held.set(turn, [...(this.held.get(turn) ?? []), line]);
+  }
+
+  end(turn: number): void {
+    this.done.add(turn);
+    while (this.done.has(this.current)) {
+      this.current++;
+      for (const line of this.held.get(this.current) ?? []) print(line);
+      this.held.delete(this.current);
+    }
+  }
+}
+
+async function runFile(file: string, { env, limit }: Orders, say: (line: string) => void): Promise<boolean> {
   const child = spawn(process.execPath, [file], {
-    ...options,
+    timeout: limit,
+    killSignal: 'SIGKILL',
     env: { ...process.env, CI: 'true', ...env },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const ended = once(child, 'close');
   for await (const line of createInterface({ input: child.stdout })) {
-    if (line !== 'TAP version 14') print(`    ${line}`);
+    if (line !== 'TAP version 14') say(`    ${line}`);
   }
   await ended;
   return child.exitCode === 0;
@@ -26,10 +49,18 @@ async function runFile(file: string, { env, limit }: Orders): Promise<boolean> {
 const orders = JSON.parse(await readFile('orders.json', 'utf8')) as Orders;
 print('TAP version 14');
 print(`# kernel ${release()}`);
-for (const [i, file] of orders.files.entries()) {
-  print(`# Subtest: ${file}`);
-  const started = Date.now();
-  const ok = await runFile(file, orders);
-  print(`${ok ? '' : 'not '}ok ${i + 1} - ${file} # time=${Date.now() - started}ms`);
+const turns = new Turns();
+const waiting = [...orders.files.entries()];
+async function work(): Promise<void> {
+  for (let next = waiting.shift(); next; next = waiting.shift()) {
+    const [turn, file] = next;
+    const say = (line: string) => turns.say(turn, line);
+    say(`# Subtest: ${file}`);
+    const started = Date.now();
+    const ok = await runFile(file, orders, say);
+    say(`${ok ? '' : 'not '}ok ${turn + 1} - ${file} # time=${Date.now() - started}ms`);
+    turns.end(turn);
+  }
 }
+await Promise.all(Array.from({ length: AT_ONCE }, work));
 print(`1..${orders.files.length}`);

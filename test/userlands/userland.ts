@@ -1,0 +1,98 @@
+// Debian's releases as trees of their own, whose programs run on this kernel in a namespace of a test.
+import { chmod, mkdir, writeFile } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import type { Namespace } from '../kernel/namespaces.ts';
+import { must, type Program } from '../kernel/processes.ts';
+import { folderOnce, keyOf } from '../kernels/cache.ts';
+import { sourcesOf } from '../kernels/debian.ts';
+
+export interface Userland {
+  suite: string;
+  /** As `iptables --version` and `nft --version` print them. */
+  iptables: string;
+  nftables: string;
+}
+
+/** Oldest first. */
+export const USERLANDS: Userland[] = [
+  { suite: 'bullseye', iptables: '1.8.7', nftables: '0.9.8' },
+  { suite: 'bookworm', iptables: '1.8.9', nftables: '1.0.6' },
+  { suite: 'trixie', iptables: '1.8.11', nftables: '1.1' },
+];
+
+const CACHE = `${homedir()}/.cache/invalid-drop/kernels`;
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+const PACKAGES = ['iptables', 'nftables', 'libatomic1', 'libstdc++6'];
+const UNREAD = ['doc', 'man', 'locale', 'info', 'zoneinfo'].map((name) => `/usr/share/${name}/*`);
+/** Programs that the installer, the checker and the tests run. */
+const PROGRAMS = ['iptables', 'ip6tables'].flatMap((name) =>
+  ['nft', 'legacy'].flatMap((backend) => ['', '-save', '-restore'].map((what) => `${name}-${backend}${what}`)),
+);
+const SYSTEM_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
+/** The release's tree, made once. */
+export async function makeTree({ suite }: Userland): Promise<string> {
+  const excluded = UNREAD.map((path) => `--dpkgopt=path-exclude=${path}`);
+  const include = `--include=${PACKAGES.join()}`;
+  const options = ['--variant=minbase', '--aptopt=Apt::Install-Recommends "false"', ...excluded, include];
+  const key = keyOf([options, sourcesOf(suite)]);
+  const folder = await folderOnce(`${CACHE}/userland-${suite}-${key}`, async (unfinished) => {
+    const tree = `${unfinished}/tree`;
+    await must('mmdebstrap', [...options, suite, tree, ...sourcesOf(suite)], { limit: 600_000 });
+    // What is mounted over these while a program of it runs.
+    await mkdir(`${tree}/opt/invalid-drop`, { recursive: true });
+    await writeFile(`${tree}/usr/local/bin/node`, '');
+  });
+  return `${folder}/tree`;
+}
+
+/** Positional arguments: the tree, the bundles, Node, then the program. In a mount namespace of its own. */
+const MOUNTS = `set -e
+tree=$1
+mount --rbind /proc "$tree/proc"
+mount --rbind /dev "$tree/dev"
+mount -t tmpfs tmpfs "$tree/run"
+mount --bind "$2" "$tree/opt/invalid-drop"
+mount --bind "$3" "$tree/usr/local/bin/node"
+shift 3
+exec "$@"`;
+
+/** Starts a program of the tree in the namespace, with the tree as its root: the Node that ships is there too. */
+export function startInTree(
+  namespace: Namespace,
+  tree: string,
+  command: string[],
+  env: Record<string, string> = {},
+): Program {
+  const entered = ['sh', '-c', MOUNTS, 'sh', tree, `${ROOT}dist`, `${ROOT}node_modules/node/bin/node`];
+  const clean = Object.entries({ PATH: SYSTEM_PATH, ...env }).map(([name, value]) => `${name}=${value}`);
+  return namespace.start('unshare', [
+    ...['--mount', '--propagation', 'private', ...entered],
+    ...['env', '-i', ...clean, 'chroot', tree, ...command],
+  ]);
+}
+
+/** As startInTree, to its end; an exit code other than 0 is an error. */
+export async function mustInTree(namespace: Namespace, tree: string, command: string[], input = ''): Promise<string> {
+  const program = startInTree(namespace, tree, command);
+  program.child.stdin?.end(input);
+  const { exitCode, stdout, stderr } = await program.end();
+  if (exitCode !== 0) throw new Error(`${command.join(' ')} of ${tree}: exit code ${exitCode}: ${stderr}`);
+  return stdout;
+}
+
+/**
+ * A folder for PATH whose programs are those of the tree: for programs of this machine that run them.
+ * @param folder made anew
+ */
+export async function makeWrappers(folder: string, tree: string): Promise<string> {
+  await mkdir(folder, { recursive: true });
+  for (const program of ['nft', ...PROGRAMS]) {
+    // nft 0.9.8 opens /dev/stdin, and a socket, as Node gives one, cannot be opened.
+    const before = program === 'nft' ? 'cat | ' : 'exec ';
+    await writeFile(`${folder}/${program}`, `#!/bin/sh\n${before}chroot "${tree}" ${program} "$@"\n`);
+    await chmod(`${folder}/${program}`, 0o755);
+  }
+  return folder;
+}
