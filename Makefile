@@ -11,7 +11,7 @@ export PATH := $(PATH):/usr/sbin:/sbin
 .PHONY: cluster-up cluster-down cluster-shell mesh-up e2e-mesh coverage clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
 
 node_modules/.package-lock.json: package.json package-lock.json
 	npm ci --no-audit --no-fund --loglevel=error
