@@ -9,7 +9,12 @@ export interface Finished {
   stderr: string;
 }
 
-const DEFAULT_LIMIT = 30_000;
+/** How many times slower than usual this machine is: emulated ones are. */
+const PATIENCE = Number(process.env['PATIENCE'] || 1);
+/** Milliseconds that something may take here that takes `usual` elsewhere. */
+export const patient = (usual: number): number => usual * PATIENCE;
+
+const DEFAULT_LIMIT = patient(30_000);
 /** No program outlives this, whoever forgot to stop it. */
 const LIFETIME = 900_000;
 /** How long the output of a program that has ended may still come: a child that outlives it holds the pipes open. */

@@ -5,11 +5,12 @@ import { aim, countHits, readPosition, sawInvalid, startNotes, startWatch, withS
 import { kernelTest } from './kernel-test.ts';
 import { startMesh } from './mesh.ts';
 import { ADDRESS, type Namespace, type Pair } from './namespaces.ts';
+import { patient } from './processes.ts';
 import { type Fate, fateOf, type Outcome, STRAY_KINDS, type StrayKind } from './stray-kinds.ts';
 
 const KEEP = fileURLToPath(new URL('traffic/keep.ts', import.meta.url));
 /** Milliseconds after which a connection counts as stuck: many times what TCP waits before it sends again. */
-const STUCK = 4000;
+const STUCK = patient(4000);
 const DEFAULTS = { be_liberal: 0, loose: 1 };
 
 type Ask = (line: string, limit?: number) => Promise<string>;

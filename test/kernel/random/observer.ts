@@ -76,9 +76,9 @@ export interface Counted {
   reset: number;
 }
 
-/** What the observer has counted, by destination port of the probe. */
-export async function readObserver(): Promise<Map<number, Counted>> {
-  const { stdout } = await runCommand('nft', ['-j', 'list', 'counters'], { timeout: 10_000 });
+/** What the observer has counted, by destination port of the probe. @param env of the nft that reads it */
+export async function readObserver(env: NodeJS.ProcessEnv): Promise<Map<number, Counted>> {
+  const { stdout } = await runCommand('nft', ['-j', 'list', 'counters'], { timeout: 10_000, env });
   const { nftables } = JSON.parse(stdout) as { nftables: { counter?: { name: string; packets: number } }[] };
   const packets = (name: string) => nftables.find(({ counter }) => counter?.name === name)?.counter?.packets ?? 0;
   return new Map(PORTS.map((port) => [port, { arrived: packets(`arrived${port}`), reset: packets(`reset${port}`) }]));

@@ -62,7 +62,7 @@ async function observe(expected: Set<number>): Promise<Map<number, Comparison['k
   for (const probe of PROBES) send(probe);
   const deadline = Date.now() + PATIENCE;
   for (let arrived = false; ; ) {
-    const counts = await readObserver();
+    const counts = await readObserver(writers);
     const answered = [...counts].every(([port, { reset }]) => reset > 0 || !expected.has(port));
     if ((arrived && answered) || Date.now() > deadline) {
       return new Map([...counts].map(([port, counted]) => [port, outcomeOf(counted)]));
