@@ -130,7 +130,7 @@ export const OPTIONS = {
   }),
   'log-level': oneOf(LEVELS, {
     env: 'INVALID_DROP_LOG_LEVEL',
-    help: 'Least severe log lines to print.',
+    help: 'Least severe log lines to print. debug has one for each pod that gets the containers, too.',
     default: 'info',
   }),
 };

@@ -59,6 +59,13 @@ export function deny(uid: string, code: number, message: string): ReviewResponse
   return envelope({ uid, allowed: false, status: { code, reason: 'BadRequest', message } });
 }
 
+/** As JSON.stringify, which would look for what to escape in each of a patch's thousands of base64 digits. */
+export function responseText(review: ReviewResponse): string {
+  const { patch, ...response } = review.response;
+  const text = JSON.stringify({ ...review, response });
+  return patch === undefined ? text : `${text.slice(0, -2)},"patch":"${patch}"}}`;
+}
+
 function envelope(response: ReviewResponse['response']): ReviewResponse {
   return { apiVersion: REVIEW_VERSION, kind: REVIEW_KIND, response };
 }

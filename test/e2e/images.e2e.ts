@@ -75,7 +75,12 @@ t.test('init-image holds no npm package; the webhook holds those it is bundled f
 t.test('the entry points and users are those of the contract', async (t) => {
   t.same(init.config.config.Entrypoint, INSTALL_COMMAND);
   t.equal(init.config.config.User, '0:0');
-  t.same(webhook.config.config.Entrypoint, ['node', '--optimize-for-size', '/opt/invalid-drop/webhook.js']);
+  t.same(webhook.config.config.Entrypoint, [
+    'node',
+    '--max-semi-space-size=2',
+    '--heap-growing-percent=20',
+    '/opt/invalid-drop/webhook.js',
+  ]);
   t.equal(webhook.config.config.User, '65532:65532');
 });
 

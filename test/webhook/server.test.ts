@@ -33,9 +33,14 @@ t.test('the pod of the example Deployment is patched', async (t) => {
   t.strictSame(await countsOf({ lines, ...made }), [['injected', '', 1]]);
 });
 
-t.test('each admission is one log line with names, outcome and duration, and nothing of the object', async (t) => {
+t.test('a pod that gets its containers writes no log line of level info', async (t) => {
+  const { lines } = await post(t, reviewOf(creationOf(POD)));
+  t.strictSame(lines, []);
+});
+
+t.test('at debug each admission is one log line: names, outcome, duration, and nothing of the object', async (t) => {
   const pod = { ...POD, spec: { containers: [{ name: 'app', env: [{ name: 'TOKEN', value: 'hunter2' }] }] } };
-  const { lines } = await post(t, reviewOf(creationOf(pod)));
+  const { lines } = await post(t, reviewOf(creationOf(pod)), { logLevel: 'debug' });
   t.equal(lines.length, 1);
   t.match(lines[0], {
     msg: 'admission',

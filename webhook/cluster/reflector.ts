@@ -36,8 +36,8 @@ export interface Reflection {
   stop(): Promise<void>;
 }
 
-/** Large enough for few requests, small enough that one page fits into memory many times. */
-const PAGE = '500';
+/** Few enough that a page is garbage before the heap grows for it, many enough that a large cluster is a hundred requests. */
+const PAGE = '100';
 /** The server ends a watch after this; a connection that died silently is noticed a little later. */
 const WATCH_SECONDS = 240;
 /** Between watches that end in order: a server that ends each at once is not asked without pause. */
