@@ -25,8 +25,13 @@ const deadline = performance.now() + Number(seconds) * 1000;
 function answerLength(received: string): number {
   const end = received.indexOf('\r\n\r\n');
   if (end < 0) return 0;
-  const length = Number(received.slice(0, end).match(/content-length: (\d+)/i)?.[1]);
-  const whole = end + 4 + length;
+  const length = received.slice(0, end).match(/content-length: (\d+)/i)?.[1];
+  // Without a length it comes in chunks, of which the last is empty (RFC 9112, section 7.1).
+  if (length === undefined) {
+    const last = received.indexOf('\r\n0\r\n\r\n', end);
+    return last < 0 ? 0 : last + 7;
+  }
+  const whole = end + 4 + Number(length);
   return received.length >= whole ? whole : 0;
 }
 
