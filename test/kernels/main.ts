@@ -1,10 +1,11 @@
 // `make test-kernels`: boots each kernel and runs the kernel tests in it; prints one TAP report.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
-import { homedir, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { CodedError } from '../../init-image/errors.ts';
 import { readOptions } from '../../init-image/options.ts';
+import { readSettings } from '../cluster/settings.ts';
 import { killAll } from '../kernel/processes.ts';
 import { chooseAccelerator } from './accelerator.ts';
 import { makeBase, packProject } from './guest.ts';
@@ -38,7 +39,7 @@ async function testFiles(part: string): Promise<string[]> {
 
 async function main(folder: string): Promise<boolean> {
   const { values } = readOptions(OPTIONS, process.argv.slice(2), process.env);
-  const cache = `${homedir()}/.cache/invalid-drop/kernels`;
+  const cache = `${readSettings(process.env).cache}/kernels`;
   const tests = await testFiles(values.tests);
   const whole = WHOLE + values.rulesets * RULESET;
   const env = { TAP_TIMEOUT: String(whole / 1000), PATIENCE, RULESETS: String(values.rulesets), SEED: values.seed };

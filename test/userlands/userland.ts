@@ -1,7 +1,7 @@
 // Debian's releases as trees of their own, whose programs run on this kernel in a namespace of a test.
 import { chmod, mkdir, writeFile } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import { fileURLToPath } from 'node:url';
+import { readSettings } from '../cluster/settings.ts';
 import type { Namespace } from '../kernel/namespaces.ts';
 import { must, type Program } from '../kernel/processes.ts';
 import { folderOnce, keyOf } from '../kernels/cache.ts';
@@ -21,7 +21,7 @@ export const USERLANDS: Userland[] = [
   { suite: 'trixie', iptables: '1.8.11', nftables: '1.1' },
 ];
 
-const CACHE = `${homedir()}/.cache/invalid-drop/kernels`;
+const CACHE = `${readSettings(process.env).cache}/kernels`;
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const PACKAGES = ['iptables', 'nftables', 'libatomic1', 'libstdc++6'];
 const UNREAD = ['doc', 'man', 'locale', 'info', 'zoneinfo'].map((name) => `/usr/share/${name}/*`);
