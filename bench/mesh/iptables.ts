@@ -1,6 +1,6 @@
 // install as a process against Istio's own program, which writes the whole redirection: the same fresh namespace, in turns.
 import { performance } from 'node:perf_hooks';
-import { Namespace } from '../../test/kernel/namespaces.ts';
+import { addPair } from '../../test/kernel/namespaces.ts';
 import { type Figure, makeFigure } from '../figure.ts';
 import { INSTALL } from '../pod.ts';
 import type { Tell } from '../progress.ts';
@@ -31,16 +31,13 @@ export async function benchIptables(pilotAgent: string, tell: Tell): Promise<Fig
 
 /** @returns milliseconds in a namespace that nobody has used */
 async function timeIn([command = '', ...args]: string[]): Promise<number> {
-  const pod = await new Namespace('install').add();
+  // Istio's program looks for the pod's own address.
+  const { pod, remove } = await addPair();
   try {
-    // Istio's program looks for the pod's own address.
-    await pod.must('ip', ['link', 'add', 'eth0', 'type', 'dummy']);
-    await pod.must('ip', ['address', 'add', '10.0.0.2/24', 'dev', 'eth0']);
-    await pod.must('ip', ['link', 'set', 'eth0', 'up']);
     const started = performance.now();
     await pod.must(command, args);
     return performance.now() - started;
   } finally {
-    await pod.remove();
+    await remove();
   }
 }
