@@ -73,6 +73,6 @@ async function main(argv: string[], env: NodeJS.ProcessEnv): Promise<number> {
   }
 }
 
-main(process.argv.slice(2), process.env).then((exitCode) => {
-  process.exitCode = exitCode;
-});
+// At once: what is printed has been written (to files and pipes Node writes synchronously on Linux), and to wait until
+// the nft that was killed is gone would add to every pod's start.
+main(process.argv.slice(2), process.env).then((exitCode) => process.exit(exitCode));
