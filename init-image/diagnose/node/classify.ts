@@ -24,6 +24,10 @@ export const KINDS = {
   'data-after-close': { bug: false, text: 'the application had closed the connection, and the peer sent more data' },
   'time-wait': { bug: false, text: 'the connection had been closed here first, and the peer sent more (TIME_WAIT)' },
   aborted: { bug: false, text: 'the application aborted the connection (SO_LINGER 0, or a disconnect)' },
+  'own-connection': {
+    bug: false,
+    text: 'the application closed or aborted the connection, or the peer was silent: this kernel does not tell which',
+  },
   keepalive: { bug: false, text: 'the peer did not answer keep-alives or retransmissions' },
   memory: { bug: false, text: 'the kernel was out of memory for sockets' },
   handshake: { bug: false, text: 'a segment that does not fit the handshake' },
@@ -63,9 +67,9 @@ export function classify(reset: Reset, candidates: Namespace[]): Kind {
   return state === 'TCP_TIME_WAIT' ? 'time-wait' : byStateAlone(state);
 }
 
-/** A kernel that tells no reason: what a connected socket's reset can be about. */
+/** A kernel that tells no reason (up to 6.9): this bug never meets the connection's own socket. */
 function byStateAlone(state: string | undefined): Kind {
-  return state === undefined ? 'other' : 'aborted';
+  return state === undefined ? 'other' : 'own-connection';
 }
 
 /**

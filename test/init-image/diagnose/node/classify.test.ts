@@ -62,7 +62,7 @@ t.test("each of the kernel's reasons has its kind", async (t) => {
 
 t.test('without reasons the state tells what it can', async (t) => {
   t.equal(classify(withoutReason({ state: 'TCP_TIME_WAIT' }), [POD]), 'time-wait');
-  t.equal(classify(withoutReason({ state: 'TCP_CLOSE' }), [POD]), 'aborted');
+  t.equal(classify(withoutReason({ state: 'TCP_CLOSE' }), [POD]), 'own-connection');
   const { state: _, ...nothing } = withoutReason({ local: { address: '10.0.0.7', port: 9000 } });
   t.equal(classify(nothing, [POD]), 'other');
 });
