@@ -230,9 +230,13 @@ kernelTest('a reset of another cause is told by it: data-after-close', async (t,
   await until('the server has closed', async () => (await statesAt(pair.pod, PORT.late)).includes('04'));
   await pair.pod.must('nft', ['delete', 'table', 'ip', 'silence']);
   client.child.stdin?.end('go\n');
+  if (!TELLS_REASONS) {
+    // Linux 5.10 did not tell it at all: whatever is told, it is not taken for this bug.
+    await until('the pod has sent a reset', async () => (await resetsSent(pair.pod)) > 0);
+    return void t.match((await endWatch(watch)).last, { thisBug: 0 });
+  }
   const found = await sawReset(watch, pair.pod, PORT.late);
-  t.match(found, { thisBug: false, pods: POD });
-  t.match(found, toldAs('data-after-close', 'TCP_ABORT_ON_DATA', 'own-connection'));
+  t.match(found, { kind: 'data-after-close', thisBug: false, pods: POD, reason: 'TCP_ABORT_ON_DATA' });
   await endWatch(watch);
 });
 
