@@ -73,7 +73,7 @@ function wrongTypesEverywhere(wrong: unknown): [string, string][] {
 }
 
 t.test('hostile bodies get a clear answer, never a 5xx', async (t) => {
-  const { server, lines } = testServer();
+  const { server, lines } = testServer({ logLevel: 'debug' });
   t.teardown(() => server.close());
   for (const [name, payload] of bodies) {
     const before = lines.length;
