@@ -11,7 +11,7 @@ import { isReady } from './replicas.ts';
 const PAIRS = 20;
 const LEAST_PAIRS = 8;
 /** Seconds. */
-const TIME = 80;
+const TIME = 120;
 const LIMIT = 60_000;
 
 /**

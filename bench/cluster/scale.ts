@@ -19,7 +19,7 @@ const LOAD = fileURLToPath(new URL('../inside/load.ts', import.meta.url));
 const NAMESPACES = 500;
 const STEPS = [0, 1000, 10_000];
 /** Seconds for making pods: on a loaded machine the last step has fewer, and says how many. */
-const TIME = 120;
+const TIME = 240;
 const MB = 1e6;
 const COUNT_LIMIT = 120_000;
 const QUIET_LIMIT = 60_000;
