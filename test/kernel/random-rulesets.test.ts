@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { kernelTest } from './kernel-test.ts';
 import { addPair, type Pair, pinNeighbours } from './namespaces.ts';
+import { patient } from './processes.ts';
 import { SHAPER } from './random/observer.ts';
 import type { Comparison } from './random/worker.ts';
 
@@ -10,10 +11,15 @@ const COUNT = Number(process.env['RULESETS'] || 300);
 const { SEED: WANTED = '1' } = process.env;
 const SEED = WANTED === 'random' ? Date.now() % 1_000_000_000 : Number(WANTED);
 /** Milliseconds for one ruleset, on a machine that is very slow. */
-const PATIENCE = 4000;
+const PATIENCE = patient(4000);
 /** Packets of a ruleset, and how many rulesets there are between two lines of progress. */
 const PACKETS = 4;
 const STRIDE = 50;
+/**
+ * Packets more or fewer than a share of all says: those of a ruleset go together, so that the share among a few
+ * rulesets says little. Of seed 1's first 20 rulesets 6 packets are unknown, of its first 60 only 8.
+ */
+const SCATTER = 2 * PACKETS;
 
 /** Compares `count` rulesets in a pod of their own. `tell` is called once for each STRIDE of them. */
 async function compareIn(pair: Pair, seed: number, count: number, tell: () => void): Promise<Comparison[]> {
@@ -60,7 +66,7 @@ kernelTest('the verdict agrees with the kernel on random rulesets', async (t, pa
     t.fail(`seed ${seed}: the verdict is ${verdict} (${reason}), the kernel: ${kernel}`, { packet, ruleset });
   }
   t.equal(wrong.length, 0, 'no disagreement on dropped and escapes');
-  t.ok(unknown.length <= 0.05 * all.length, `at most 5 % unknown: ${unknown.length} of ${all.length}`);
+  t.ok(unknown.length <= 0.05 * all.length + SCATTER, `about 5 % unknown at most: ${unknown.length} of ${all.length}`);
   const both = Math.min(count('dropped', 'dropped'), count('escapes', 'escapes'));
-  t.ok(both > 0.2 * all.length, 'both outcomes are tested');
+  t.ok(both > 0.2 * all.length - SCATTER, 'both outcomes are tested');
 });

@@ -9,12 +9,13 @@ import { readSettings } from '../cluster/settings.ts';
 import { killAll } from '../kernel/processes.ts';
 import { chooseAccelerator } from './accelerator.ts';
 import { makeBase, packProject } from './guest.ts';
-import { fetchKernel } from './kernel-package.ts';
+import { fetchKernel, type KernelFiles } from './kernel-package.ts';
 import { chooseKernels } from './kernels.ts';
 import { OPTIONS } from './options.ts';
 import { inSubtest } from './report.ts';
 import { runKernel } from './run-kernel.ts';
 import { type Column, readFates, updatePage } from './table.ts';
+import { Turns, takeTurns } from './turns.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const PAGE = `${ROOT}docs/kernels.md`;
@@ -25,6 +26,11 @@ const RULESET = 2000;
 const PATIENCE = '3';
 /** The slowest test says nothing for a minute. */
 const SILENCE = 240_000;
+
+/** Emulated machines that run at the same time: a test mostly waits for one program. */
+const AT_ONCE = 2;
+/** Lines of a guest's report that are told as they come, beside the report. */
+const PROGRESS = /^( {4})?(not )?ok |^ *# .*(RULESETS|rulesets)/;
 
 const print = (line: string) => process.stdout.write(`${line}\n`);
 const started = Date.now();
@@ -47,24 +53,28 @@ async function main(folder: string): Promise<boolean> {
   const base = await makeBase(cache, `${ROOT}node_modules/node/bin/node`, process.version);
   const project = await packProject(ROOT, folder, { files: tests, env, limit: whole });
   const limits = { whole, silence: SILENCE };
+  const kernels = chooseKernels(values.kernel);
+  const files: KernelFiles[] = [];
+  for (const kernel of kernels) files.push(await fetchKernel(cache, kernel));
+  const accelerator = chooseAccelerator(files[0]?.image ?? '');
   const seen: Column[] = [];
   let allOk = true;
+  const turns = new Turns(print);
   print('TAP version 14');
-  const kernels = chooseKernels(values.kernel);
-  for (const [i, kernel] of kernels.entries()) {
-    const files = await fetchKernel(cache, kernel);
-    const accelerator = chooseAccelerator(files.image);
-    tell(`${files.release} (${accelerator})`);
-    const run = { files, base, project, tests, accelerator, limits };
-    print(`# Subtest: ${files.release}`);
+  await takeTurns(kernels, AT_ONCE, async (kernel, turn) => {
+    const { release } = files[turn] as KernelFiles;
+    const run = { files: files[turn] as KernelFiles, base, project, tests, accelerator, limits };
+    tell(`${release} (${accelerator})`);
+    turns.say(turn, `# Subtest: ${release}`);
     const { printed, ok } = await runKernel(run, `${folder}/${kernel.name}`, (line) => {
-      print(inSubtest(line));
-      if (/^( {4})?(not )?ok |^ *# .*(RULESETS|rulesets)/.test(line)) tell(line.trim());
+      turns.say(turn, inSubtest(line));
+      if (PROGRESS.test(line)) tell(line.trim());
     });
-    print(`${ok ? '' : 'not '}ok ${i + 1} - ${files.release}`);
+    turns.say(turn, `${ok ? '' : 'not '}ok ${turn + 1} - ${release}`);
+    turns.end(turn);
     seen.push({ series: kernel.series, fates: readFates(printed) });
     allOk &&= ok;
-  }
+  });
   const docsOk = await lookAtDocs(
     seen.filter(({ fates }) => fates.size > 0),
     values.docs,
@@ -93,5 +103,6 @@ try {
   process.exitCode = (await main(folder)) ? 0 : 1;
 } catch (error) {
   print(`Bail out! ${error instanceof CodedError || error instanceof Error ? error.message : error}`);
-  process.exitCode = 1;
+  // Another machine may still run.
+  process.exit(1);
 }

@@ -6,30 +6,10 @@ import { readFile } from 'node:fs/promises';
 import { release } from 'node:os';
 import { createInterface } from 'node:readline';
 import type { Orders } from '../guest.ts';
+import { Turns, takeTurns } from '../turns.ts';
 
 const AT_ONCE = 2;
 const print = (line: string) => process.stdout.write(`${line}\n`);
-
-/** Holds back what others than the first unfinished file print. */
-class Turns {
-  private current = 0;
-  private readonly held = new Map<number, string[]>();
-  private readonly done = new Set<number>();
-
-  say(turn: number, line: string): void {
-    if (turn === this.current) print(line);
-    else this.held.set(turn, [...(this.held.get(turn) ?? []), line]);
-  }
-
-  end(turn: number): void {
-    this.done.add(turn);
-    while (this.done.has(this.current)) {
-      this.current++;
-      for (const line of this.held.get(this.current) ?? []) print(line);
-      this.held.delete(this.current);
-    }
-  }
-}
 
 async function runFile(file: string, { env, limit }: Orders, say: (line: string) => void): Promise<boolean> {
   const child = spawn(process.execPath, [file], {
@@ -49,18 +29,13 @@ async function runFile(file: string, { env, limit }: Orders, say: (line: string)
 const orders = JSON.parse(await readFile('orders.json', 'utf8')) as Orders;
 print('TAP version 14');
 print(`# kernel ${release()}`);
-const turns = new Turns();
-const waiting = [...orders.files.entries()];
-async function work(): Promise<void> {
-  for (let next = waiting.shift(); next; next = waiting.shift()) {
-    const [turn, file] = next;
-    const say = (line: string) => turns.say(turn, line);
-    say(`# Subtest: ${file}`);
-    const started = Date.now();
-    const ok = await runFile(file, orders, say);
-    say(`${ok ? '' : 'not '}ok ${turn + 1} - ${file} # time=${Date.now() - started}ms`);
-    turns.end(turn);
-  }
-}
-await Promise.all(Array.from({ length: AT_ONCE }, work));
+const turns = new Turns(print);
+await takeTurns(orders.files, AT_ONCE, async (file, turn) => {
+  const say = (line: string) => turns.say(turn, line);
+  say(`# Subtest: ${file}`);
+  const started = Date.now();
+  const ok = await runFile(file, orders, say);
+  say(`${ok ? '' : 'not '}ok ${turn + 1} - ${file} # time=${Date.now() - started}ms`);
+  turns.end(turn);
+});
 print(`1..${orders.files.length}`);
