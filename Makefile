@@ -31,9 +31,9 @@ check: deps ## types, lint and format
 test: deps tools build check ## types, lint, unit tests and kernel tests (root)
 	npm test --silent
 
-# Variables: KERNEL (5.10, 6.1 or 6.12), TESTS (a part of a test file's path), RULESETS, SEED.
+# Variables: KERNEL (5.10, 6.1, 6.12 or arm64), TESTS (a part of a test file's path), RULESETS, SEED.
 test-kernels: deps tools build ## the kernel tests on the kernels that fleets run, under qemu (root)
-	@bash test/kernels/install-debian.sh
+	@bash test/kernels/install-debian.sh $(KERNEL)
 	node test/kernels/main.ts
 
 test-userlands: deps tools build ## the programs on older and newer Debians than the image's, on this kernel (root)

@@ -2,18 +2,23 @@
 
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { qemuArgs } from './boot.ts';
+import { qemuCommand } from './boot.ts';
+import type { Kernel } from './kernels.ts';
 
 /** Milliseconds in which a kernel without a root file system panics, several times over. */
 const LIMIT = 5000;
 
+/** Debian's names of architectures, by Node's. */
+const OWN: Record<string, string> = { x64: 'amd64', arm64: 'arm64' };
+
 /**
  * Boots a kernel with no file system under KVM: where KVM works it has panicked, and ended, within seconds.
- * @param image any kernel
+ * @param image any kernel of that architecture
  */
-export function chooseAccelerator(image: string): 'kvm' | 'tcg' {
-  if (!existsSync('/dev/kvm')) return 'tcg';
-  const { stdout } = spawnSync('qemu-system-x86_64', qemuArgs({ image, accelerator: 'kvm' }), {
+export function chooseAccelerator(architecture: Kernel['architecture'], image: string): 'kvm' | 'tcg' {
+  if (OWN[process.arch] !== architecture || !existsSync('/dev/kvm')) return 'tcg';
+  const [command, ...args] = qemuCommand({ architecture, image, accelerator: 'kvm' });
+  const { stdout } = spawnSync(command, args, {
     timeout: LIMIT,
     killSignal: 'SIGKILL',
     encoding: 'utf8',

@@ -4,8 +4,10 @@ import { once } from 'node:events';
 import { rm } from 'node:fs/promises';
 import { createServer, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
+import type { Kernel } from './kernels.ts';
 
 export interface Hardware {
+  architecture: Kernel['architecture'];
   image: string;
   initramfs?: string;
   accelerator: 'kvm' | 'tcg';
@@ -28,10 +30,23 @@ export interface Ended {
 
 /** Characters of the console that are kept. */
 const KEPT = 6000;
-const ACCELERATORS = {
-  kvm: ['-accel', 'kvm', '-cpu', 'host'],
-  // Software emulation, one thread a processor. arch-capabilities is a register that TCG does not have.
-  tcg: ['-accel', 'tcg,thread=multi', '-cpu', 'max,-arch-capabilities'],
+/** Software emulation, one thread a processor. */
+const TCG = ['-accel', 'tcg,thread=multi'];
+const MACHINES = {
+  amd64: {
+    command: 'qemu-system-x86_64',
+    // arch-capabilities is a register that TCG does not have.
+    accelerators: { kvm: ['-accel', 'kvm', '-cpu', 'host'], tcg: [...TCG, '-cpu', 'max,-arch-capabilities'] },
+    machine: [],
+    console: 'ttyS0',
+  },
+  arm64: {
+    command: 'qemu-system-aarch64',
+    // What clouds have (Graviton 2); without pointer authentication, which takes most of the time where it is emulated.
+    accelerators: { kvm: ['-accel', 'kvm', '-cpu', 'host'], tcg: [...TCG, '-cpu', 'neoverse-n1'] },
+    machine: ['-machine', 'virt'],
+    console: 'ttyAMA0',
+  },
 };
 
 /**
@@ -39,11 +54,11 @@ const ACCELERATORS = {
  * faults (twice the time), clearing memory twice, audit, and waiting for readers of old rules and namespaces
  * (Documentation/admin-guide/kernel-parameters.txt).
  */
-const CONFIGURATION =
-  'console=ttyS0 quiet panic=-1 mitigations=off init_on_alloc=0 audit=0 apparmor=0 rcupdate.rcu_expedited=1';
+const CONFIGURATION = 'quiet panic=-1 mitigations=off init_on_alloc=0 audit=0 apparmor=0 rcupdate.rcu_expedited=1';
 
-/** The arguments of qemu-system-x86_64. The console is on standard output, the report comes through the socket. */
-export function qemuArgs({ image, initramfs, accelerator, socket }: Hardware): string[] {
+/** The command of qemu. The console is on standard output, the report comes through the socket. */
+export function qemuCommand({ architecture, image, initramfs, accelerator, socket }: Hardware): [string, ...string[]] {
+  const { command, accelerators, machine, console } = MACHINES[architecture];
   const report = [
     `socket,id=report,path=${socket}`,
     '-device',
@@ -52,12 +67,14 @@ export function qemuArgs({ image, initramfs, accelerator, socket }: Hardware): s
     'virtserialport,chardev=report',
   ];
   return [
-    ...ACCELERATORS[accelerator],
+    command,
+    ...machine,
+    ...accelerators[accelerator],
     ...['-m', '3G', '-smp', '2', '-nodefaults', '-no-reboot', '-display', 'none', '-serial', 'stdio'],
     ...(socket === undefined ? [] : ['-chardev', ...report]),
     ...['-kernel', image],
     ...(initramfs === undefined ? [] : ['-initrd', initramfs]),
-    ...['-append', CONFIGURATION],
+    ...['-append', `console=${console} ${CONFIGURATION}`],
   ];
 }
 
@@ -70,7 +87,7 @@ export async function boot(machine: Machine, onLine: (line: string) => void): Pr
   const server = createServer().listen(machine.socket);
   await once(server, 'listening');
   // However this program ends, the machine ends with it.
-  const command = ['--pdeathsig', 'KILL', 'qemu-system-x86_64', ...qemuArgs(machine)];
+  const command = ['--pdeathsig', 'KILL', ...qemuCommand(machine)];
   const child = spawn('setpriv', command, { stdio: ['ignore', 'pipe', 'pipe'] });
   const closed = once(child, 'close');
   let why: Ended['why'] = 'exit';

@@ -4,6 +4,7 @@ import { must } from '../kernel/processes.ts';
 import { packFolder } from './archive.ts';
 import { folderOnce, keyOf } from './cache.ts';
 import { sourcesOf } from './debian.ts';
+import type { Kernel } from './kernels.ts';
 import { bundlePackages } from './packages.ts';
 
 /** The release that the images are made from (init-image/Containerfile). */
@@ -37,17 +38,33 @@ export interface Orders {
   limit: number;
 }
 
-/** Debian's programs and Node as an archive, made once. */
-export async function makeBase(cache: string, node: string, nodeVersion: string): Promise<string> {
-  const include = `--include=${PROGRAMS.join()}`;
-  const excluded = ['/usr/lib/x86_64-linux-gnu/gconv/*', ...UNREAD].map((path) => `--dpkgopt=path-exclude=${path}`);
-  const options = ['--variant=minbase', '--aptopt=Apt::Install-Recommends "false"', ...excluded, include];
+/** Options of mmdebstrap. Packages of another architecture are unpacked only: their scripts cannot be run here. */
+const VARIANTS = {
+  amd64: { triplet: 'x86_64-linux-gnu', include: PROGRAMS, options: ['--variant=minbase'] },
+  arm64: {
+    triplet: 'aarch64-linux-gnu',
+    include: ['?essential', ...PROGRAMS],
+    options: ['--architectures=arm64', '--variant=extract', '--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr'],
+  },
+};
+
+/** Debian's programs and Node as an archive, made once. @param node path of the program, for that architecture */
+export async function makeBase(
+  cache: string,
+  architecture: Kernel['architecture'],
+  node: string,
+  nodeVersion: string,
+): Promise<string> {
+  const variant = VARIANTS[architecture];
+  const include = `--include=${variant.include.join()}`;
+  const excluded = [`/usr/lib/${variant.triplet}/gconv/*`, ...UNREAD].map((path) => `--dpkgopt=path-exclude=${path}`);
+  const options = [...variant.options, '--aptopt=Apt::Install-Recommends "false"', ...excluded, include];
   const key = keyOf([options, sourcesOf(SUITE), nodeVersion]);
-  const folder = await folderOnce(`${cache}/base-amd64-${key}`, async (unfinished) => {
+  const folder = await folderOnce(`${cache}/base-${architecture}-${key}`, async (unfinished) => {
     const tree = `${unfinished}/tree`;
     await must('mmdebstrap', [...options, SUITE, tree, ...sourcesOf(SUITE)], { limit: LIMIT });
-    await rm(`${tree}/var/cache`, { recursive: true });
-    await rm(`${tree}/var/lib/apt`, { recursive: true });
+    await rm(`${tree}/var/cache`, { recursive: true, force: true });
+    await rm(`${tree}/var/lib/apt`, { recursive: true, force: true });
     await copyFile(node, `${tree}/usr/local/bin/node`);
     await chmod(`${tree}/usr/local/bin/node`, 0o755);
     await packFolder(tree, `${unfinished}/base.cpio`);

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that test-kernels runs, where a program is missing.
+# Installs the Debian packages that test-kernels and test-userlands run, where a program is missing. The argument is the
+# kernel that is wanted; without one, the kernels of amd64.
 set -euo pipefail
 declare -A package_of=(
   [qemu-system-x86_64]=qemu-system-x86
@@ -7,6 +8,7 @@ declare -A package_of=(
   [depmod]=kmod
   [cpio]=cpio
 )
+[ "${1:-}" = arm64 ] && package_of[qemu-system-aarch64]=qemu-system-arm
 missing=()
 for program in "${!package_of[@]}"; do
   command -v "$program" >/dev/null || missing+=("${package_of[$program]}")

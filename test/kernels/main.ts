@@ -11,6 +11,7 @@ import { chooseAccelerator } from './accelerator.ts';
 import { makeBase, packProject } from './guest.ts';
 import { fetchKernel, type KernelFiles } from './kernel-package.ts';
 import { chooseKernels } from './kernels.ts';
+import { nodeFor } from './node.ts';
 import { OPTIONS } from './options.ts';
 import { inSubtest } from './report.ts';
 import { runKernel } from './run-kernel.ts';
@@ -50,20 +51,23 @@ async function main(folder: string): Promise<boolean> {
   const whole = WHOLE + values.rulesets * RULESET;
   const env = { TAP_TIMEOUT: String(whole / 1000), PATIENCE, RULESETS: String(values.rulesets), SEED: values.seed };
   tell('the guest: Debian, Node and the project');
-  const base = await makeBase(cache, `${ROOT}node_modules/node/bin/node`, process.version);
   const project = await packProject(ROOT, folder, { files: tests, env, limit: whole });
   const limits = { whole, silence: SILENCE };
   const kernels = chooseKernels(values.kernel);
   const files: KernelFiles[] = [];
   for (const kernel of kernels) files.push(await fetchKernel(cache, kernel));
-  const accelerator = chooseAccelerator(files[0]?.image ?? '');
+  // They are of one architecture.
+  const { architecture = 'amd64' } = kernels[0] ?? {};
+  const node = await nodeFor(cache, architecture, `${ROOT}node_modules/node/bin/node`, process.version);
+  const base = await makeBase(cache, architecture, node, process.version);
+  const accelerator = chooseAccelerator(architecture, files[0]?.image ?? '');
   const seen: Column[] = [];
   let allOk = true;
   const turns = new Turns(print);
   print('TAP version 14');
   await takeTurns(kernels, AT_ONCE, async (kernel, turn) => {
     const { release } = files[turn] as KernelFiles;
-    const run = { files: files[turn] as KernelFiles, base, project, tests, accelerator, limits };
+    const run = { architecture, files: files[turn] as KernelFiles, base, project, tests, accelerator, limits };
     tell(`${release} (${accelerator})`);
     turns.say(turn, `# Subtest: ${release}`);
     const { printed, ok } = await runKernel(run, `${folder}/${kernel.name}`, (line) => {

@@ -6,6 +6,7 @@ import type { KernelFiles } from './kernel-package.ts';
 import { makeReport } from './report.ts';
 
 export interface Run {
+  architecture: Machine['architecture'];
   files: KernelFiles;
   /** Archives of the guest's first file system: Debian with Node, and the project. */
   base: string;
@@ -34,13 +35,14 @@ export async function runKernel(run: Run, folder: string, tell: (line: string) =
   await joinArchives([run.base, run.files.modules, run.project], initramfs);
   const report = makeReport(run.files.release, run.tests);
   const printed: string[] = [];
+  const { architecture, accelerator, limits } = run;
   const { image } = run.files;
-  const machine = { image, initramfs, socket: `${folder}/report`, accelerator: run.accelerator, limits: run.limits };
+  const machine = { architecture, image, initramfs, socket: `${folder}/report`, accelerator, limits };
   const ended = await boot(machine, (line) => {
     printed.push(line);
     report.line(line).forEach(tell);
   });
-  report.end(describeEnd(ended, run.limits), ended.console).forEach(tell);
+  report.end(describeEnd(ended, limits), ended.console).forEach(tell);
   await rm(folder, { recursive: true });
   return { printed, ok: report.ok() };
 }
