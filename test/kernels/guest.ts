@@ -40,11 +40,13 @@ export interface Orders {
 
 /** Options of mmdebstrap. Packages of another architecture are unpacked only: their scripts cannot be run here. */
 const VARIANTS = {
-  amd64: { triplet: 'x86_64-linux-gnu', include: PROGRAMS, options: ['--variant=minbase'] },
+  amd64: { triplet: 'x86_64-linux-gnu', options: ['--variant=minbase'] },
   arm64: {
     triplet: 'aarch64-linux-gnu',
-    include: ['?essential', ...PROGRAMS],
-    options: ['--architectures=arm64', '--variant=extract', '--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr'],
+    options: [
+      ...['--architectures=arm64', '--variant=extract', '--include=?essential'],
+      '--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr',
+    ],
   },
 };
 
@@ -56,7 +58,7 @@ export async function makeBase(
   nodeVersion: string,
 ): Promise<string> {
   const variant = VARIANTS[architecture];
-  const include = `--include=${variant.include.join()}`;
+  const include = `--include=${PROGRAMS.join()}`;
   const excluded = [`/usr/lib/${variant.triplet}/gconv/*`, ...UNREAD].map((path) => `--dpkgopt=path-exclude=${path}`);
   const options = [...variant.options, '--aptopt=Apt::Install-Recommends "false"', ...excluded, include];
   const key = keyOf([options, sourcesOf(SUITE), nodeVersion]);
@@ -65,6 +67,8 @@ export async function makeBase(
     await must('mmdebstrap', [...options, SUITE, tree, ...sourcesOf(SUITE)], { limit: LIMIT });
     await rm(`${tree}/var/cache`, { recursive: true, force: true });
     await rm(`${tree}/var/lib/apt`, { recursive: true, force: true });
+    // Packages' scripts make it, where they are run.
+    await mkdir(`${tree}/usr/local/bin`, { recursive: true });
     await copyFile(node, `${tree}/usr/local/bin/node`);
     await chmod(`${tree}/usr/local/bin/node`, 0o755);
     await packFolder(tree, `${unfinished}/base.cpio`);
