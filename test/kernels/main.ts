@@ -24,8 +24,8 @@ const PAGE = `${ROOT}docs/kernels.md`;
 const WHOLE = 900_000;
 const RULESET = 2000;
 /**
- * An emulated machine, on processors that it has to share. Node keeps what it has compiled of the tests and of what they
- * start, which is half of the time of a start; programs in containers have an environment of their own.
+ * An emulated machine, on processors that it has to share. Node keeps what it has compiled of the tests and of what
+ * they start, which saves about half of the processor time of a start; containers have an environment of their own.
  */
 const ENVIRONMENT = { PATIENCE: '3', NODE_COMPILE_CACHE: '/tmp/compiled' };
 /** Tests of the harness say nothing about a kernel. */
