@@ -1,4 +1,5 @@
 // The end-to-end tests on Kubernetes alone: `make e2e`. Arguments: the test files; all of them where none is given.
+import { CRD_MODULES, hasGo } from './harness/crds.ts';
 import { clusterUp, loadImages, runSuite, step } from './suite.ts';
 
 const PREVIOUS = '-previous';
@@ -11,10 +12,13 @@ async function loadPrevious(): Promise<number> {
   return made;
 }
 
+/** The tests that need them are skipped where there is no Go. */
+const downloadCrds = async () => ((await hasGo()) ? step('go', 'mod', 'download', ...CRD_MODULES) : 0);
+
 process.exitCode = await runSuite({
   folder: 'test/e2e',
   suffix: '.e2e.ts',
   files: process.argv.slice(2),
   fileLimitSeconds: 1200,
-  prepare: [clusterUp, () => loadImages(), loadPrevious],
+  prepare: [downloadCrds, clusterUp, () => loadImages(), loadPrevious],
 });

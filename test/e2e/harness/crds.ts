@@ -11,6 +11,9 @@ const MODULES: Record<string, [folder: string, names: RegExp]> = {
   ],
 };
 
+/** Go modules, to be downloaded before the tests run: the network that those are in has no way out. */
+export const CRD_MODULES = Object.keys(MODULES);
+
 /** True where Go can be asked for them. */
 export async function hasGo(): Promise<boolean> {
   return (await run('go', ['version'])).exitCode === 0;
