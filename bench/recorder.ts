@@ -12,13 +12,11 @@ export interface Start {
 
 const NETFILTER = /^(nft|(ip6?|x|eb|arp)tables.*)$/;
 
-/** Writes down name, arguments and input of each start, then becomes the program that it stands for. */
+/** Writes down name, arguments and input of each start, and lets the program that it stands for answer as it is asked. */
 const STAND_IN = `#!/bin/sh
 record="$RECORDS/$(date +%s%N)-$$"
-cat > "$record.input"
 printf '%s\\n' "\${0##*/}" "$@" > "$record.args"
-PATH="$REAL_PATH"
-exec "\${0##*/}" "$@" < "$record.input"
+tee "$record.input" | PATH="$REAL_PATH" "\${0##*/}" "$@"
 `;
 
 /**
