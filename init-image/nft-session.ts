@@ -45,7 +45,9 @@ export class NftSession {
 
   private start(): ChildProcess {
     const child = this.launch(
-      (text) => this.receive(text),
+      (text) => {
+        if (this.child === child) this.receive(text);
+      },
       () => {
         if (this.child === child) this.fail();
       },
@@ -54,11 +56,12 @@ export class NftSession {
     return child;
   }
 
-  /** An answer is one line. */
+  /** An answer is one line: what comes after its end, in the same read or a later one, nobody asked for. */
   private receive(text: string): void {
     this.text += text;
-    if (!this.text.endsWith('\n')) return;
-    if (this.answer) this.answer({ exitCode: 0, stdout: this.text, stderr: '' });
+    const end = this.text.indexOf('\n');
+    if (end === -1) return;
+    if (this.answer && end === this.text.length - 1) this.answer({ exitCode: 0, stdout: this.text, stderr: '' });
     else this.fail();
   }
 
@@ -66,6 +69,7 @@ export class NftSession {
   private fail(): void {
     this.child?.kill('SIGKILL');
     this.child = undefined;
+    this.text = '';
     this.answer?.(undefined);
   }
 }

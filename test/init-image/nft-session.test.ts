@@ -38,10 +38,21 @@ t.test('a complaint, an end or silence is no answer, and the next question goes 
 });
 
 t.test('what comes unasked ends the session, so that no answer is taken for another', async (t) => {
-  const { session, started } = makeSession('console.log(n); if (n === 1) setImmediate(() => console.log("late"))');
+  const { session, started } = makeSession('console.log(n)');
   t.match(await session.list(), { stdout: '1\n' });
-  if (started[0]) await once(started[0], 'exit');
+  const [child] = started;
+  if (!child) throw new Error('nothing was started');
+  const end = once(child, 'exit');
+  child.stdin?.write('a question that the session did not ask\n');
+  await end;
   t.match(await session.list(), { stdout: '1\n' });
+  t.equal(started.length, 2);
+});
+
+t.test('two lines at once are no answer', async (t) => {
+  const { session, started } = makeSession('process.stdout.write(n + "\\nlate\\n")');
+  t.equal(await session.list(), undefined);
+  t.equal(await session.list(), undefined);
   t.equal(started.length, 2);
 });
 
