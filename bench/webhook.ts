@@ -18,7 +18,7 @@ import { median } from './statistics.ts';
 const script = (name: string) => fileURLToPath(new URL(`inside/${name}.ts`, import.meta.url));
 const POD = new URL('../test/webhook/cases/deployment-pod.json', import.meta.url);
 /** As webhook/Containerfile has it. */
-const NODE_FLAGS = ['--max-semi-space-size=2', '--heap-growing-percent=20'];
+const NODE_FLAGS = ['--max-semi-space-size=2', '--heap-growing-percent=20', '--expose-gc'];
 const CONNECTIONS = '16';
 const SECONDS = '1.2';
 const ROUNDS = 7;

@@ -1,6 +1,6 @@
 // Sends the same request to a server over TLS again and again, on a few connections, one request under way on each.
-// Arguments: port, connections, seconds, and the host and path where they are not these. The body comes on standard
-// input. Prints requests per second and latencies.
+// Arguments: port, connections, seconds, and the hosts (commas between, taken in turns) and path where they are not these.
+// The body comes on standard input. Prints requests per second and latencies.
 // Bare sockets: node:https would take longer for a request than the servers that are measured.
 import { performance } from 'node:perf_hooks';
 import { text } from 'node:stream/consumers';
@@ -14,7 +14,7 @@ export interface Load {
   p99: number;
 }
 
-const [port = '', connections = '', seconds = '', host = '127.0.0.1', path = '/mutate'] = process.argv.slice(2);
+const [port = '', connections = '', seconds = '', hosts = '127.0.0.1', path = '/mutate'] = process.argv.slice(2);
 const body = await text(process.stdin);
 const head = `POST ${path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n`;
 const request = Buffer.from(head + body);
@@ -35,7 +35,7 @@ function answerLength(received: string): number {
   return received.length >= whole ? whole : 0;
 }
 
-function drive(): Promise<void> {
+function drive(host: string): Promise<void> {
   return new Promise((resolve, reject) => {
     // The servers make their certificates themselves; who they are is not what is measured.
     const socket = connect({ host, port: Number(port), rejectUnauthorized: false });
@@ -63,7 +63,8 @@ function drive(): Promise<void> {
 }
 
 const started = performance.now();
-await Promise.all(Array.from({ length: Number(connections) }, drive));
+const all = hosts.split(',');
+await Promise.all(Array.from({ length: Number(connections) }, (_, i) => drive(all[i % all.length] ?? '')));
 const perSecond = latencies.length / ((performance.now() - started) / 1000);
 const load: Load = { perSecond, p50: quantile(latencies, 0.5), p99: quantile(latencies, 0.99) };
 process.stdout.write(JSON.stringify(load));

@@ -1,12 +1,16 @@
-// Our webhook against Istio's own injector: the same pod, the same client, in turns.
+// Our webhook against Istio's own injector: the same pod, the same client, in turns. Each as it is installed, which is two
+// replicas of ours and one istiod with threads for all processors; and one replica of ours alone.
 import { fileURLToPath } from 'node:url';
 import { OWN_NAMESPACE } from '../../init-image/contract.ts';
+import type { Layout } from '../../test/cluster/layout.ts';
 import { must } from '../../test/kernel/processes.ts';
 import { ISTIO_NAMESPACE } from '../../test/mesh/objects.ts';
 import type { Api, Json } from '../cluster/api.ts';
 import { podsOf } from '../cluster/pods.ts';
+import { programOf } from '../cluster/replicas.ts';
 import { type Figure, type Goal, makeFigure } from '../figure.ts';
 import type { Load } from '../inside/load.ts';
+import { readCpuSeconds } from '../proc-numbers.ts';
 import type { Tell } from '../progress.ts';
 import { median } from '../statistics.ts';
 import { review } from '../webhook.ts';
@@ -18,44 +22,78 @@ const ROUNDS = 5;
 /** Until V8 has compiled what is hot. */
 const WARM_UP = 3;
 
+interface Injector {
+  addresses: string[];
+  pids: number[];
+  port: string;
+  path: string;
+}
+
+interface Sample extends Load {
+  /** Microseconds of CPU for an admission, of all its processes together. */
+  cpu: number;
+}
+
 /** @param namespace one that both inject */
-export async function benchInjectors(api: Api, namespace: string, tell: Tell): Promise<Figure[]> {
+export async function benchInjectors(api: Api, layout: Layout, namespace: string, tell: Tell): Promise<Figure[]> {
   const whole = await review();
   const object = { ...whole.request.object, metadata: { ...whole.request.object.metadata, namespace } };
   const body = JSON.stringify({ ...whole, request: { ...whole.request, namespace, object } });
-  const ours = [await addressOf(api, OWN_NAMESPACE, 'app.kubernetes.io/component=webhook'), '/mutate'] as const;
-  const istio = [await addressOf(api, ISTIO_NAMESPACE, 'app=istiod'), '/inject'] as const;
-  const samples = { ours: [] as Load[], istio: [] as Load[] };
+  const find = (where: string, selector: string, program: string) => findPods(api, layout, where, selector, program);
+  const ours = {
+    ...(await find(OWN_NAMESPACE, 'app.kubernetes.io/component=webhook', 'webhook.js')),
+    port: '8443',
+    path: '/mutate',
+  };
+  const injectors = {
+    ours,
+    one: { ...ours, addresses: ours.addresses.slice(0, 1), pids: ours.pids.slice(0, 1) },
+    istio: { ...(await find(ISTIO_NAMESPACE, 'app=istiod', 'pilot-discovery')), port: '15017', path: '/inject' },
+  };
+  const samples = { ours: [] as Sample[], one: [] as Sample[], istio: [] as Sample[] };
   for (let round = 1 - WARM_UP; round <= ROUNDS; round++) {
     tell(`webhook against Istio's injector: round ${round} of ${ROUNDS}`);
-    const one = await load(...ours, '8443', body);
-    const other = await load(...istio, '15017', body);
-    if (round < 1) continue;
-    samples.ours.push(one);
-    samples.istio.push(other);
+    for (const name of ['ours', 'one', 'istio'] as const) {
+      const sample = await load(injectors[name], body);
+      if (round > 0) samples[name].push(sample);
+    }
   }
-  const figure = (name: string, unit: string, key: keyof Load, goal?: Goal) =>
+  const middle = (who: keyof typeof samples, key: keyof Sample) => median(samples[who].map((one) => one[key]));
+  const figure = (name: string, unit: string, key: keyof Sample, goal?: Goal, who: 'ours' | 'one' = 'ours') =>
     makeFigure({
       name: `webhook against Istio's injector, ${name}`,
       unit,
-      value: median(samples.ours.map((one) => one[key])),
-      reference: median(samples.istio.map((one) => one[key])),
+      value: middle(who, key),
+      reference: middle('istio', key),
       ...(goal && { goal }),
     });
   return [
-    figure('admissions', 'per second', 'perSecond', 'ratio >= 40'),
+    figure(`admissions (${ours.pids.length} replicas, 1 istiod)`, 'per second', 'perSecond', 'ratio >= 40'),
     figure('p50', 'ms', 'p50'),
     figure('p99', 'ms', 'p99', 'ratio <= 1'),
+    figure('admissions of one replica', 'per second', 'perSecond', undefined, 'one'),
+    figure('CPU of an admission', 'us', 'cpu'),
   ];
 }
 
-async function addressOf(api: Api, namespace: string, selector: string): Promise<string> {
+async function findPods(api: Api, layout: Layout, namespace: string, selector: string, program: string) {
   const { items } = await api.ask('GET', `${podsOf(namespace)}?labelSelector=${encodeURIComponent(selector)}`);
-  const ready = items.find(({ metadata, status }: Json) => !metadata.deletionTimestamp && status.phase === 'Running');
-  return ready.status.podIP;
+  const running = items.filter(
+    ({ metadata, status }: Json) => !metadata.deletionTimestamp && status.phase === 'Running',
+  );
+  const pids = running.map(({ metadata }: Json) => programOf(layout, namespace, metadata.name, program));
+  return { addresses: running.map(({ status }: Json) => status.podIP), pids: await Promise.all(pids) };
 }
 
-async function load(host: string, path: string, port: string, body: string): Promise<Load> {
-  const printed = await must(process.execPath, [LOAD, port, CONNECTIONS, SECONDS, host, path], { input: body });
-  return JSON.parse(printed) as Load;
+async function load({ addresses, pids, port, path }: Injector, body: string): Promise<Sample> {
+  const before = await cpuOf(pids);
+  const args = [LOAD, port, CONNECTIONS, SECONDS, addresses.join(','), path];
+  const measured = JSON.parse(await must(process.execPath, args, { input: body })) as Load;
+  const seconds = (await cpuOf(pids)) - before;
+  return { ...measured, cpu: (seconds / (measured.perSecond * Number(SECONDS))) * 1e6 };
+}
+
+async function cpuOf(pids: number[]): Promise<number> {
+  const all = await Promise.all(pids.map(readCpuSeconds));
+  return all.reduce((sum, seconds) => sum + seconds, 0);
 }

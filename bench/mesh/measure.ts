@@ -2,6 +2,7 @@
 
 import { writeFile } from 'node:fs/promises';
 import { OPT_IN_LABEL } from '../../init-image/contract.ts';
+import { layoutOf } from '../../test/cluster/layout.ts';
 import { readSettings } from '../../test/cluster/settings.ts';
 import { install } from '../../test/e2e/harness/installation.ts';
 import { apply, kubectl } from '../../test/e2e/harness/kubectl.ts';
@@ -27,13 +28,14 @@ const POD_START_SECONDS = 300;
 
 const print = (text: string) => process.stdout.write(`${text}\n`);
 const tell = makeProgress(process.stderr);
+const layout = layoutOf(process.env['CLUSTER'] ?? '');
 const api = await connect(process.env['KUBECONFIG'] ?? '');
 const loadBefore = readLoad();
 const programs = await findMeshPrograms(readSettings(process.env).cache, () => undefined, new AbortController().signal);
 
 const SECTIONS: Record<string, () => Promise<Figure[]>> = {
   install: () => benchIptables(programs.get('pilot-agent') ?? '', tell),
-  injectors: () => benchInjectors(api, GUARDED, tell),
+  injectors: () => benchInjectors(api, layout, GUARDED, tell),
   uploads: () => benchUploads(GUARDED, PLAIN, tell),
   'pod start': () => benchPodStart(api, GUARDED, PLAIN, tell, POD_START_SECONDS),
 };

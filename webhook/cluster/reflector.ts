@@ -1,5 +1,6 @@
 // Keeps something of ours equal to a collection of the API server: list, then watch, for ever.
 import { setTimeout as wait } from 'node:timers/promises';
+import { collectGarbage } from '../collect-garbage.ts';
 import { isObject, type JsonObject, shortText } from '../raw-json.ts';
 import { ApiError, reasonOf } from './api-error.ts';
 import type { ClusterClient, Query } from './client.ts';
@@ -59,7 +60,8 @@ export function reflect<T>(options: ReflectOptions<T>): Reflection {
           listing = new AbortController();
           // A list that fails is asked for again.
           state.version = '';
-          await list(options, state);
+          // What few objects leave is gone with the next young collection.
+          if ((await list(options, state)) > 1) collectGarbage();
         }
         await watch(options, state, AbortSignal.any([stopping.signal, listing.signal]));
         await pause(AGAIN_MS);
@@ -98,11 +100,14 @@ interface State {
   failures: number;
 }
 
+/** @returns how many pages there were */
 async function list<T>({ client, path, query, what, project, sink, log }: ReflectOptions<T>, state: State) {
   const items: T[] = [];
   let next = '';
   let version = '';
+  let pages = 0;
   do {
+    pages += 1;
     const page = await client.get(path, { ...query, limit: PAGE, ...(next && { continue: next }) });
     const metadata = isObject(page['metadata']) ? page['metadata'] : {};
     for (const object of Array.isArray(page['items']) ? page['items'] : []) {
@@ -117,6 +122,7 @@ async function list<T>({ client, path, query, what, project, sink, log }: Reflec
   state.synced = true;
   sink.replace(items);
   log.info({ [what]: items.length }, `listed the ${what}`);
+  return pages;
 }
 
 async function watch<T>({ client, path, query, project, sink }: ReflectOptions<T>, state: State, stop: AbortSignal) {

@@ -23,6 +23,11 @@ export function classify(pod: PodRecord, namespace: CoveredNamespace, now: numbe
   return optedInAt === undefined || pod.created <= optedInAt ? 'created-before-opt-in' : 'webhook-missed';
 }
 
+/** Whether time alone can change what `classify` says of the pod: a checker that runs is given some time to be Ready. */
+export function changesWithTime({ facts }: PodRecord): boolean {
+  return facts.checker === 'running';
+}
+
 function classifyInjected({ facts, checkerSince }: PodRecord, now: number): CoverageReason {
   const { install, checker, images, observes } = facts;
   if (install === 'failed') return 'install-failed';

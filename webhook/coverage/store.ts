@@ -1,5 +1,5 @@
 // All pods of opted-in namespaces with their reason, counted as they come and go.
-import { type CoveredNamespace, classify } from './classify.ts';
+import { type CoveredNamespace, changesWithTime, classify } from './classify.ts';
 import type { PodOwner, PodRecord, SeenPod } from './pod-record.ts';
 import type { CoverageReason } from './reasons.ts';
 
@@ -42,7 +42,7 @@ export function createCoverageStore(changed: (change: Change) => void, now: () =
     const from = isNew ? undefined : entry.reason;
     const key = `${namespace}/${name}`;
     const owner = told ?? starting.get(key)?.owner;
-    if (reason === 'starting') starting.set(key, { namespace, pod: name, owner });
+    if (reason === 'starting' && changesWithTime(entry.record)) starting.set(key, { namespace, pod: name, owner });
     else starting.delete(key);
     if (from === reason) return;
     if (from !== undefined) count(covered, from, -1);

@@ -1,10 +1,11 @@
 // The watch on a collection with the real client library against a small API server on loopback. A real API server is in test/e2e.
+import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { connectCluster } from '../../../webhook/cluster/client.ts';
+import { type ClusterClient, connectCluster } from '../../../webhook/cluster/client.ts';
 import { reflect } from '../../../webhook/cluster/reflector.ts';
 import { createNamespaceStore, namespaceLabels } from '../../../webhook/namespaces.ts';
 import { namespaceObject, startFakeApiServer } from '../fake-api-server.ts';
@@ -63,6 +64,42 @@ t.test('labels come from the list; a namespace that is not there is unknown', as
   t.strictSame(store.labelsOf('storage'), RESTRICTED);
   t.strictSame(store.labelsOf('bare'), {});
   t.equal(store.labelsOf('nobody'), undefined);
+});
+
+t.test('what a list of many pages leaves is collected once it is known; one page leaves little', async (t) => {
+  for (const [pages, wanted] of [
+    [1, []],
+    [3, ['last-resort, 3 known']],
+  ] as const) {
+    const collected: string[] = [];
+    const known: unknown[] = [];
+    t.intercept(globalThis, 'gc', {
+      value: (how: NodeJS.GCOptions) => collected.push(`${how.flavor}, ${known.length} known`),
+    });
+    const watched = Promise.withResolvers<void>();
+    const reflection = reflect({
+      client: {
+        get: async (_path: string, query: Record<string, string>) => {
+          const page = Number(query['continue'] ?? '1');
+          return { metadata: page < pages ? { continue: String(page + 1) } : {}, items: [{}] };
+        },
+        // biome-ignore lint/correctness/useYield: a watch that says nothing
+        watch: async function* (_path: string, _query: object, signal: AbortSignal) {
+          watched.resolve();
+          await once(signal, 'abort');
+        },
+      } as unknown as ClusterClient,
+      path: '/api/v1/pods',
+      what: 'pods',
+      project: (object) => object,
+      sink: { replace: (items) => void known.push(...items), put: () => {}, remove: () => {} },
+      log: { info: () => {}, warn: () => {} },
+      retryDelay: () => 1,
+    });
+    await watched.promise;
+    t.strictSame(collected, wanted, `${pages} pages`);
+    await reflection.stop();
+  }
 });
 
 t.test('events of the watch change what is known', async (t) => {
