@@ -1,13 +1,11 @@
 // The webhook in a large cluster: its memory and its answers with many pods in many namespaces to keep count of.
-import { fileURLToPath } from 'node:url';
 import { OWN_NAMESPACE } from '../../init-image/contract.ts';
 import type { Layout } from '../../test/cluster/layout.ts';
 import { eventually } from '../../test/e2e/harness/eventually.ts';
 import { askWebhook, rolledOut } from '../../test/e2e/harness/installation.ts';
 import { kubectl } from '../../test/e2e/harness/kubectl.ts';
-import { must } from '../../test/kernel/processes.ts';
 import { type Figure, makeFigure } from '../figure.ts';
-import type { Load } from '../inside/load.ts';
+import { load } from '../load.ts';
 import type { Tell } from '../progress.ts';
 import { median } from '../statistics.ts';
 import { review } from '../webhook.ts';
@@ -15,7 +13,6 @@ import { type Api, inParallel, type Json } from './api.ts';
 import { addNamespaces, namespaceFor, pendingPod, podsOf } from './pods.ts';
 import { findReplicas, greatestRss } from './replicas.ts';
 
-const LOAD = fileURLToPath(new URL('../inside/load.ts', import.meta.url));
 const NAMESPACES = 500;
 const STEPS = [0, 1000, 10_000];
 /** Seconds for making pods: on a loaded machine the last step has fewer, and says how many. */
@@ -24,8 +21,8 @@ const MB = 1e6;
 const COUNT_LIMIT = 120_000;
 const QUIET_LIMIT = 60_000;
 /** A thousand pods a second are far more than any cluster makes; saturation would measure the queue. */
-const CONNECTIONS = '2';
-const SECONDS = '2';
+const CONNECTIONS = 2;
+const SECONDS = 2;
 const LOADS = 3;
 
 export async function benchScale(api: Api, layout: Layout, tell: Tell): Promise<Figure[]> {
@@ -91,11 +88,12 @@ export function sumOf(text: string, metric: string): number {
 
 /** Milliseconds. The first load warms up. */
 async function admissionP99(address: string): Promise<number> {
-  const input = JSON.stringify(await review());
+  const body = JSON.stringify(await review());
+  const target = { hosts: [address], port: 8443, path: '/mutate' };
   const values: number[] = [];
   for (let i = 0; i <= LOADS; i++) {
-    const printed = await must(process.execPath, [LOAD, '8443', CONNECTIONS, SECONDS, address], { input });
-    if (i > 0) values.push((JSON.parse(printed) as Load).p99);
+    const { p99 } = await load(target, body, { connections: CONNECTIONS, seconds: SECONDS });
+    if (i > 0) values.push(p99);
   }
   return median(values);
 }

@@ -1,32 +1,28 @@
 // Our webhook against Istio's own injector: the same pod, the same client, in turns. Each as it is installed, which is two
 // replicas of ours and one istiod with threads for all processors; and one replica of ours alone.
-import { fileURLToPath } from 'node:url';
 import { OWN_NAMESPACE } from '../../init-image/contract.ts';
 import type { Layout } from '../../test/cluster/layout.ts';
-import { must } from '../../test/kernel/processes.ts';
 import { ISTIO_NAMESPACE } from '../../test/mesh/objects.ts';
 import type { Api, Json } from '../cluster/api.ts';
 import { podsOf } from '../cluster/pods.ts';
 import { programOf } from '../cluster/replicas.ts';
 import { type Figure, type Goal, makeFigure } from '../figure.ts';
-import type { Load } from '../inside/load.ts';
+import { type Load, load, type Target } from '../load.ts';
 import { readCpuSeconds } from '../proc-numbers.ts';
 import type { Tell } from '../progress.ts';
 import { median } from '../statistics.ts';
 import { review } from '../webhook.ts';
 
-const LOAD = fileURLToPath(new URL('../inside/load.ts', import.meta.url));
-const CONNECTIONS = '16';
-const SECONDS = '3';
+const CONNECTIONS = 16;
+/** One for each replica of ours. */
+const THREADS = 2;
+const SECONDS = 3;
 const ROUNDS = 5;
 /** Until V8 has compiled what is hot. */
 const WARM_UP = 3;
 
-interface Injector {
-  addresses: string[];
+interface Injector extends Target {
   pids: number[];
-  port: string;
-  path: string;
 }
 
 interface Sample extends Load {
@@ -42,20 +38,20 @@ export async function benchInjectors(api: Api, layout: Layout, namespace: string
   const find = (where: string, selector: string, program: string) => findPods(api, layout, where, selector, program);
   const ours = {
     ...(await find(OWN_NAMESPACE, 'app.kubernetes.io/component=webhook', 'webhook.js')),
-    port: '8443',
+    port: 8443,
     path: '/mutate',
   };
   const injectors = {
     ours,
-    one: { ...ours, addresses: ours.addresses.slice(0, 1), pids: ours.pids.slice(0, 1) },
-    istio: { ...(await find(ISTIO_NAMESPACE, 'app=istiod', 'pilot-discovery')), port: '15017', path: '/inject' },
+    one: { ...ours, hosts: ours.hosts.slice(0, 1), pids: ours.pids.slice(0, 1) },
+    istio: { ...(await find(ISTIO_NAMESPACE, 'app=istiod', 'pilot-discovery')), port: 15017, path: '/inject' },
   };
   const samples = { ours: [] as Sample[], one: [] as Sample[], istio: [] as Sample[] };
   for (let round = 1 - WARM_UP; round <= ROUNDS; round++) {
     tell(`webhook against Istio's injector: round ${round} of ${ROUNDS}`);
     for (const name of ['ours', 'one', 'istio'] as const) {
-      const sample = await load(injectors[name], body);
-      if (round > 0) samples[name].push(sample);
+      const measured = await sample(injectors[name], body);
+      if (round > 0) samples[name].push(measured);
     }
   }
   const middle = (who: keyof typeof samples, key: keyof Sample) => median(samples[who].map((one) => one[key]));
@@ -82,15 +78,14 @@ async function findPods(api: Api, layout: Layout, namespace: string, selector: s
     ({ metadata, status }: Json) => !metadata.deletionTimestamp && status.phase === 'Running',
   );
   const pids = running.map(({ metadata }: Json) => programOf(layout, namespace, metadata.name, program));
-  return { addresses: running.map(({ status }: Json) => status.podIP), pids: await Promise.all(pids) };
+  return { hosts: running.map(({ status }: Json) => status.podIP), pids: await Promise.all(pids) };
 }
 
-async function load({ addresses, pids, port, path }: Injector, body: string): Promise<Sample> {
-  const before = await cpuOf(pids);
-  const args = [LOAD, port, CONNECTIONS, SECONDS, addresses.join(','), path];
-  const measured = JSON.parse(await must(process.execPath, args, { input: body })) as Load;
-  const seconds = (await cpuOf(pids)) - before;
-  return { ...measured, cpu: (seconds / (measured.perSecond * Number(SECONDS))) * 1e6 };
+async function sample(injector: Injector, body: string): Promise<Sample> {
+  const before = await cpuOf(injector.pids);
+  const measured = await load(injector, body, { threads: THREADS, connections: CONNECTIONS, seconds: SECONDS });
+  const seconds = (await cpuOf(injector.pids)) - before;
+  return { ...measured, cpu: (seconds / (measured.perSecond * SECONDS)) * 1e6 };
 }
 
 async function cpuOf(pids: number[]): Promise<number> {

@@ -100,7 +100,8 @@ export async function run(
 /** As `run`, but an exit code other than 0 is an error that shows what was printed. */
 export async function must(...[command, args, options]: Parameters<typeof run>): Promise<string> {
   const { exitCode, stdout, stderr } = await run(command, args, options);
-  if (exitCode !== 0) throw new Error(`${command} ${args.join(' ')}: exit code ${exitCode}: ${stdout}${stderr}`);
+  const end = exitCode === null ? 'killed by a signal' : `exit code ${exitCode}`;
+  if (exitCode !== 0) throw new Error(`${command} ${args.join(' ')}: ${end}: ${stdout}${stderr}`);
   return stdout;
 }
 

@@ -9,6 +9,7 @@ declare -A package_of=(
   [unshare]=util-linux
   [conntrack]=conntrack
   [ethtool]=ethtool
+  [wrk]=wrk
 )
 missing=()
 for program in "${!package_of[@]}"; do
