@@ -79,6 +79,7 @@ t.test('the entry points and users are those of the contract', async (t) => {
     'node',
     '--max-semi-space-size=2',
     '--heap-growing-percent=20',
+    '--expose-gc',
     '/opt/invalid-drop/webhook.js',
   ]);
   t.equal(webhook.config.config.User, '65532:65532');
