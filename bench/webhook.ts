@@ -17,7 +17,8 @@ import { median } from './statistics.ts';
 
 const script = (name: string) => fileURLToPath(new URL(`inside/${name}.ts`, import.meta.url));
 const POD = new URL('../test/webhook/cases/deployment-pod.json', import.meta.url);
-/** As webhook/Containerfile has it. */
+/** As webhook/Containerfile has them. */
+const MALLOC = { MALLOC_ARENA_MAX: '1', MALLOC_TRIM_THRESHOLD_: '131072', MALLOC_MMAP_THRESHOLD_: '8192' };
 const NODE_FLAGS = ['--max-semi-space-size=2', '--heap-growing-percent=20', '--expose-gc'];
 const CONNECTIONS = 16;
 /** wrk takes whole ones. */
@@ -49,7 +50,7 @@ export async function benchWebhook(tell: Tell, folder: string): Promise<Figure[]
   const answer = `${folder}/answer.json`;
   const samples: Samples = { webhook: [], alike: [], short: [] };
   for (let instance = 1; instance <= INSTANCES; instance++) {
-    const webhook = await startServer([...NODE_FLAGS, WEBHOOK, ...flags], `${folder}/webhook-${instance}.log`);
+    const webhook = await startServer([...NODE_FLAGS, WEBHOOK, ...flags], `${folder}/webhook-${instance}.log`, MALLOC);
     // A patch is two hundred times as long as the shortest answer: what it costs to send and to receive is no decision.
     await writeFile(answer, await answerOf(webhook, body));
     const servers = {
@@ -99,8 +100,9 @@ async function answerOf({ port }: Server, body: string): Promise<string> {
 }
 
 /** Its log goes to a file, as a container's would: read by nobody while it is measured. */
-async function startServer(args: string[], log: string): Promise<Server> {
-  const program = new Program('sh', ['-c', 'exec "$@" > "$0"', log, process.execPath, ...args]);
+async function startServer(args: string[], log: string, env: Record<string, string> = {}): Promise<Server> {
+  const settings = Object.entries(env).map(([name, value]) => `${name}=${value}`);
+  const program = new Program('sh', ['-c', 'exec env "$@" > "$0"', log, ...settings, process.execPath, ...args]);
   const deadline = Date.now() + START_LIMIT;
   while (Date.now() < deadline && program.child.exitCode === null) {
     const port = (await readFile(log, 'utf8').catch(() => '')).match(/"port":(\d+)/)?.[1];

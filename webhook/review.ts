@@ -59,11 +59,12 @@ export function deny(uid: string, code: number, message: string): ReviewResponse
   return envelope({ uid, allowed: false, status: { code, reason: 'BadRequest', message } });
 }
 
+const PATCHED = `{"apiVersion":"${REVIEW_VERSION}","kind":"${REVIEW_KIND}","response":{"allowed":true,"patchType":"JSONPatch"`;
+
 /** As JSON.stringify, which would look for what to escape in each of a patch's thousands of base64 digits. */
 export function responseText(review: ReviewResponse): string {
-  const { patch, ...response } = review.response;
-  const text = JSON.stringify({ ...review, response });
-  return patch === undefined ? text : `${text.slice(0, -2)},"patch":"${patch}"}}`;
+  const { uid, patch } = review.response;
+  return patch === undefined ? JSON.stringify(review) : `${PATCHED},"uid":${JSON.stringify(uid)},"patch":"${patch}"}}`;
 }
 
 function envelope(response: ReviewResponse['response']): ReviewResponse {

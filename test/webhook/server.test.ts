@@ -151,3 +151,9 @@ t.test('only while draining does an answer ask the client to leave', async (t) =
   t.not((await post(t, payload)).response.headers['connection'], 'close');
   t.equal((await post(t, payload, { draining: () => true })).response.headers['connection'], 'close');
 });
+
+t.test('an answer with more than ASCII in it arrives whole', async (t) => {
+  const { answer, response } = await post(t, reviewOf({ ...creationOf(POD), uid: '\u00fc\u{1f40b}' }));
+  t.equal(answer.response.uid, '\u00fc\u{1f40b}');
+  t.equal(Number(response.headers['content-length']), Buffer.byteLength(response.payload));
+});
