@@ -31,7 +31,7 @@ check: deps ## types, lint and format
 test: deps tools build check ## types, lint, unit tests and kernel tests (root)
 	npm test --silent
 
-# Variables: KERNEL (5.10, 6.1, 6.12 or arm64), TESTS (a part of a test file's path), RULESETS, SEED.
+# Variables: KERNEL (5.10, 6.1, 6.12 or arm64), TESTS (parts of test files' paths, by commas), RULESETS, SEED.
 test-kernels: deps tools build ## the kernel tests on the kernels that fleets run, under qemu (root)
 	@bash test/kernels/install-debian.sh $(KERNEL)
 	node test/kernels/main.ts

@@ -1,7 +1,7 @@
 // Whether Istio redirects the checker's port into its proxy, where a kubelet probe would meet strict mutual TLS.
 // Read in Istio 1.13 to 1.32: the injection template, istio-iptables' flags, istio-cni's reading of annotations.
 import { CHECKER_PORT } from '../init-image/contract.ts';
-import { allContainers, type PodView } from './pod-view.ts';
+import { findContainer, type PodView } from './pod-view.ts';
 import { type JsonObject, textsIn } from './raw-json.ts';
 
 export const EXCLUDE_INBOUND_PORTS = 'traffic.sidecar.istio.io/excludeInboundPorts';
@@ -35,10 +35,6 @@ export function probeKind(pod: PodView): 'http' | 'exec' {
   return lists(included, PORT) ? 'exec' : 'http';
 }
 
-function findContainer(pod: PodView, name: string): JsonObject | undefined {
-  return allContainers(pod).find((container) => container['name'] === name);
-}
-
 function includedPorts(pod: PodView): string {
   return (pod.annotations?.[INCLUDE_INBOUND_PORTS] ?? '*').trim();
 }
@@ -64,7 +60,7 @@ function flagValue(words: string[], short: string, long: string): string | undef
 }
 
 function lists(ports: string, port: string): boolean {
-  return ports.split(',').some((entry) => entry.trim() === port);
+  return ports.includes(port) && ports.split(',').some((entry) => entry.trim() === port);
 }
 
 function appendPort(ports: string): string {

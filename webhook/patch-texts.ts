@@ -1,6 +1,6 @@
 // Patches as text. Most pods of a cluster get one of a few patches, so each is written once.
 import type { InjectionSettings } from './decision.ts';
-import { buildPatch, type PatchInputs } from './patch.ts';
+import { buildPatch, type PatchInputs, patchKey } from './patch.ts';
 
 /** Entries, of about 3 KB each. */
 const LIMIT = 200;
@@ -16,7 +16,7 @@ export function encodePatch(inputs: PatchInputs, settings: InjectionSettings): s
 export function rememberPatches(settings: InjectionSettings, limit = LIMIT): (inputs: PatchInputs) => string {
   const known = new Map<string, string>();
   return (inputs) => {
-    const key = JSON.stringify(inputs);
+    const key = patchKey(inputs);
     const before = known.get(key);
     if (before !== undefined) return before;
     const patch = encodePatch(inputs, settings);

@@ -46,6 +46,18 @@ export function patchInputs(pod: PodView, plan: Plan, settings: InjectionSetting
 }
 
 /**
+ * A text that inputs share if they are the same, and only then; a tenth of what JSON takes. The two parts that pods
+ * write freely cannot be taken for anything else: one is JSON, and the other stands last.
+ */
+export function patchKey(inputs: PatchInputs): string {
+  const { mode, protocol, onDrift, checker } = inputs.options;
+  const { addInit, probe, initIndex, hasAnnotations, excludePorts } = inputs;
+  const budgeted = inputs.budgeted.length === 0 ? '' : JSON.stringify(inputs.budgeted);
+  const added = `${addInit} ${inputs.checker} ${probe} ${budgeted} ${initIndex} ${hasAnnotations}`;
+  return `${mode} ${protocol} ${onDrift} ${checker} ${added} ${excludePorts ?? ''}`;
+}
+
+/**
  * @returns `add` operations, in order. The only member that may exist before is an annotation of ours or
  *   excludeInboundPorts, whose new value begins with the old one
  */

@@ -30,8 +30,9 @@ export function readPodOptions(pod: PodView, configured: PodOptions): { options:
     text: string | undefined,
     values: readonly V[],
   ) => {
+    if (text === undefined) return undefined;
     const value = values.find((allowed) => allowed === text);
-    if (text !== undefined && value === undefined) {
+    if (value === undefined) {
       wrong.push(errors.ANNOTATION_INVALID(kind, name, shortText(text, 100), values.join(' or ')).message);
     }
     return value;

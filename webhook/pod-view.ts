@@ -36,9 +36,15 @@ export function allContainers(pod: PodView): JsonObject[] {
   return [...(pod.initContainers ?? []), ...pod.containers];
 }
 
-/** True where a container of that name is in the pod. Names are unique over containers and init containers. */
+/** The container of that name. Names are unique over containers and init containers. */
+export function findContainer({ initContainers, containers }: PodView, name: string): JsonObject | undefined {
+  const isIt = (container: JsonObject) => container['name'] === name;
+  return initContainers?.find(isIt) ?? containers.find(isIt);
+}
+
+/** True where a container of that name is in the pod. */
 export function hasContainer(pod: PodView, name: string): boolean {
-  return allContainers(pod).some((container) => container['name'] === name);
+  return findContainer(pod, name) !== undefined;
 }
 
 /** True where the pod is meant to end by itself, as a Job's is. An absent restartPolicy means Always. */

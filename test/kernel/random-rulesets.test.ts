@@ -11,7 +11,7 @@ const COUNT = Number(process.env['RULESETS'] || 300);
 const { SEED: WANTED = '1' } = process.env;
 const SEED = WANTED === 'random' ? Date.now() % 1_000_000_000 : Number(WANTED);
 /** Milliseconds for one ruleset, on a machine that is very slow. */
-const PATIENCE = patient(4000);
+const PATIENCE = patient(10_000);
 /** Packets of a ruleset, and how many rulesets there are between two lines of progress. */
 const PACKETS = 4;
 const STRIDE = 50;

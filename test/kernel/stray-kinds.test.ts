@@ -15,15 +15,14 @@ const DEFAULTS = { be_liberal: 0, loose: 1 };
 
 type Ask = (line: string, limit?: number) => Promise<string>;
 
-/** Starts the client. What comes back takes it a line and waits for the next that it says; `open` begins afresh. */
+/** Starts the client. What comes back takes it a line and waits for the answer; what comes unasked is passed over. */
 function startClient(gateway: Namespace): Ask {
   const client = gateway.start(process.execPath, [KEEP, ADDRESS.pod.ipv4]);
-  let read = 0;
+  let asked = 0;
   return async (line, limit) => {
-    if (line === 'open') read = client.output.length;
+    asked++;
     client.child.stdin?.write(`${line}\n`);
-    const [seen, answer = ''] = await client.saw(new RegExp(`^[^]{${read}}(.*)\n`), limit);
-    read = seen.length;
+    const [, answer = ''] = await client.saw(new RegExp(`^${asked} (.*)\n`, 'm'), limit);
     return answer;
   };
 }

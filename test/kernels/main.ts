@@ -42,17 +42,17 @@ const print = (line: string) => process.stdout.write(`${line}\n`);
 const started = Date.now();
 const tell = (text: string) => process.stderr.write(`${((Date.now() - started) / 1000).toFixed(0)} s: ${text}\n`);
 
-async function testFiles(part: string): Promise<string[]> {
+async function testFiles(parts: string[]): Promise<string[]> {
   const files = (await readdir(`${ROOT}test/kernel`)).filter((name) => name.endsWith('.test.ts') && name !== LEFT_OUT);
   return ['test/kernels/inside/demo.ts', ...files.map((name) => `test/kernel/${name}`)]
-    .filter((file) => file.includes(part))
+    .filter((file) => parts.some((part) => file.includes(part)))
     .sort();
 }
 
 async function main(folder: string): Promise<boolean> {
   const { values } = readOptions(OPTIONS, process.argv.slice(2), process.env);
   const cache = `${readSettings(process.env).cache}/kernels`;
-  const tests = await testFiles(values.tests);
+  const tests = await testFiles(values.tests.split(','));
   const whole = WHOLE + values.rulesets * RULESET;
   const env = {
     ...ENVIRONMENT,

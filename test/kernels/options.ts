@@ -18,7 +18,7 @@ export const OPTIONS = {
     default: '1',
     help: 'The first random ruleset.',
   }),
-  tests: textLike(/./, 'a part of their path', {
+  tests: textLike(/^[^,]+(,[^,]+)*$/, 'parts of their paths, commas between', {
     env: 'TESTS',
     default: '/',
     help: 'Which test files are run.',

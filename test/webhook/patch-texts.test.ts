@@ -1,6 +1,6 @@
 import t from 'tap';
 import { decide } from '../../webhook/decision.ts';
-import { buildPatch, patchInputs } from '../../webhook/patch.ts';
+import { buildPatch, type PatchInputs, patchInputs, patchKey } from '../../webhook/patch.ts';
 import { rememberPatches } from '../../webhook/patch-texts.ts';
 import { pick, randomPod, seeded } from './random-pod.ts';
 import { creationOf, SETTINGS } from './settings.ts';
@@ -26,4 +26,40 @@ t.test('a remembered patch is the patch, for every pod', async (t) => {
     count += 1;
   }
   t.ok(count > 100, `${count} patches`);
+});
+
+/** Each member of the inputs with a value that SAMPLE does not have. */
+const SAMPLE: PatchInputs = {
+  options: { mode: 'enforce', protocol: 'tcp', onDrift: 'repair', checker: 'enabled' },
+  addInit: true,
+  checker: 'sidecar',
+  probe: 'http',
+  budgeted: ['a b'],
+  initIndex: 0,
+  hasAnnotations: true,
+  excludePorts: '15099',
+};
+const OTHERS: { [K in keyof PatchInputs]-?: PatchInputs[K][] } = {
+  options: [
+    { ...SAMPLE.options, mode: 'observe' },
+    { ...SAMPLE.options, protocol: 'all' },
+    { ...SAMPLE.options, onDrift: 'report' },
+    { ...SAMPLE.options, checker: 'disabled' },
+  ],
+  addInit: [false],
+  checker: ['container', 'none'],
+  probe: ['exec'],
+  budgeted: [[], ['a', 'b'], ['a'], ['a b', 'a b']],
+  initIndex: [undefined, 1],
+  hasAnnotations: [false],
+  excludePorts: [undefined, '9000,15099'],
+};
+
+t.test('inputs that differ in one member have different keys', async (t) => {
+  t.strictSame(Object.keys(OTHERS), Object.keys(SAMPLE));
+  const changed = Object.entries(OTHERS).flatMap(([name, values]) =>
+    values.map((value) => ({ ...SAMPLE, [name]: value })),
+  );
+  const keys = [SAMPLE, ...changed].map(patchKey);
+  t.equal(new Set(keys).size, keys.length, keys.join('\n'));
 });

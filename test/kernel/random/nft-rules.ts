@@ -1,4 +1,5 @@
 // Random native nftables rules, in nft's own language.
+import { release } from 'node:os';
 import type { Prng } from './prng.ts';
 
 export type NftFamily = 'ip' | 'ip6' | 'inet' | 'netdev';
@@ -28,6 +29,12 @@ export function randomNftRule(random: Prng, place: Place): string {
   const verdict = random.pick(verdicts(place, tcp, family !== ''));
   return [...matches, ...transport, family, middle, verdict].filter((part) => part !== '').join(' ') || 'counter';
 }
+
+/** Whether maps may have an element for all that is in no other: since Linux 5.13 (aaa31047a6d2). */
+const [MAJOR = 0, MINOR = 0] = release().split('.').map(Number);
+const CATCHES_ALL = MAJOR > 5 || (MAJOR === 5 && MINOR >= 13);
+/** The element, where the kernel has it: the rest of a random ruleset is the same on all kernels. */
+const catchAll = (verdict: string) => (CATCHES_ALL ? `, * : ${verdict}` : '');
 
 const OTHER_TRANSPORT = [
   ...['', '', '', '', 'meta l4proto { tcp, udp }', 'meta l4proto != udp', 'meta l4proto udp', 'udp dport 9001'],
@@ -99,13 +106,19 @@ function statements({ family, hook, sets }: Place, tcp: boolean): string[] {
 function verdicts({ family, hook, chains, sets }: Place, tcp: boolean, hasFamily: boolean): string[] {
   const simple = ['accept', 'accept', 'accept', 'drop', 'drop', 'return', 'continue', ''];
   const marks = ['meta mark set 0x1', 'meta mark set meta mark | 0x2', 'meta mark set meta mark and 0x1 xor 0x3'];
-  const ports = ['tcp dport vmap { 9001 : drop, 9002-9003 : accept }', 'tcp dport vmap { 9001 : continue, * : drop }'];
+  const ports = [
+    'tcp dport vmap { 9001 : drop, 9002-9003 : accept }',
+    `tcp dport vmap { 9001 : continue${catchAll('drop')} }`,
+  ];
   const maps = [
     'meta l4proto vmap { tcp : accept, udp : drop }',
     ...(sets ? ['tcp dport vmap @decide'] : []),
     ...ports,
   ];
-  const state = ['ct state vmap { invalid : drop, established : accept }', 'ct state vmap { new : drop, * : accept }'];
+  const state = [
+    'ct state vmap { invalid : drop, established : accept }',
+    `ct state vmap { new : drop${catchAll('accept')} }`,
+  ];
   const jumps = chains.flatMap((chain) => [`jump ${chain}`, `goto ${chain}`, `meta mark vmap { 0 : jump ${chain} }`]);
   const reset = tcp ? ['reject with tcp reset'] : [];
   const rejects = ['reject', ...reset, ...(family === 'inet' ? ['reject with icmpx no-route'] : [])];

@@ -1,7 +1,7 @@
 // The client that keeps one connection: `keep.ts HOST`, then a line on standard input for each thing to do.
 //   open    connects anew and prints `open LOCALPORT`
 //   send    sends a small request and prints `answered SENT RECEIVED`: bytes of this connection so far, both ways
-// A connection that ends prints `lost CODE`.
+// A connection that ends prints `lost CODE`. Before each is the number of the line that it answers, from 1.
 import { connect, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 
@@ -9,7 +9,8 @@ const [host = ''] = process.argv.slice(2);
 const REQUEST = 'PUT /object HTTP/1.1\r\nHost: pod\r\nContent-Length: 1\r\n\r\nx';
 /** The last bytes of the application's answer, which is chunked. */
 const LAST = '0\r\n\r\n';
-const print = (line: string) => process.stdout.write(`${line}\n`);
+let asked = 0;
+const print = (line: string) => process.stdout.write(`${asked} ${line}\n`);
 let socket: Socket | undefined;
 
 function open(): void {
@@ -33,6 +34,8 @@ function open(): void {
 }
 
 createInterface({ input: process.stdin }).on('line', (line) => {
+  asked++;
   if (line === 'open') open();
-  else socket?.write(REQUEST);
+  else if (socket?.writable) socket.write(REQUEST);
+  else print('lost before');
 });
