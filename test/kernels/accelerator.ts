@@ -4,6 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { qemuCommand } from './boot.ts';
 import type { Kernel } from './kernels.ts';
+import type { Qemu } from './qemu.ts';
 
 /** Milliseconds in which a kernel without a root file system panics, several times over. */
 const LIMIT = 5000;
@@ -15,9 +16,9 @@ const OWN: Record<string, string> = { x64: 'amd64', arm64: 'arm64' };
  * Boots a kernel with no file system under KVM: where KVM works it has panicked, and ended, within seconds.
  * @param image any kernel of that architecture
  */
-export function chooseAccelerator(architecture: Kernel['architecture'], image: string): 'kvm' | 'tcg' {
+export function chooseAccelerator(qemu: Qemu, architecture: Kernel['architecture'], image: string): 'kvm' | 'tcg' {
   if (OWN[process.arch] !== architecture || !existsSync('/dev/kvm')) return 'tcg';
-  const [command, ...args] = qemuCommand({ architecture, image, accelerator: 'kvm' });
+  const [command, ...args] = qemuCommand({ qemu, architecture, image, accelerator: 'kvm' });
   const { stdout } = spawnSync(command, args, {
     timeout: LIMIT,
     killSignal: 'SIGKILL',

@@ -11,32 +11,49 @@ export function sourcesOf(suite: string): string[] {
   return [`deb ${MIRROR} ${suite} main`, `deb ${MIRROR}-security ${suite}-security main`];
 }
 
-/**
- * Downloads the package that `metapackage` depends on. apt checks the archive's signature and the file's hash.
- * @param folder where apt may keep its lists, and where the file goes
- * @returns path of the .deb file
- */
-export async function downloadNewest(
+/** Lines for sources.list: packages of later releases, made for this one. */
+export function backportsOf(suite: string): string[] {
+  return [`deb ${MIRROR} ${suite}-backports main`];
+}
+
+/** What an archive is asked. */
+export interface Archive {
+  /** The package that a metapackage depends on, of those that `pattern` matches. */
+  dependency(metapackage: string, pattern: RegExp): Promise<string>;
+  /** @returns paths of the .deb files. apt checks the archive's signature and the files' hashes */
+  download(packages: string[]): Promise<string[]>;
+}
+
+/** Reads the lists of an archive. @param folder where apt may keep them, and where downloaded files go */
+export async function openArchive(
   folder: string,
-  { suite, architecture, metapackage }: { suite: string; architecture: string; metapackage: string },
-): Promise<string> {
+  { lines, architecture }: { lines: string[]; architecture: string },
+): Promise<Archive> {
   await mkdir(`${folder}/lists/partial`, { recursive: true });
   await mkdir(`${folder}/cache/archives/partial`, { recursive: true });
   const configuration = `${folder}/apt.conf`;
   const sources = `${folder}/sources.list`;
   await writeFile(`${folder}/status`, '');
-  await writeFile(sources, `${sourcesOf(suite).join('\n')}\n`);
+  await writeFile(sources, `${lines.join('\n')}\n`);
   await writeFile(configuration, settings(folder, sources, architecture));
   const env = { ...process.env, APT_CONFIG: configuration };
   const apt = (program: string, ...args: string[]) => must(program, args, { cwd: folder, env, limit: LIMIT });
   await apt('apt-get', 'update', '--quiet=2');
-  const [, wanted] =
-    (await apt('apt-cache', 'depends', '--important', metapackage)).match(/Depends: (linux-image\S+)/) ?? [];
-  if (!wanted) throw new Error(`${metapackage} of ${suite} names no kernel`);
-  await apt('apt-get', 'download', '--quiet=2', wanted);
-  const file = (await readdir(folder)).find((name) => name.endsWith('.deb'));
-  if (!file) throw new Error(`apt-get left no package of ${wanted}`);
-  return `${folder}/${file}`;
+  return {
+    async dependency(metapackage, pattern) {
+      const printed = await apt('apt-cache', 'depends', '--important', metapackage);
+      const names = [...printed.matchAll(/Depends: (\S+)/g)].map(([, name = '']) => name);
+      const wanted = names.find((name) => pattern.test(name));
+      if (!wanted) throw new Error(`${metapackage} depends on nothing that matches ${pattern}: ${printed}`);
+      return wanted;
+    },
+    async download(packages) {
+      await apt('apt-get', 'download', '--quiet=2', ...packages);
+      const files = (await readdir(folder)).filter((name) => name.endsWith('.deb'));
+      if (files.length !== packages.length) throw new Error(`apt-get left ${files.join()} of ${packages.join()}`);
+      return files.map((name) => `${folder}/${name}`);
+    },
+  };
 }
 
 /** The apt.conf of an apt that has only `sources`, and that writes only to `folder`. */

@@ -3,7 +3,7 @@ import { cp, readdir, rm, symlink } from 'node:fs/promises';
 import { must } from '../kernel/processes.ts';
 import { packFolder } from './archive.ts';
 import { folderOnce, keyOf } from './cache.ts';
-import { downloadNewest, sourcesOf } from './debian.ts';
+import { openArchive, sourcesOf } from './debian.ts';
 import type { Kernel } from './kernels.ts';
 
 export interface KernelFiles {
@@ -23,7 +23,8 @@ export async function fetchKernel(cache: string, { suite, architecture }: Kernel
   const key = keyOf([sourcesOf(suite), metapackage, MODULES.source]);
   const folder = await folderOnce(`${cache}/kernel-${suite}-${architecture}-${key}`, async (unfinished) => {
     const work = `${unfinished}/work`;
-    const file = await downloadNewest(work, { suite, architecture, metapackage });
+    const archive = await openArchive(work, { lines: sourcesOf(suite), architecture });
+    const [file = ''] = await archive.download([await archive.dependency(metapackage, /^linux-image/)]);
     await must('dpkg-deb', ['--extract', file, `${work}/package`], { limit: 120_000 });
     await keepNeeded(`${work}/package`, `${work}/needed`);
     const image = await findImage(`${work}/package/boot`);

@@ -13,6 +13,7 @@ import { fetchKernel, type KernelFiles } from './kernel-package.ts';
 import { chooseKernels } from './kernels.ts';
 import { nodeFor } from './node.ts';
 import { OPTIONS } from './options.ts';
+import { findQemu } from './qemu.ts';
 import { inSubtest } from './report.ts';
 import { runKernel } from './run-kernel.ts';
 import { type Column, readFates, updatePage } from './table.ts';
@@ -70,14 +71,15 @@ async function main(folder: string): Promise<boolean> {
   const { architecture = 'amd64' } = kernels[0] ?? {};
   const node = await nodeFor(cache, architecture, `${ROOT}node_modules/node/bin/node`, process.version);
   const base = await makeBase(cache, architecture, node, process.version);
-  const accelerator = chooseAccelerator(architecture, files[0]?.image ?? '');
+  const qemu = await findQemu(cache, architecture);
+  const accelerator = chooseAccelerator(qemu, architecture, files[0]?.image ?? '');
   const seen: Column[] = [];
   let allOk = true;
   const turns = new Turns(print);
   print('TAP version 14');
   await takeTurns(kernels, AT_ONCE, async (kernel, turn) => {
     const { release } = files[turn] as KernelFiles;
-    const run = { architecture, files: files[turn] as KernelFiles, base, project, tests, accelerator, limits };
+    const run = { architecture, qemu, files: files[turn] as KernelFiles, base, project, tests, accelerator, limits };
     tell(`${release} (${accelerator})`);
     turns.say(turn, `# Subtest: ${release}`);
     const { printed, ok } = await runKernel(run, `${folder}/${kernel.name}`, (line) => {

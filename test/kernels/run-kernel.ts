@@ -3,10 +3,12 @@ import { mkdir, rm } from 'node:fs/promises';
 import { joinArchives } from './archive.ts';
 import { boot, type Ended, type Machine } from './boot.ts';
 import type { KernelFiles } from './kernel-package.ts';
+import type { Qemu } from './qemu.ts';
 import { makeReport } from './report.ts';
 
 export interface Run {
   architecture: Machine['architecture'];
+  qemu: Qemu;
   files: KernelFiles;
   /** Archives of the guest's first file system: Debian with Node, and the project. */
   base: string;
@@ -35,9 +37,9 @@ export async function runKernel(run: Run, folder: string, tell: (line: string) =
   await joinArchives([run.base, run.files.modules, run.project], initramfs);
   const report = makeReport(run.files.release, run.tests);
   const printed: string[] = [];
-  const { architecture, accelerator, limits } = run;
+  const { architecture, qemu, accelerator, limits } = run;
   const { image } = run.files;
-  const machine = { architecture, image, initramfs, socket: `${folder}/report`, accelerator, limits };
+  const machine = { architecture, qemu, image, initramfs, socket: `${folder}/report`, accelerator, limits };
   const ended = await boot(machine, (line) => {
     printed.push(line);
     report.line(line).forEach(tell);

@@ -12,13 +12,15 @@ const LAST = '0\r\n\r\n';
 let asked = 0;
 const print = (line: string) => process.stdout.write(`${asked} ${line}\n`);
 let socket: Socket | undefined;
+/** Why the connection ended, or will have: a line that comes later is told too. */
+let code = 'closed';
 
 function open(): void {
   socket?.removeAllListeners('close').destroy();
   const opened = connect({ host, port: 9000, noDelay: true });
   socket = opened;
   let answer = '';
-  let code = 'closed';
+  code = 'closed';
   opened.on('connect', () => print(`open ${opened.localPort}`));
   opened.on('error', (error: NodeJS.ErrnoException) => {
     code = error.code ?? error.message;
@@ -37,5 +39,5 @@ createInterface({ input: process.stdin }).on('line', (line) => {
   asked++;
   if (line === 'open') open();
   else if (socket?.writable) socket.write(REQUEST);
-  else print('lost before');
+  else print(`lost ${code}`);
 });
