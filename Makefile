@@ -35,6 +35,7 @@ test: deps tools build check ## types, lint, unit tests and kernel tests (root)
 test-kernels: deps tools build ## the kernel tests on the kernels that fleets run, under qemu (root)
 	@bash test/kernels/install-debian.sh $(KERNEL)
 	node test/kernels/main.ts
+	TAP_TIMEOUT=300 node test/kernels/trouble.guest.ts
 
 test-userlands: deps tools build ## the programs on older and newer Debians than the image's, on this kernel (root)
 	@bash test/kernels/install-debian.sh

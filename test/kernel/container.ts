@@ -1,5 +1,5 @@
 // Runs a container of a patched Pod as a runtime would: its command, environment and securityContext, on a read-only
-// root file system, with the bundles where the image has them.
+// root file system with a /sys of its own, in which no tracefs is, and with the bundles where the image has them.
 import { fileURLToPath } from 'node:url';
 import type { Namespace } from './namespaces.ts';
 import type { Program } from './processes.ts';
@@ -30,7 +30,11 @@ mkdir /opt/invalid-drop
 mount --bind "$1" /opt/invalid-drop
 mount -o remount,ro,bind /opt/invalid-drop
 mount -o remount,ro /opt
-if [ "$2" = ro ]; then mount -o remount,ro,bind /; mount -t tmpfs -o ro tmpfs /run; fi
+if [ "$2" = ro ]; then
+  mount -o remount,ro,bind /
+  mount -t tmpfs -o ro tmpfs /run
+  mount -t sysfs -o ro sysfs /sys
+fi
 shift 2
 exec "$@"`;
 

@@ -7,7 +7,7 @@ import { readSnmp } from '../../init-image/proc.ts';
 import { until } from '../webhook/until.ts';
 import { startContainer } from './container.ts';
 import { kernelTest } from './kernel-test.ts';
-import { startMesh, startTproxyMesh, upload } from './mesh.ts';
+import { startMesh, startTproxyMesh, UPLOAD, upload } from './mesh.ts';
 import { ADDRESS, type Namespace, type Pair } from './namespaces.ts';
 import { must, type Program } from './processes.ts';
 import { containerSpec, install } from './programs.ts';
@@ -22,7 +22,6 @@ const RESETTING = fileURLToPath(new URL('traffic/resetting.ts', import.meta.url)
 const PRIVILEGED = ['SYS_ADMIN', 'SYS_PTRACE', 'DAC_OVERRIDE', 'DAC_READ_SEARCH'];
 /** Ports that no other test listens on: the tracepoint is the whole machine's. */
 const PORT = { unread: 9431, abort: 9432, late: 9433, closed: 9434 };
-const MB = 1_000_000;
 
 /** Where the watches of this file mount tracefs: a run that is killed leaves a folder behind. */
 const FOLDER = t.testdir();
@@ -116,7 +115,7 @@ kernelTest('the bug is named with its pod and port, once for each upload that it
   await startMesh(pair, 'nft');
   await startStrays(pair.gateway, 50);
   const watch = await startWatch(pair);
-  for (const { ok } of await upload(pair, 'ipv4', 30 * MB, 2)) t.equal(ok, false);
+  for (const { ok } of await upload(pair, 'ipv4', UPLOAD, 2)) t.equal(ok, false);
   await until('both resets are told', async () => (await resetsOf(watch, pair.pod, 9000)).length >= 2);
   for (const found of await resetsOf(watch, pair.pod, 9000)) {
     t.match(found, { thisBug: true, pods: POD, foundBy: 'listener', state: 'TCP_LISTEN' });
@@ -140,7 +139,7 @@ kernelTest('where nobody listens on all addresses, the bug is a reset without a 
   const local = pair.pod.start(process.execPath, [APP, '127.0.0.1']);
   await local.saw(/ready/);
   const watch = await startWatch(pair);
-  t.match(await upload(pair, 'ipv4', 30 * MB, 1), [{ ok: false }]);
+  t.match(await upload(pair, 'ipv4', UPLOAD, 1), [{ ok: false }]);
   if (!TELLS_REASONS) return sawNothing(t, watch, pair.pod, 9000);
   const found = await sawReset(watch, pair.pod, 9000);
   t.match(found, { kind: 'this-bug', pods: POD, foundBy: 'address', state: null, reason: 'NO_SOCKET' });
@@ -152,7 +151,7 @@ kernelTest('with the rule in, stray segments make no reset', async (t, pair) => 
   t.equal((await install(pair.pod)).exitCode, 0);
   await startStrays(pair.gateway, 50);
   const watch = await startWatch(pair);
-  t.match(await upload(pair, 'ipv4', 30 * MB, 2), [{ ok: true }, { ok: true }]);
+  t.match(await upload(pair, 'ipv4', UPLOAD, 2), [{ ok: true }, { ok: true }]);
   t.ok((await countStrays(pair.gateway)) > 0);
   await endWatch(watch);
   t.same(await resetsOf(watch, pair.pod, 9000), []);
@@ -162,7 +161,7 @@ kernelTest('under TPROXY a stray segment finds its own connection: no reset', as
   await startTproxyMesh(pair);
   await startStrays(pair.gateway, 50);
   const watch = await startWatch(pair);
-  t.match(await upload(pair, 'ipv4', 30 * MB, 2), [{ ok: true }, { ok: true }]);
+  t.match(await upload(pair, 'ipv4', UPLOAD, 2), [{ ok: true }, { ok: true }]);
   t.ok((await countStrays(pair.gateway)) > 0);
   await endWatch(watch);
   t.same(await resetsOf(watch, pair.pod, 9000), []);

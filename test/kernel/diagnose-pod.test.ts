@@ -4,14 +4,13 @@ import type { answerData } from '../../init-image/diagnose/answer-text.ts';
 import { startContainer } from './container.ts';
 import { DROP_FROM_1_24, DROP_NATIVE } from './istio-rules.ts';
 import { kernelTest } from './kernel-test.ts';
-import { startMesh, startTproxyMesh, upload } from './mesh.ts';
+import { startMesh, startTproxyMesh, UPLOAD, upload } from './mesh.ts';
 import { ADDRESS, type Namespace } from './namespaces.ts';
 import type { Program } from './processes.ts';
 import { containerSpec, install } from './programs.ts';
 import { countStrays, startStrays } from './stray.ts';
 
 const RESETTING = fileURLToPath(new URL('traffic/resetting.ts', import.meta.url));
-const MB = 1_000_000;
 const BOTH = ['NET_ADMIN', 'NET_RAW'];
 const EXCLUDED = 9441;
 const CTRL_C = '\u0003';
@@ -44,7 +43,7 @@ for (const backend of ['nft', 'legacy'] as const) {
       await startMesh(pair, backend);
       await startStrays(pair.gateway, 50);
       const open = await startExplain(pair.pod, BOTH);
-      t.match(await upload(pair, 'ipv4', 30 * MB, 2), [{ ok: false }, { ok: false }]);
+      t.match(await upload(pair, 'ipv4', UPLOAD, 2), [{ ok: false }, { ok: false }]);
       const suspected = await endExplain(open);
       t.equal(suspected.exitCode, 1);
       t.match(suspected.explained, { answer: 'suspected', code: 'invalid-and-resets' });
@@ -56,7 +55,7 @@ for (const backend of ['nft', 'legacy'] as const) {
 
       t.equal((await install(pair.pod, {}, BOTH)).exitCode, 0);
       const guarded = await startExplain(pair.pod, BOTH);
-      t.match(await upload(pair, 'ipv4', 30 * MB, 2), [{ ok: true }, { ok: true }]);
+      t.match(await upload(pair, 'ipv4', UPLOAD, 2), [{ ok: true }, { ok: true }]);
       const prevented = await endExplain(guarded);
       t.equal(prevented.exitCode, 0);
       t.match(prevented.explained, { answer: 'prevented', code: 'dropped' });
@@ -75,7 +74,7 @@ for (const { name, command, args, input } of ISTIO) {
     await pair.pod.must(command, args, { input });
     await startStrays(pair.gateway, 50);
     const explain = await startExplain(pair.pod);
-    t.match(await upload(pair, 'ipv4', 30 * MB, 1), [{ ok: true }]);
+    t.match(await upload(pair, 'ipv4', UPLOAD, 1), [{ ok: true }]);
     const { explained } = await endExplain(explain);
     const owner = new RegExp(`istio.*${name}`);
     t.match(explained.rules, { invalidRules: [{ owner, packets: Number }] });
@@ -111,7 +110,7 @@ kernelTest('under TPROXY stray segments are INVALID and not answered with a rese
   await startTproxyMesh(pair);
   await startStrays(pair.gateway, 50);
   const explain = await startExplain(pair.pod);
-  t.match(await upload(pair, 'ipv4', 30 * MB, 2), [{ ok: true }, { ok: true }]);
+  t.match(await upload(pair, 'ipv4', UPLOAD, 2), [{ ok: true }, { ok: true }]);
   t.ok((await countStrays(pair.gateway)) > 0);
   const { explained } = await endExplain(explain);
   t.match(explained, { answer: 'not this', code: 'invalid-without-resets' });
@@ -123,7 +122,7 @@ kernelTest('with be_liberal in the pod the segments are not INVALID, and it says
   await pair.pod.must('sh', ['-c', 'echo 1 > /proc/sys/net/netfilter/nf_conntrack_tcp_be_liberal']);
   await startStrays(pair.gateway, 50);
   const explain = await startExplain(pair.pod);
-  t.match(await upload(pair, 'ipv4', 30 * MB, 1), [{ ok: true }]);
+  t.match(await upload(pair, 'ipv4', UPLOAD, 1), [{ ok: true }]);
   const { explained } = await endExplain(explain);
   t.match(explained, { answer: 'cannot tell', code: 'nothing-happened', after: { tcpBeLiberal: 1 } });
 });

@@ -1,10 +1,8 @@
 import { kernelTest } from './kernel-test.ts';
-import { startMesh, upload } from './mesh.ts';
+import { startMesh, UPLOAD, upload } from './mesh.ts';
 import { install } from './programs.ts';
 import { countStrays, startStrays } from './stray.ts';
 
-const MB = 1_000_000;
-const SIZE = 30 * MB;
 const EVERY = 50;
 
 for (const backend of ['nft', 'legacy'] as const) {
@@ -13,16 +11,16 @@ for (const backend of ['nft', 'legacy'] as const) {
       `uploads with stray segments: reset without the rule, fine with it (${backend}, ${family})`,
       async (t, pair) => {
         await startMesh(pair, backend);
-        const clean = await upload(pair, family, SIZE, 1);
+        const clean = await upload(pair, family, UPLOAD, 1);
         t.match(clean, [{ ok: true }], 'a clean upload passes');
         await startStrays(pair.gateway, EVERY);
-        for (const { ok, error } of await upload(pair, family, SIZE, 2)) {
+        for (const { ok, error } of await upload(pair, family, UPLOAD, 2)) {
           t.equal(ok, false);
           t.match(error, /ECONNRESET|EPIPE/);
         }
         t.equal((await install(pair.pod, {}, ['NET_ADMIN', 'NET_RAW'])).exitCode, 0);
         const before = await countStrays(pair.gateway);
-        for (const { ok, error } of await upload(pair, family, SIZE, 3)) t.equal(ok, true, error ?? 'passes');
+        for (const { ok, error } of await upload(pair, family, UPLOAD, 3)) t.equal(ok, true, error ?? 'passes');
         t.ok((await countStrays(pair.gateway)) > before, 'there were stray segments');
       },
     );

@@ -3,11 +3,13 @@ import { fileURLToPath } from 'node:url';
 import type { Family } from '../../init-image/ruleset/model.ts';
 import { redirectRules, tproxyRules } from './istio-rules.ts';
 import { ADDRESS, type Pair } from './namespaces.ts';
-import type { Program } from './processes.ts';
+import { type Program, patient } from './processes.ts';
 import type { Upload } from './traffic/upload.ts';
 
 const SIDECAR = ['--reuid', '1337', '--regid', '1337', '--clear-groups'];
 const LIMIT = 300_000;
+/** Bytes of an upload that has several stray segments; fewer on a machine that is slow. */
+export const UPLOAD = Math.round(30_000_000 / patient(1));
 
 function script(name: string): string {
   return fileURLToPath(new URL(`traffic/${name}.ts`, import.meta.url));

@@ -62,20 +62,23 @@ export interface Pair {
   remove(): Promise<void>;
 }
 
+/** Runs commands of `ip` one after the other in one process, in a namespace where one is named. */
+function ip(lines: string[], namespace?: string): Promise<string> {
+  const where = namespace === undefined ? [] : ['-n', namespace];
+  return must('ip', [...where, '-batch', '-'], { input: `${lines.join('\n')}\n` });
+}
+
 /** A pod with eth0 and a gateway that reaches it, IPv4 and IPv6, with no wait for address detection. */
 export async function addPair(): Promise<Pair> {
   const [pod, gateway] = [await new Namespace('pod').add(), await new Namespace('gateway').add()];
-  const veth = ['link', 'add', 'eth0', 'address', LINK.pod, 'netns', pod.name, 'type', 'veth'];
-  const peer = ['peer', 'name', 'eth0', 'address', LINK.gateway, 'netns', gateway.name];
-  await must('ip', [...veth, ...peer]);
+  const peer = `peer name eth0 address ${LINK.gateway} netns ${gateway.name}`;
+  await ip([`link add eth0 address ${LINK.pod} netns ${pod.name} type veth ${peer}`]);
   for (const [namespace, own] of [
     [pod, ADDRESS.pod],
     [gateway, ADDRESS.gateway],
   ] as const) {
-    const ip = (...args: string[]) => must('ip', ['-n', namespace.name, ...args]);
-    await ip('addr', 'add', `${own.ipv4}/24`, 'dev', 'eth0');
-    await ip('addr', 'add', `${own.ipv6}/64`, 'dev', 'eth0', 'nodad');
-    await ip('link', 'set', 'eth0', 'up');
+    const addresses = [`addr add ${own.ipv4}/24 dev eth0`, `addr add ${own.ipv6}/64 dev eth0 nodad`];
+    await ip([...addresses, 'link set eth0 up'], namespace.name);
   }
   const remove = async () => {
     await Promise.all([pod.remove(), gateway.remove()]);
@@ -89,9 +92,8 @@ export async function pinNeighbours({ pod, gateway }: Pair): Promise<void> {
     [pod, 'gateway'],
     [gateway, 'pod'],
   ] as const) {
-    for (const address of Object.values(ADDRESS[peer])) {
-      const neighbour = [address, 'lladdr', LINK[peer], 'dev', 'eth0', 'nud', 'permanent'];
-      await must('ip', ['-n', namespace.name, 'neigh', 'replace', ...neighbour]);
-    }
+    const addresses = Object.values(ADDRESS[peer]);
+    const pin = (address: string) => `neigh replace ${address} lladdr ${LINK[peer]} dev eth0 nud permanent`;
+    await ip(addresses.map(pin), namespace.name);
   }
 }

@@ -2,7 +2,7 @@
 import { accessSync, constants } from 'node:fs';
 
 const PROGRAMS = [
-  ...['ip', 'nsenter', 'unshare', 'setpriv', 'conntrack', 'ethtool', 'perl', 'script'],
+  ...['ip', 'nsenter', 'unshare', 'setpriv', 'conntrack', 'ethtool', 'perl', 'script', 'curl'],
   ...['nft', 'iptables-nft', 'iptables-legacy', 'ip6tables-legacy'],
 ];
 

@@ -1,11 +1,8 @@
 // The shipped programs as tests run them, and what they say.
-import { fileURLToPath } from 'node:url';
 import { CHECK_COMMAND, INSTALL_COMMAND } from '../../init-image/contract.ts';
 import { type ContainerSpec, startContainer } from './container.ts';
 import type { Namespace } from './namespaces.ts';
 import type { Program } from './processes.ts';
-
-const GET = fileURLToPath(new URL('traffic/get.ts', import.meta.url));
 
 /** A container as the webhook writes it. */
 export function containerSpec(program: 'install' | 'check', capabilities: string[], ...flags: string[]): ContainerSpec {
@@ -52,5 +49,15 @@ export async function startChecker(
 
 /** Gets a page from inside a namespace. */
 export async function getPage(from: Namespace, url: string): Promise<{ status: number; body: string }> {
-  return JSON.parse(await from.must(process.execPath, [GET, url]));
+  const printed = await from.must('curl', [
+    '--silent',
+    '--globoff',
+    '--noproxy',
+    '*',
+    '--write-out',
+    '\n%{http_code}',
+    url,
+  ]);
+  const end = printed.lastIndexOf('\n');
+  return { status: Number(printed.slice(end + 1)), body: printed.slice(0, end) };
 }

@@ -70,7 +70,7 @@ export function qemuCommand(hardware: Hardware): [string, ...string[]] {
     ...qemu.data.flatMap((folder) => ['-L', folder]),
     ...machine,
     ...accelerators[accelerator],
-    ...['-m', '3G', '-smp', '2', '-nodefaults', '-no-reboot', '-display', 'none', '-serial', 'stdio'],
+    ...['-m', '3G', '-smp', '1', '-nodefaults', '-no-reboot', '-display', 'none', '-serial', 'stdio'],
     ...(socket === undefined ? [] : ['-chardev', ...report]),
     ...['-kernel', image],
     ...(initramfs === undefined ? [] : ['-initrd', initramfs]),

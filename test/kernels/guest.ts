@@ -14,6 +14,7 @@ const PROGRAMS = [
   'nftables',
   'iproute2',
   'conntrack',
+  'curl',
   'ethtool',
   'util-linux',
   'kmod',

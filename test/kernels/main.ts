@@ -5,15 +5,12 @@ import { tmpdir } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { CodedError } from '../../init-image/errors.ts';
 import { readOptions } from '../../init-image/options.ts';
-import { readSettings } from '../cluster/settings.ts';
 import { killAll } from '../kernel/processes.ts';
-import { chooseAccelerator } from './accelerator.ts';
-import { makeBase, packProject } from './guest.ts';
-import { fetchKernel, type KernelFiles } from './kernel-package.ts';
+import { packProject } from './guest.ts';
+import type { KernelFiles } from './kernel-package.ts';
 import { chooseKernels } from './kernels.ts';
-import { nodeFor } from './node.ts';
 import { OPTIONS } from './options.ts';
-import { findQemu } from './qemu.ts';
+import { prepare } from './prepare.ts';
 import { inSubtest } from './report.ts';
 import { runKernel } from './run-kernel.ts';
 import { type Column, readFates, updatePage } from './table.ts';
@@ -22,7 +19,7 @@ import { Turns, takeTurns } from './turns.ts';
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const PAGE = `${ROOT}docs/kernels.md`;
 /** Milliseconds for one kernel. A random ruleset takes up to 2 s more where the machine is emulated. */
-const WHOLE = 900_000;
+const WHOLE = 1_500_000;
 const RULESET = 2000;
 /**
  * An emulated machine, on processors that it has to share. Node keeps what it has compiled of the tests and of what
@@ -35,7 +32,7 @@ const LEFT_OUT = 'harness.test.ts';
 const SILENCE = 240_000;
 
 /** Emulated machines that run at the same time: a test mostly waits for one program. */
-const AT_ONCE = 2;
+const AT_ONCE = 3;
 /** Lines of a guest's report that are told as they come, beside the report. */
 const PROGRESS = /^( {4})?(not )?ok |^ *# .*(RULESETS|rulesets)/;
 
@@ -52,7 +49,6 @@ async function testFiles(parts: string[]): Promise<string[]> {
 
 async function main(folder: string): Promise<boolean> {
   const { values } = readOptions(OPTIONS, process.argv.slice(2), process.env);
-  const cache = `${readSettings(process.env).cache}/kernels`;
   const tests = await testFiles(values.tests.split(','));
   const whole = WHOLE + values.rulesets * RULESET;
   const env = {
@@ -65,22 +61,15 @@ async function main(folder: string): Promise<boolean> {
   const project = await packProject(ROOT, folder, { files: tests, env, limit: whole });
   const limits = { whole, silence: SILENCE };
   const kernels = chooseKernels(values.kernel);
-  const files: KernelFiles[] = [];
-  for (const kernel of kernels) files.push(await fetchKernel(cache, kernel));
-  // They are of one architecture.
-  const { architecture = 'amd64' } = kernels[0] ?? {};
-  const node = await nodeFor(cache, architecture, `${ROOT}node_modules/node/bin/node`, process.version);
-  const base = await makeBase(cache, architecture, node, process.version);
-  const qemu = await findQemu(cache, architecture);
-  const accelerator = chooseAccelerator(qemu, architecture, files[0]?.image ?? '');
+  const { machine, files } = await prepare(kernels, process.env);
   const seen: Column[] = [];
   let allOk = true;
   const turns = new Turns(print);
   print('TAP version 14');
   await takeTurns(kernels, AT_ONCE, async (kernel, turn) => {
     const { release } = files[turn] as KernelFiles;
-    const run = { architecture, qemu, files: files[turn] as KernelFiles, base, project, tests, accelerator, limits };
-    tell(`${release} (${accelerator})`);
+    const run = { ...machine, files: files[turn] as KernelFiles, project, tests, limits };
+    tell(`${release} (${machine.accelerator})`);
     turns.say(turn, `# Subtest: ${release}`);
     const { printed, ok } = await runKernel(run, `${folder}/${kernel.name}`, (line) => {
       turns.say(turn, inSubtest(line));

@@ -10,6 +10,7 @@ declare -A package_of=(
   [conntrack]=conntrack
   [ethtool]=ethtool
   [wrk]=wrk
+  [curl]=curl
 )
 missing=()
 for program in "${!package_of[@]}"; do

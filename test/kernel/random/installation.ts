@@ -5,6 +5,15 @@ import { randomNftRule } from './nft-rules.ts';
 import { randomNft } from './nft-tables.ts';
 import type { Prng } from './prng.ts';
 
+/** What a random ruleset is made by. */
+export interface Installation {
+  /** Commands that empty iptables-legacy and fill it, and whether it then holds rules. */
+  atOnce: Command[];
+  legacy: boolean;
+  /** Commands that follow one by one. */
+  inOrder: Command[];
+}
+
 /** A program and its standard input. */
 export interface Command {
   program: string;
@@ -20,9 +29,8 @@ const EMPTY = TABLES.map((table) => `*${table}\nCOMMIT\n`).join('');
 /**
  * Rules of iptables-legacy, iptables-nft and nft, each alone or together, and native nft rules among those of
  * iptables-nft. Which nft table is registered first is random too: it decides at equal priorities.
- * @returns commands that may run at once, then commands that must follow them one by one
  */
-export function randomInstallation(random: Prng): { atOnce: Command[]; inOrder: Command[] } {
+export function randomInstallation(random: Prng): Installation {
   const legacy = random.chance(0.5);
   const nft = !legacy || random.chance(0.4);
   const atOnce = FAMILIES.map((family) => {
@@ -32,7 +40,7 @@ export function randomInstallation(random: Prng): { atOnce: Command[]; inOrder: 
   const iptables = nft ? FAMILIES.map((family) => nftRestore(random, family)) : [];
   const native = random.chance(0.4) ? [nftFile(randomNft(random))] : [];
   const inOrder = random.chance(0.5) ? [...iptables, ...native] : [...native, ...iptables];
-  return { atOnce, inOrder: nft && random.chance(0.2) ? [...inOrder, nftFile(nativeRule(random))] : inOrder };
+  return { atOnce, legacy, inOrder: nft && random.chance(0.2) ? [...inOrder, nftFile(nativeRule(random))] : inOrder };
 }
 
 function nftRestore(random: Prng, family: Family): Command {

@@ -1,5 +1,5 @@
 // Makes real INVALID packets and counts what became of them.
-import { runCommand } from '../../../init-image/command.ts';
+import { type ChildProcess, spawn } from 'node:child_process';
 import type { Packet } from '../../../init-image/verdict/packet.ts';
 import { ADDRESS } from '../namespaces.ts';
 
@@ -55,7 +55,7 @@ export const SHAPER = `table inet shaper {
 const counters = (kind: string) => PORTS.map((port) => `  counter ${kind}${port} {}`).join('\n');
 
 /** Counts arrivals before everything else at ingress, and resets before everything else in output. */
-export const OBSERVER = `table netdev observer {
+const COUNTERS = `table netdev observer {
 ${counters('arrived')}
   chain arrivals {
     type filter hook ingress devices = { eth0, lo } priority -500;
@@ -76,10 +76,59 @@ export interface Counted {
   reset: number;
 }
 
-/** What the observer has counted, by destination port of the probe. @param env of the nft that reads it */
-export async function readObserver(env: NodeJS.ProcessEnv): Promise<Map<number, Counted>> {
-  const { stdout } = await runCommand('nft', ['-j', 'list', 'counters'], { timeout: 10_000, env });
-  const { nftables } = JSON.parse(stdout) as { nftables: { counter?: { name: string; packets: number } }[] };
-  const packets = (name: string) => nftables.find(({ counter }) => counter?.name === name)?.counter?.packets ?? 0;
-  return new Map(PORTS.map((port) => [port, { arrived: packets(`arrived${port}`), reset: packets(`reset${port}`) }]));
+/** One nft that stays and is asked again: to start one for each look takes longest of all where a machine is emulated. */
+export class Observer {
+  private readonly nft: ChildProcess;
+  private readonly timeout: number;
+  private text = '';
+
+  /** @param env of the nft, 1.0.0 or later, @param timeout milliseconds for an answer */
+  constructor(env: NodeJS.ProcessEnv, timeout: number) {
+    this.timeout = timeout;
+    this.nft = spawn('nft', ['-j', '-i'], { env, stdio: ['pipe', 'pipe', 'pipe'] });
+    this.nft.stdout?.setEncoding('utf8').on('data', (text: string) => {
+      this.text += text;
+    });
+  }
+
+  /** Empties nftables and begins to count afresh. */
+  async reset(): Promise<void> {
+    await this.ask(`flush ruleset\n${SHAPER}${COUNTERS}`);
+  }
+
+  /** What has been counted, by destination port of the probe. */
+  async read(): Promise<Map<number, Counted>> {
+    const { nftables } = JSON.parse(await this.ask('')) as {
+      nftables: { counter?: { name: string; packets: number } }[];
+    };
+    const packets = (name: string) => nftables.find(({ counter }) => counter?.name === name)?.counter?.packets ?? 0;
+    return new Map(PORTS.map((port) => [port, { arrived: packets(`arrived${port}`), reset: packets(`reset${port}`) }]));
+  }
+
+  end(): void {
+    this.nft.stdin?.end();
+  }
+
+  /** Has it do `commands`, then list counters, which takes one line. What it complains of is an error. */
+  private ask(commands: string): Promise<string> {
+    const { nft } = this;
+    this.text = '';
+    return new Promise((resolve, reject) => {
+      const onText = () => this.text.endsWith('\n') && settle(() => resolve(this.text));
+      const onTrouble = (why: unknown) => settle(() => reject(new Error(`nft: ${why}`)));
+      const timer = setTimeout(onTrouble, this.timeout, `no answer to ${commands}`);
+      const settle = (how: () => void) => {
+        clearTimeout(timer);
+        nft.stdout?.off('data', onText);
+        nft.stderr?.off('data', onTrouble);
+        nft.off('exit', onTrouble);
+        how();
+      };
+      nft.stdout?.on('data', onText);
+      nft.stderr?.on('data', onTrouble);
+      nft.on('exit', onTrouble);
+      // A command is a line.
+      nft.stdin?.write(`${commands.replace(/\n/g, ';')}\nlist counters\n`);
+    });
+  }
 }

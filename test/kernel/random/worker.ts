@@ -3,14 +3,15 @@ import { spawn } from 'node:child_process';
 import { createServer } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { runCommand } from '../../../init-image/command.ts';
+import { runCommand, startDialogue } from '../../../init-image/command.ts';
 import { CodedError } from '../../../init-image/errors.ts';
+import { NftSession } from '../../../init-image/nft-session.ts';
 import { makeReader } from '../../../init-image/reader.ts';
 import { judge } from '../../../init-image/verdict/verdict.ts';
 import { patient } from '../processes.ts';
 import { closeAll, sendSyn } from './connector.ts';
 import { type Command, randomInstallation } from './installation.ts';
-import { type Counted, OBSERVER, PROBES, type Probe, readObserver, SHAPER } from './observer.ts';
+import { type Counted, Observer, PROBES, type Probe } from './observer.ts';
 import { makePrng } from './prng.ts';
 
 /** One packet: what the verdict said and what the kernel did. */
@@ -28,8 +29,12 @@ const TIMEOUT = patient(10_000);
 /** Milliseconds that a packet, or an answer that is expected, is waited for. */
 const PATIENCE = patient(3000);
 
-/** Where the programs are that write rules; those that read them are where PATH says. */
-const writers = { ...process.env, PATH: process.env['WRITERS'] ?? process.env['PATH'] };
+/** Where the programs are that write rules, and this machine's own; those that read them are where PATH says. */
+const { PATH = '', WRITERS, OWN } = process.env;
+const writers = { ...process.env, PATH: WRITERS ?? PATH };
+const observer = new Observer({ ...process.env, PATH: OWN ?? PATH }, TIMEOUT);
+/** As install does it; a nft of another release may be older than that can be done with. */
+const session = new NftSession((onText, onTrouble) => startDialogue('nft', ['-j', '-i'], onText, onTrouble), TIMEOUT);
 const [gatewayName = '', firstSeed = '', count = ''] = process.argv.slice(2);
 const connector = fileURLToPath(new URL('connector.ts', import.meta.url));
 const gateway = spawn('nsenter', [`--net=/run/netns/${gatewayName}`, '--', process.execPath, connector], {
@@ -41,10 +46,12 @@ async function must({ program, args, input }: Command): Promise<void> {
   if (exitCode !== 0) throw new Error(`${program} ${args.join(' ')}: ${stderr}\n${input}`);
 }
 
+let legacyIsEmpty = false;
+
 async function install(seed: number): Promise<void> {
-  const { atOnce, inOrder } = randomInstallation(makePrng(seed));
-  const observer = { program: 'nft', args: ['-f', '-'], input: `flush ruleset\n${SHAPER}${OBSERVER}` };
-  await Promise.all([observer, ...atOnce].map(must));
+  const { atOnce, legacy, inOrder } = randomInstallation(makePrng(seed));
+  await Promise.all([observer.reset(), ...(legacy || !legacyIsEmpty ? atOnce : []).map(must)]);
+  legacyIsEmpty = !legacy;
   for (const command of inOrder) await must(command);
 }
 
@@ -55,21 +62,20 @@ function send({ from, host, localPort, packet }: Probe): void {
 
 /**
  * What the kernel did with each probe. A packet passes all hooks, and is answered, within the softirq that counted its
- * arrival; the counters are read once more by a process that is started after the arrival was seen, and so
- * milliseconds later. Resets that are `expected` are waited for longer, so that a slow machine can hide a wrong
+ * arrival; the counters are read once more a millisecond after the arrival was seen. Resets that are `expected` are waited for longer, so that a slow machine can hide a wrong
  * "dropped" at worst, and never invent a disagreement.
  */
 async function observe(expected: Set<number>): Promise<Map<number, Comparison['kernel']>> {
   for (const probe of PROBES) send(probe);
   const deadline = Date.now() + PATIENCE;
   for (let arrived = false; ; ) {
-    const counts = await readObserver(writers);
+    const counts = await observer.read();
     const answered = [...counts].every(([port, { reset }]) => reset > 0 || !expected.has(port));
     if ((arrived && answered) || Date.now() > deadline) {
       return new Map([...counts].map(([port, counted]) => [port, outcomeOf(counted)]));
     }
     arrived = [...counts.values()].every((counted) => counted.arrived > 0);
-    if (!arrived) await wait(1);
+    await wait(1);
   }
 }
 
@@ -88,7 +94,7 @@ async function printRules(): Promise<string> {
 /** The verdict on each probe: unknown where the rules cannot be read. */
 async function judgeAll() {
   try {
-    const { ruleset } = await makeReader(TIMEOUT)();
+    const { ruleset } = await makeReader(TIMEOUT, WRITERS === undefined ? session : undefined)();
     return PROBES.map(({ packet }) => ({ packet, ...judge(ruleset, packet) }));
   } catch (error) {
     // A machine that is too slow says nothing about the verdict.
@@ -120,4 +126,6 @@ for (let i = 0; i < Number(count); i++) {
   for (const one of comparisons) process.stdout.write(`${JSON.stringify(one)}\n`);
 }
 gateway.stdin?.end();
+observer.end();
+session.stop();
 for (const listener of listeners) listener.close();

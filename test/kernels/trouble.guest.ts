@@ -1,0 +1,73 @@
+// Guests that panic, and guests that hang, booted for real: their tests fail by name, within the limit, with the end of
+// the console.
+import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import t from 'tap';
+import { packFolder } from './archive.ts';
+import { chooseKernels } from './kernels.ts';
+import { prepare } from './prepare.ts';
+import { runKernel } from './run-kernel.ts';
+
+const FILES = ['test/kernel/first.test.ts', 'test/kernel/second.test.ts'];
+/** The slowest machine has booted long before; the one that hangs is ended so long after it said its last. */
+const LIMITS = { whole: 240_000, silence: 60_000 };
+
+/** A first process that reports the half of a test, then goes wrong. */
+const init = (trouble: string) => `#!/bin/sh
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs dev /dev
+modprobe --all --quiet virtio_pci virtio_console
+until [ -c /dev/vport0p1 ] && (: > /dev/vport0p1) 2> /dev/null; do sleep 0.1; done
+cat > /dev/vport0p1 << END
+TAP version 14
+# Subtest: ${FILES[0]}
+    # Subtest: it holds
+        ok 1 - the first point
+END
+echo 'the last words on the console'
+${trouble}
+`;
+
+const TROUBLES = [
+  { name: 'panics', trouble: 'echo c > /proc/sysrq-trigger', why: 'the kernel panicked', console: 'Kernel panic' },
+  {
+    name: 'hangs',
+    trouble: 'sleep 1000',
+    why: `the guest reported nothing for ${LIMITS.silence / 1000} s`,
+    console: 'the last words on the console',
+  },
+  { name: 'ends early', trouble: 'echo b > /proc/sysrq-trigger', why: 'the machine ended', console: 'last words' },
+];
+
+// Before the tests: to fetch a kernel takes longer than a test may.
+const { machine, files } = await prepare(chooseKernels('6.1'), process.env);
+const [kernel] = files;
+if (!kernel) throw new Error('no kernel');
+
+for (const { name, trouble, why, console } of TROUBLES) {
+  t.test(`a guest that ${name} fails its tests by name`, async (t) => {
+    const folder = await mkdtemp(`${tmpdir()}/invalid-drop-trouble-`);
+    t.teardown(() => rm(folder, { recursive: true, force: true }));
+    await mkdir(`${folder}/tree`);
+    await writeFile(`${folder}/tree/init`, init(trouble));
+    await chmod(`${folder}/tree/init`, 0o755);
+    await packFolder(`${folder}/tree`, `${folder}/project.cpio`);
+    const lines: string[] = [];
+    const run = { ...machine, files: kernel, project: `${folder}/project.cpio`, tests: FILES, limits: LIMITS };
+    const { ok } = await runKernel(run, `${folder}/work`, (line) => lines.push(line));
+    t.equal(ok, false);
+    t.strictSame(
+      lines.filter((line) => /^ *(not )?ok /.test(line)),
+      [
+        '        ok 1 - the first point',
+        `        not ok 2 - ${why}`,
+        `    not ok 1 - ${kernel.release}: it holds`,
+        `not ok 1 - ${kernel.release}: ${FILES[0]}`,
+        `not ok 2 - ${kernel.release}: ${FILES[1]}`,
+      ],
+    );
+    t.match(lines.join('\n'), console);
+  });
+}
