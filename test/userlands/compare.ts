@@ -34,7 +34,6 @@ export async function compareUserlands(
   const path = process.env['PATH'] ?? '';
   const env = {
     PATH: `${await makeWrappers(`${folder}/readers`, reader)}:${path}`,
-    OWN: path,
     WRITERS: `${await makeWrappers(`${folder}/writers`, writer)}:${path}`,
   };
   const mounted = ['--mount', '--propagation', 'private', 'sh', '-c', MOUNTS, 'sh', writer, reader];

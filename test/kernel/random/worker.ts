@@ -29,10 +29,11 @@ const TIMEOUT = patient(10_000);
 /** Milliseconds that a packet, or an answer that is expected, is waited for. */
 const PATIENCE = patient(3000);
 
-/** Where the programs are that write rules, and this machine's own; those that read them are where PATH says. */
-const { PATH = '', WRITERS, OWN } = process.env;
+/** Where the programs are that write rules; those that read them are where PATH says. */
+const { PATH, WRITERS } = process.env;
 const writers = { ...process.env, PATH: WRITERS ?? PATH };
-const observer = new Observer({ ...process.env, PATH: OWN ?? PATH }, TIMEOUT);
+/** An older nft than the one that wrote a rule may crash on it. */
+const observer = new Observer(writers, TIMEOUT);
 /** As install does it; a nft of another release may be older than that can be done with. */
 const session = new NftSession((onText, onTrouble) => startDialogue('nft', ['-j', '-i'], onText, onTrouble), TIMEOUT);
 const [gatewayName = '', firstSeed = '', count = ''] = process.argv.slice(2);
