@@ -10,7 +10,7 @@ export const OPTIONS = {
   }),
   rulesets: wholeNumber(1, 1_000_000, {
     env: 'RULESETS',
-    default: 60,
+    default: 20,
     help: 'How many random rulesets are compared with each kernel.',
   }),
   seed: textLike(/^(\d{1,9}|random)$/, 'a whole number or random', {
