@@ -18,10 +18,13 @@ const PROGRAMS = [
   'ethtool',
   'util-linux',
   'kmod',
+  'mount',
   'procps',
   'libatomic1',
   'libstdc++6',
 ];
+/** Packages' scripts make them, where they are run. */
+const FOLDERS = ['usr/local/bin', 'opt'];
 const UNREAD = ['doc', 'man', 'locale', 'info', 'zoneinfo', 'bash-completion'].map((name) => `/usr/share/${name}/*`);
 /** Milliseconds to make a Debian. */
 const LIMIT = 600_000;
@@ -62,14 +65,13 @@ export async function makeBase(
   const include = `--include=${PROGRAMS.join()}`;
   const excluded = [`/usr/lib/${variant.triplet}/gconv/*`, ...UNREAD].map((path) => `--dpkgopt=path-exclude=${path}`);
   const options = [...variant.options, '--aptopt=Apt::Install-Recommends "false"', ...excluded, include];
-  const key = keyOf([options, sourcesOf(SUITE), nodeVersion]);
+  const key = keyOf([options, FOLDERS, sourcesOf(SUITE), nodeVersion]);
   const folder = await folderOnce(`${cache}/base-${architecture}-${key}`, async (unfinished) => {
     const tree = `${unfinished}/tree`;
     await must('mmdebstrap', [...options, SUITE, tree, ...sourcesOf(SUITE)], { limit: LIMIT });
     await rm(`${tree}/var/cache`, { recursive: true, force: true });
     await rm(`${tree}/var/lib/apt`, { recursive: true, force: true });
-    // Packages' scripts make it, where they are run.
-    await mkdir(`${tree}/usr/local/bin`, { recursive: true });
+    for (const name of FOLDERS) await mkdir(`${tree}/${name}`, { recursive: true });
     await copyFile(node, `${tree}/usr/local/bin/node`);
     await chmod(`${tree}/usr/local/bin/node`, 0o755);
     await packFolder(tree, `${unfinished}/base.cpio`);
