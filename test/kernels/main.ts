@@ -28,10 +28,10 @@ const RULESET = 2000;
 const ENVIRONMENT = { PATIENCE: '3', NODE_COMPILE_CACHE: '/tmp/compiled' };
 /** Tests of the harness say nothing about a kernel. */
 const LEFT_OUT = 'harness.test.ts';
-/** The slowest test says nothing for a minute. */
-const SILENCE = 240_000;
+/** The slowest test says nothing for a minute and a half. */
+const SILENCE = 360_000;
 
-/** Emulated machines that run at the same time: a test mostly waits for one program. */
+/** Emulated machines that run at the same time. Each has one processor. */
 const AT_ONCE = 3;
 /** Lines of a guest's report that are told as they come, beside the report. */
 const PROGRESS = /^( {4})?(not )?ok |^ *# .*(RULESETS|rulesets)/;
