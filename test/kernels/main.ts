@@ -19,7 +19,7 @@ import { Turns, takeTurns } from './turns.ts';
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const PAGE = `${ROOT}docs/kernels.md`;
 /** Milliseconds for one kernel. A random ruleset takes up to 2 s more where the machine is emulated. */
-const WHOLE = 1_500_000;
+const WHOLE = 2_100_000;
 const RULESET = 2000;
 /**
  * An emulated machine, on processors that it has to share. Node keeps what it has compiled of the tests and of what
