@@ -24,7 +24,7 @@ const PROGRAMS = [
   'libstdc++6',
 ];
 /** Packages' scripts make them, where they are run. */
-const FOLDERS = ['usr/local/bin', 'opt'];
+const FOLDERS = ['usr/local/bin', 'opt', 'mnt'];
 const UNREAD = ['doc', 'man', 'locale', 'info', 'zoneinfo', 'bash-completion'].map((name) => `/usr/share/${name}/*`);
 /** Milliseconds to make a Debian. */
 const LIMIT = 600_000;
