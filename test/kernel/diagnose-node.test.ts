@@ -1,11 +1,11 @@
 import { readdir } from 'node:fs/promises';
-import { release } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import type { findingData, Row } from '../../init-image/diagnose/node/finding.ts';
 import { readSnmp } from '../../init-image/proc.ts';
 import { until } from '../webhook/until.ts';
 import { startContainer } from './container.ts';
+import { isAtLeast } from './kernel-release.ts';
 import { kernelTest } from './kernel-test.ts';
 import { startMesh, startTproxyMesh, UPLOAD, upload } from './mesh.ts';
 import { ADDRESS, type Namespace, type Pair } from './namespaces.ts';
@@ -60,8 +60,7 @@ async function resetsOf(watch: Program, pod: Namespace, port: number): Promise<F
 const POD = [{ name: ADDRESS.pod.ipv4 }];
 
 /** From 6.10 on the kernel tells reasons, and resets without a full socket (include/trace/events/tcp.h). */
-const [MAJOR = 0, MINOR = 0] = release().split('.').map(Number);
-const TELLS_REASONS = MAJOR > 6 || (MAJOR === 6 && MINOR >= 10);
+const TELLS_REASONS = isAtLeast(6, 10);
 
 /** What is told of a reset, on a kernel that tells reasons; none of that, and the kind without a reason, on others. */
 function toldAs(kind: string, reason: string | RegExp, without = kind) {

@@ -1,5 +1,6 @@
 // The kinds of stray segments, and what becomes of each. Sources: tcp_in_window and nf_conntrack_tcp_packet in
 // net/netfilter/nf_conntrack_proto_tcp.c of each series.
+import { isAtLeast } from './kernel-release.ts';
 
 /** What became of a connection after one stray segment: its data came through, it was reset, or nothing came any more. */
 export type Outcome = 'fine' | 'reset' | 'stuck';
@@ -86,7 +87,5 @@ export const STRAY_KINDS: StrayKind[] = [
 
 /** What is expected of a kind. @param release of the kernel, as uname -r prints it */
 export function fateOf({ fate, before61 }: StrayKind, release: string): Fate {
-  const [major = 0, minor = 0] = release.split('.').map(Number);
-  const is61 = major > 6 || (major === 6 && minor >= 1);
-  return is61 ? fate : (before61 ?? fate);
+  return isAtLeast(6, 1, release) ? fate : (before61 ?? fate);
 }

@@ -1,5 +1,5 @@
 // Random native nftables rules, in nft's own language.
-import { release } from 'node:os';
+import { isAtLeast } from '../kernel-release.ts';
 import type { Prng } from './prng.ts';
 
 export type NftFamily = 'ip' | 'ip6' | 'inet' | 'netdev';
@@ -31,8 +31,7 @@ export function randomNftRule(random: Prng, place: Place): string {
 }
 
 /** Whether maps may have an element for all that is in no other: since Linux 5.13 (aaa31047a6d2). */
-const [MAJOR = 0, MINOR = 0] = release().split('.').map(Number);
-const CATCHES_ALL = MAJOR > 5 || (MAJOR === 5 && MINOR >= 13);
+const CATCHES_ALL = isAtLeast(5, 13);
 /** The element, where the kernel has it: the rest of a random ruleset is the same on all kernels. */
 const catchAll = (verdict: string) => (CATCHES_ALL ? `, * : ${verdict}` : '');
 

@@ -26,6 +26,8 @@ export interface Comparison {
 }
 
 const TIMEOUT = patient(10_000);
+/** Milliseconds between two looks at the counters: many times what a softirq takes. */
+const STEP = patient(5);
 /** Milliseconds that a packet, or an answer that is expected, is waited for. */
 const PATIENCE = patient(3000);
 
@@ -63,7 +65,7 @@ function send({ from, host, localPort, packet }: Probe): void {
 
 /**
  * What the kernel did with each probe. A packet passes all hooks, and is answered, within the softirq that counted its
- * arrival; the counters are read once more a millisecond after the arrival was seen. Resets that are `expected` are waited for longer, so that a slow machine can hide a wrong
+ * arrival; the counters are read once more milliseconds after the arrival was seen. Resets that are `expected` are waited for longer, so that a slow machine can hide a wrong
  * "dropped" at worst, and never invent a disagreement.
  */
 async function observe(expected: Set<number>): Promise<Map<number, Comparison['kernel']>> {
@@ -76,7 +78,7 @@ async function observe(expected: Set<number>): Promise<Map<number, Comparison['k
       return new Map([...counts].map(([port, counted]) => [port, outcomeOf(counted)]));
     }
     arrived = [...counts.values()].every((counted) => counted.arrived > 0);
-    await wait(1);
+    await wait(STEP);
   }
 }
 
