@@ -48,6 +48,9 @@ export function runCommand(
   });
 }
 
+/** As `runCommand`: for those that are given their way to run programs. */
+export type RunCommand = typeof runCommand;
+
 /**
  * Starts a program that stays.
  * @param onText called with what it prints on standard output, as it comes

@@ -1,5 +1,5 @@
 // Reads what nftables holds, with as few programs as can be.
-import { type Finished, runCommand } from './command.ts';
+import type { Finished, RunCommand } from './command.ts';
 import { type CodedError, errors } from './errors.ts';
 import { FAMILIES, programOf } from './programs.ts';
 import type { Chain, Family, Table } from './ruleset/model.ts';
@@ -24,13 +24,15 @@ export interface Nft {
 /**
  * Reads again where rules changed between one program and the next.
  * @param list gives what `nft -j list ruleset` prints
- * @param timeout milliseconds for each other program
+ * @param run runs the other programs
+ * @param timeout milliseconds for each of them
  * @param known what was read before: where the listing is the same, nothing else is asked again
  * @returns undefined where this kernel has no nftables
  * @throws CodedError COMMAND_MISSING, COMMAND_TIMEOUT, COMMAND_FAILED, NFT_UNREADABLE, RULESET_UNSTEADY
  */
 export async function readNft(
   list: () => Promise<Finished>,
+  run: RunCommand,
   timeout: number,
   known: Nft | undefined,
 ): Promise<Nft | undefined> {
@@ -43,7 +45,7 @@ export async function readNft(
     }
     const listing = listed.stdout.replace(/"(packets|bytes)": ?\d+/g, '"$1": 0');
     if (details?.listing !== listing && needsDetails(listing)) {
-      details = { listing, ...(await readDetails(listing, timeout)) };
+      details = { listing, ...(await readDetails(listing, run, timeout)) };
       continue;
     }
     const { printed, unexplained } = details?.listing === listing ? details : { printed: {}, unexplained: {} };
@@ -79,7 +81,11 @@ export function parseListing<T>(listing: string | undefined, parse: () => T): T 
  * What nft's JSON does not tell: iptables extensions, and whether a table with flags is dormant. iptables-nft-save
  * fails on some native nft rules in its tables ("meta sreg key not supported", 1.8.9).
  */
-async function readDetails(listing: string, timeout: number): Promise<Pick<Nft, 'printed' | 'unexplained'>> {
+async function readDetails(
+  listing: string,
+  run: RunCommand,
+  timeout: number,
+): Promise<Pick<Nft, 'printed' | 'unexplained'>> {
   const nftSave: Printed['nftSave'] = {};
   const unexplained: Nft['unexplained'] = {};
   const dormant: Record<string, boolean> = {};
@@ -88,14 +94,14 @@ async function readDetails(listing: string, timeout: number): Promise<Pick<Nft, 
     await Promise.all(
       FAMILIES.map(async (family) => {
         const program = programOf(family, 'nft', 'save');
-        const saved = await runCommand(program, ['-c'], { timeout });
+        const saved = await run(program, ['-c'], { timeout });
         if (saved.exitCode === 0) nftSave[family] = saved.stdout;
         else unexplained[family] = failed(program, saved);
       }),
     );
   }
   for (const { family, name } of doubtfulTables(listing)) {
-    const listed = await runCommand('nft', ['-t', 'list', 'table', family, name], { timeout });
+    const listed = await run('nft', ['-t', 'list', 'table', family, name], { timeout });
     if (listed.exitCode !== 0) continue;
     const table = parseTableText(listed.stdout);
     dormant[`${family} ${name}`] = table.dormant;

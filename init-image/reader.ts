@@ -1,5 +1,5 @@
 // Reads the whole ruleset of this network namespace: nftables and iptables-legacy.
-import { runCommand } from './command.ts';
+import { type RunCommand, runCommand } from './command.ts';
 import { type CodedError, errors } from './errors.ts';
 import { type Nft, parseListing, readNft } from './nft-reader.ts';
 import type { NftSession } from './nft-session.ts';
@@ -28,19 +28,20 @@ export interface Reading {
  * moves either. Then one program, nft, is all that a look costs.
  * @param timeout milliseconds for each program
  * @param session a way to ask nft that costs less; where it has no answer, a new nft is run
+ * @param run runs programs
  * @returns a function that reads the ruleset; the same object as before where nothing at all has changed
  * @throws (the function) CodedError COMMAND_MISSING, COMMAND_TIMEOUT, COMMAND_FAILED, NFT_UNREADABLE
  */
-export function makeReader(timeout: number, session?: NftSession): () => Promise<Reading> {
-  const list = async () => (await session?.list()) ?? runCommand('nft', ['-j', 'list', 'ruleset'], { timeout });
+export function makeReader(timeout: number, session?: NftSession, run = runCommand): () => Promise<Reading> {
+  const list = async () => (await session?.list()) ?? run('nft', ['-j', 'list', 'ruleset'], { timeout });
   let known: Nft | undefined;
   let last: { texts: string; reading: Reading } | undefined;
 
   return async () => {
     const [nft, ipv4, ipv6] = await Promise.all([
-      readNft(list, timeout, known),
-      readLegacy('ipv4', timeout),
-      readLegacy('ipv6', timeout),
+      readNft(list, run, timeout, known),
+      readLegacy('ipv4', run, timeout),
+      readLegacy('ipv6', run, timeout),
     ]);
     known = nft;
     const texts = JSON.stringify([nft?.printed.nft, ipv4, ipv6]);
@@ -65,13 +66,13 @@ export function makeReader(timeout: number, session?: NftSession): () => Promise
  */
 const isNatOnly = (tables: string[]) => tables.every((name) => name === 'nat');
 
-async function readLegacy(family: Family, timeout: number) {
+async function readLegacy(family: Family, run: RunCommand, timeout: number) {
   const tables = readLegacyTables(family);
   const nothing = { tables: [] as string[], text: '', unreadable: {}, unreadNat: {} };
   if (tables.length === 0) return nothing;
   if (isNatOnly(tables) && !canReadLegacy())
     return { ...nothing, unreadNat: { [family]: errors.LEGACY_UNREADABLE(family, 'not tried') } };
-  const saved = await runCommand(programOf(family, 'legacy', 'save'), ['-c'], { timeout });
+  const saved = await run(programOf(family, 'legacy', 'save'), ['-c'], { timeout });
   if (saved.exitCode !== 0)
     return { ...nothing, tables, unreadable: { [family]: errors.LEGACY_UNREADABLE(family, saved.stderr.trim()) } };
   if (isNatOnly(tables) && !/^(\[.*\] )?-A /m.test(saved.stdout)) return nothing;

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { createServer } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { runCommand, startDialogue } from '../../../init-image/command.ts';
+import { startDialogue } from '../../../init-image/command.ts';
 import { CodedError } from '../../../init-image/errors.ts';
 import { NftSession } from '../../../init-image/nft-session.ts';
 import { makeReader } from '../../../init-image/reader.ts';
@@ -13,6 +13,7 @@ import { closeAll, sendSyn } from './connector.ts';
 import { type Command, randomInstallation } from './installation.ts';
 import { type Counted, Observer, PROBES, type Probe } from './observer.ts';
 import { makePrng } from './prng.ts';
+import { Runner } from './runner.ts';
 
 /** One packet: what the verdict said and what the kernel did. */
 export interface Comparison {
@@ -34,6 +35,8 @@ const PATIENCE = patient(3000);
 /** Where the programs are that write rules; those that read them are where PATH says. */
 const { PATH, WRITERS } = process.env;
 const writers = { ...process.env, PATH: WRITERS ?? PATH };
+const writer = new Runner(writers);
+const reader = WRITERS === undefined ? writer : new Runner(process.env);
 /** An older nft than the one that wrote a rule may crash on it. */
 const observer = new Observer(writers, TIMEOUT);
 /** As install does it; a nft of another release may be older than that can be done with. */
@@ -45,7 +48,7 @@ const gateway = spawn('nsenter', [`--net=/run/netns/${gatewayName}`, '--', proce
 });
 
 async function must({ program, args, input }: Command): Promise<void> {
-  const { exitCode, stderr } = await runCommand(program, args, { timeout: TIMEOUT, input, env: writers });
+  const { exitCode, stderr } = await writer.run(program, args, { timeout: TIMEOUT, input });
   if (exitCode !== 0) throw new Error(`${program} ${args.join(' ')}: ${stderr}\n${input}`);
 }
 
@@ -89,15 +92,15 @@ function outcomeOf({ arrived, reset }: Counted): Comparison['kernel'] {
 
 async function printRules(): Promise<string> {
   const programs = ['iptables-legacy-save', 'ip6tables-legacy-save', 'iptables-nft-save', 'ip6tables-nft-save'];
-  const saved = await Promise.all(programs.map((program) => runCommand(program, [], { timeout: TIMEOUT })));
-  const nft = await runCommand('nft', ['list', 'ruleset'], { timeout: TIMEOUT });
+  const saved = await Promise.all(programs.map((program) => reader.run(program, [], { timeout: TIMEOUT })));
+  const nft = await reader.run('nft', ['list', 'ruleset'], { timeout: TIMEOUT });
   return [...programs.map((program, i) => `### ${program}\n${saved[i]?.stdout}`), `### nft\n${nft.stdout}`].join('\n');
 }
 
 /** The verdict on each probe: unknown where the rules cannot be read. */
 async function judgeAll() {
   try {
-    const { ruleset } = await makeReader(TIMEOUT, WRITERS === undefined ? session : undefined)();
+    const { ruleset } = await makeReader(TIMEOUT, WRITERS === undefined ? session : undefined, reader.run)();
     return PROBES.map(({ packet }) => ({ packet, ...judge(ruleset, packet) }));
   } catch (error) {
     // A machine that is too slow says nothing about the verdict.
@@ -131,4 +134,5 @@ for (let i = 0; i < Number(count); i++) {
 gateway.stdin?.end();
 observer.end();
 session.stop();
+for (const runner of new Set([writer, reader])) runner.end();
 for (const listener of listeners) listener.close();
