@@ -37,7 +37,9 @@ export const errors = defineErrors({
     'so set the webhook option legacy-iptables=enabled',
   RULESET_UNSTEADY: (reads: number) =>
     `the ruleset changed each of ${reads} times that it was read: another program keeps writing rules in this pod`,
-  NFT_UNREADABLE: (text: string) => `what nft printed is no JSON ("${text}"): nft 0.9.8 or later is needed`,
+  NFT_UNREADABLE: (text: string) =>
+    `what nft printed is no JSON ("${text.trim()}"): nft 0.9.8 or later is needed, ` +
+    'and before 1.0.7 the last table may not have flags unless it has rules too',
   LOCK_BUSY: (milliseconds: number) =>
     `another run has held this pod's lock for ${milliseconds} ms: going on without it`,
   NOT_GUARDED: (family: string, interfaceClass: string, reason: string) =>

@@ -43,6 +43,10 @@ export async function readNft(
       if (NO_NFTABLES.test(listed.stderr)) return undefined;
       throw failed('nft', listed);
     }
+    if (!isWhole(listed.stdout)) {
+      if (reads < MAX_READS - 1) continue;
+      throw errors.NFT_UNREADABLE(`... ${listed.stdout.slice(-80)}`);
+    }
     const listing = listed.stdout.replace(/"(packets|bytes)": ?\d+/g, '"$1": 0');
     if (details?.listing !== listing && needsDetails(listing)) {
       details = { listing, ...(await readDetails(listing, run, timeout)) };
@@ -53,6 +57,9 @@ export async function readNft(
   }
   throw errors.RULESET_UNSTEADY(MAX_READS);
 }
+
+/** nft before 1.0.7 may stop, with exit code 0, before the flags of a table: see NftSession. */
+const isWhole = (listing: string) => /\}\s*$/.test(listing.slice(-10));
 
 function needsDetails(listing: string): boolean {
   return listing.includes('"xt"') || doubtfulTables(listing).length > 0;
