@@ -19,6 +19,8 @@ export interface FakeApiServer {
   namespaces: Namespace[];
   /** Status with which the next requests of that kind fail, one each, in order. */
   failures: { list: number[]; watch: number[] };
+  /** How many connections there have been. */
+  connections: number;
   /** `list` or `watch` with the resourceVersion that was asked for, in order. */
   requests: string[];
   /** Called when a watch is asked for, before it is answered. */
@@ -62,6 +64,9 @@ export async function startFakeApiServer(namespaces: Namespace[]): Promise<FakeA
     api.watches.add(response);
     response.on('close', () => api.watches.delete(response));
   });
+  server.on('secureConnection', () => {
+    api.connections += 1;
+  });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const api: FakeApiServer = {
@@ -69,6 +74,7 @@ export async function startFakeApiServer(namespaces: Namespace[]): Promise<FakeA
     ca,
     namespaces,
     failures: { list: [], watch: [] },
+    connections: 0,
     requests: [],
     answer: undefined,
     beforeWatch: () => {},

@@ -17,6 +17,9 @@ import { ApiError, reasonOf } from './api-error.ts';
 export const IN_CLUSTER = 'in-cluster';
 
 const REQUEST_MS = 15_000;
+/** Credentials and authority may be replaced: a new connection is made by what they are then. */
+const CONNECTION_MS = 60_000;
+const UNAUTHORIZED = 401;
 
 export type Query = Record<string, string>;
 
@@ -73,12 +76,20 @@ export function connectOperator(kubeconfig: string, context: string): OperatorCl
 function clientFor(config: KubeConfig): OperatorClient {
   const server = config.getCurrentCluster()?.server ?? '';
   const { httpApi } = createConfiguration();
+  const connection = shareConnection();
 
-  async function send(context: RequestContext): Promise<ResponseContext> {
+  async function send<T>(context: RequestContext, read: (body: ResponseContext['body']) => Promise<T>): Promise<T> {
     await config.applySecurityAuthentication(context);
-    const response = await httpApi.send(context).toPromise();
-    if (response.httpStatusCode >= 300) throw await asError(response);
-    return response;
+    connection.use(context);
+    try {
+      const response = await httpApi.send(context).toPromise();
+      if (response.httpStatusCode >= 300) throw await asError(response);
+      return await read(response.body);
+    } catch (error) {
+      // What the server refuses has come through, and only who asks may be wrong with the connection.
+      if (!(error instanceof ApiError) || error.status === UNAUTHORIZED) connection.forget();
+      throw error;
+    }
   }
 
   async function request(method: HttpMethod, path: string, { query = {}, body, type = 'application/json' }: Content) {
@@ -89,8 +100,7 @@ function clientFor(config: KubeConfig): OperatorClient {
       context.setBody(JSON.stringify(body));
     }
     context.setSignal(AbortSignal.timeout(REQUEST_MS));
-    const response = await send(context);
-    return JSON.parse(await response.body.text()) as JsonObject;
+    return send(context, async (body) => JSON.parse(await body.text()) as JsonObject);
   }
 
   return {
@@ -104,14 +114,37 @@ function clientFor(config: KubeConfig): OperatorClient {
       const context = new RequestContext(`${server}${path}`, HttpMethod.GET);
       for (const [name, value] of Object.entries({ ...query, watch: 'true' })) context.setQueryParam(name, value);
       context.setSignal(signal);
-      const { body } = await send(context);
+      const stream = await send(context, async (body) => body.stream());
       opened();
-      const stream = body.stream();
       if (stream === null) return;
       for await (const line of linesOf(stream)) yield JSON.parse(line) as WatchEvent;
     },
   };
 }
+
+/**
+ * The library connects anew for each request, and leaves it to the server to close what it connected: a list of a
+ * hundred pages took 20 MB for that.
+ */
+function shareConnection() {
+  let shared: { dispatcher: Dispatcher; until: number } | undefined;
+  return {
+    /** Gives a request the connection of those before it, or theirs its own. */
+    use(context: RequestContext): void {
+      const own = context.getDispatcher();
+      if (own === undefined) return;
+      if (shared === undefined || performance.now() > shared.until)
+        shared = { dispatcher: own, until: performance.now() + CONNECTION_MS };
+      context.setDispatcher(shared.dispatcher);
+    },
+    /** The next request connects anew. */
+    forget(): void {
+      shared = undefined;
+    },
+  };
+}
+
+type Dispatcher = NonNullable<ReturnType<RequestContext['getDispatcher']>>;
 
 /** readline would not pass on the error of a stream that breaks off. */
 async function* linesOf(stream: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
