@@ -94,6 +94,17 @@ export async function startFakeApiServer(namespaces: Namespace[]): Promise<FakeA
   return api;
 }
 
+/** A kubeconfig, as JSON, of a user of that server. */
+export function kubeconfigFor(api: FakeApiServer, user: object): string {
+  const cluster = { server: api.url, 'certificate-authority-data': Buffer.from(api.ca).toString('base64') };
+  return JSON.stringify({
+    clusters: [{ name: 'c', cluster }],
+    users: [{ name: 'u', user }],
+    contexts: [{ name: 'x', context: { cluster: 'c', user: 'u' } }],
+    'current-context': 'x',
+  });
+}
+
 function listOf(namespaces: Namespace[]) {
   const items = namespaces.map(namespaceObject);
   return { apiVersion: 'v1', kind: 'NamespaceList', metadata: { resourceVersion: String(version) }, items };

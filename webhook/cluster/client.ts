@@ -12,13 +12,12 @@ import {
 import { errors } from '../errors.ts';
 import { isObject, type JsonObject, shortText } from '../raw-json.ts';
 import { ApiError, reasonOf } from './api-error.ts';
+import { shareConnection } from './shared-connection.ts';
 
 /** Value of the kubeconfig option that stands for the service account of the pod. */
 export const IN_CLUSTER = 'in-cluster';
 
 const REQUEST_MS = 15_000;
-/** Credentials and authority may be replaced: a new connection is made by what they are then. */
-const CONNECTION_MS = 60_000;
 const UNAUTHORIZED = 401;
 
 export type Query = Record<string, string>;
@@ -121,30 +120,6 @@ function clientFor(config: KubeConfig): OperatorClient {
     },
   };
 }
-
-/**
- * The library connects anew for each request, and leaves it to the server to close what it connected: a list of a
- * hundred pages took 20 MB for that.
- */
-function shareConnection() {
-  let shared: { dispatcher: Dispatcher; until: number } | undefined;
-  return {
-    /** Gives a request the connection of those before it, or theirs its own. */
-    use(context: RequestContext): void {
-      const own = context.getDispatcher();
-      if (own === undefined) return;
-      if (shared === undefined || performance.now() > shared.until)
-        shared = { dispatcher: own, until: performance.now() + CONNECTION_MS };
-      context.setDispatcher(shared.dispatcher);
-    },
-    /** The next request connects anew. */
-    forget(): void {
-      shared = undefined;
-    },
-  };
-}
-
-type Dispatcher = NonNullable<ReturnType<RequestContext['getDispatcher']>>;
 
 /** readline would not pass on the error of a stream that breaks off. */
 async function* linesOf(stream: AsyncIterable<Uint8Array>): AsyncGenerator<string> {

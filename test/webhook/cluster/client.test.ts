@@ -3,20 +3,13 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { connectCluster } from '../../../webhook/cluster/client.ts';
-import { startFakeApiServer } from '../fake-api-server.ts';
+import { kubeconfigFor, startFakeApiServer } from '../fake-api-server.ts';
 
 async function connect(t: Test) {
   const api = await startFakeApiServer([]);
   t.teardown(() => api.close());
-  const cluster = { server: api.url, 'certificate-authority-data': Buffer.from(api.ca).toString('base64') };
   const path = join(t.testdir({}), 'kubeconfig');
-  const config = {
-    clusters: [{ name: 'c', cluster }],
-    users: [{ name: 'u', user: { token: 'x' } }],
-    contexts: [{ name: 'x', context: { cluster: 'c', user: 'u' } }],
-    'current-context': 'x',
-  };
-  writeFileSync(path, JSON.stringify(config));
+  writeFileSync(path, kubeconfigFor(api, { token: 'x' }));
   return { api, client: connectCluster(path) };
 }
 

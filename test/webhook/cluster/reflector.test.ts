@@ -8,7 +8,7 @@ import t, { type Test } from 'tap';
 import { type ClusterClient, connectCluster } from '../../../webhook/cluster/client.ts';
 import { reflect } from '../../../webhook/cluster/reflector.ts';
 import { createNamespaceStore, namespaceLabels } from '../../../webhook/namespaces.ts';
-import { namespaceObject, startFakeApiServer } from '../fake-api-server.ts';
+import { kubeconfigFor, namespaceObject, startFakeApiServer } from '../fake-api-server.ts';
 import { until } from '../until.ts';
 
 const LEVEL = 'pod-security.kubernetes.io/enforce';
@@ -18,20 +18,7 @@ async function watching(t: Test, { user = {}, listFailures = [] as number[] } = 
   const api = await startFakeApiServer([{ name: 'storage', labels: RESTRICTED }, { name: 'bare' }]);
   api.failures.list.push(...listFailures);
   const path = join(t.testdir({}), 'kubeconfig');
-  writeFileSync(
-    path,
-    JSON.stringify({
-      clusters: [
-        {
-          name: 'c',
-          cluster: { server: api.url, 'certificate-authority-data': Buffer.from(api.ca).toString('base64') },
-        },
-      ],
-      users: [{ name: 'u', user }],
-      contexts: [{ name: 'x', context: { cluster: 'c', user: 'u' } }],
-      'current-context': 'x',
-    }),
-  );
+  writeFileSync(path, kubeconfigFor(api, user));
   const store = createNamespaceStore();
   const logged: object[] = [];
   const delays: number[] = [];
