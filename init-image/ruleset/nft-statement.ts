@@ -37,7 +37,7 @@ export function parseStatement(statement: Json, scope: Scope): Step[] {
   if (name === 'xt') return [opaqueStep(item['type'] as string | undefined, String(item['name']))];
   if (name === 'match') return conditions(parseMatch(item, scope, text));
   if (name === 'mangle') return parseMangle(item, text);
-  const required = conditions([...requirementsOf(value, text), ...ownRequirements(name, item, text)]);
+  const required = conditions([...requirementsOf(value, text), ...ownRequirements(name, item, text, scope)]);
   if (name === 'vmap') return [...required, { choose: parseChoices(item, scope, text) }];
   return PASSES.has(name) || MAYBE.has(name) ? required : [...required, { act: toAction(name, item, text) }];
 }
@@ -47,11 +47,15 @@ function conditions(list: Condition[]): Step[] {
 }
 
 /** What nft demands of the packet besides the expressions in the statement; it does not print it. */
-function ownRequirements(name: string, item: Item, text: string): Condition[] {
+function ownRequirements(name: string, item: Item, text: string, { scope }: Scope): Condition[] {
   if (MAYBE.has(name)) return [{ constant: undefined, text }];
   if (NEEDS_CONNECTION.has(name)) return [{ field: 'connection', oneOf: ['some'], negate: false, text }];
   if (name === 'reject' && item['type'] === 'icmp') return [isFamily('ip', text)];
   if (name === 'reject' && item['type'] === 'icmpv6') return [isFamily('ip6', text)];
+  // `meta protocol ip` or `meta nfproto ipv4` before it is not printed (nft 1.0.6), where the table has both families.
+  if (name === 'reject' && item['type'] === 'tcp reset' && /^(inet|netdev) /.test(scope)) {
+    return [{ constant: undefined, text: `${text}, of which nft does not print the address family` }];
+  }
   // A `tproxy ip` that meets IPv6 does not hand the packet over.
   if (name === 'tproxy' && (item['family'] === 'ip' || item['family'] === 'ip6')) {
     return [isFamily(item['family'], text)];

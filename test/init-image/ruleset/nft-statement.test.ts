@@ -8,12 +8,15 @@ import {
   INVALID,
   IPV4,
   IPV6,
+  judgeNft,
   judgeRules,
   KNOWN,
   mangle,
   match,
   meta,
   payload,
+  prerouting,
+  table,
 } from '../verdict/printed.ts';
 
 const DROP_INVALID = [INVALID, DROP];
@@ -48,7 +51,7 @@ const CASES: [name: string, statements: Json[], packet: Packet, verdict: string]
   ['flow add accept', [{ flow: { op: 'add', flowtable: '@f' } }, ACCEPT], IPV4, 'dropped'],
   ['ct expectation accept', [{ 'ct expectation': 'e' }, ACCEPT], IPV4, 'dropped'],
   ['ct helper accept', [{ 'ct helper': 'h' }, ACCEPT], IPV4, 'escapes'],
-  ['reject with tcp reset', [reject('tcp reset')], IPV4, 'escapes'],
+  ['reject with tcp reset, of a family that is not printed', [reject('tcp reset')], IPV4, 'unknown'],
   ['reject with icmpx', [reject('icmpx')], IPV4, 'dropped'],
   ['tproxy to :15006 accept', [{ tproxy: { port: 15006 } }, ACCEPT], IPV4, 'escapes'],
   ['tproxy to :15006', [{ tproxy: { port: 15006 } }], IPV4, 'dropped'],
@@ -109,6 +112,16 @@ t.test('a reject with an ICMP error of one family leaves the other alone', async
   t.equal(judgeRules([[reject('icmp')]], IPV4).verdict, 'dropped');
   t.equal(judgeRules([[reject('icmp')]], IPV6).verdict, 'escapes');
   t.equal(judgeRules([[reject('icmpv6')]], IPV4).verdict, 'escapes');
+});
+
+t.test('of a reject with a TCP reset only a table of one family tells which it meets', async (t) => {
+  const base = prerouting([[reject('tcp reset')], DROP_INVALID]);
+  t.equal(judgeNft(table('ip', 't', [base]), IPV4).verdict, 'escapes');
+  t.equal(judgeNft(table('ip6', 't', [base]), IPV6).verdict, 'escapes');
+  t.match(judgeNft(table('inet', 't', [base]), IPV4), {
+    verdict: 'unknown',
+    reason: /nft does not print the address family/,
+  });
 });
 
 t.test('a named verdict map is followed while packets do not change it', async (t) => {

@@ -151,11 +151,11 @@ const CASES: [name: string, chains: [priority: number, rule: Json[]][], verdict:
 
 for (const [name, chains, verdict] of CASES) {
   t.test(`${name}: ${verdict}`, async (t) => {
-    const items = chains.flatMap(([prio, rule], i) => table('inet', `t${i}`, [prerouting([rule], { prio })]));
+    const items = chains.flatMap(([prio, rule], i) => table('ip', `t${i}`, [prerouting([rule], { prio })]));
     t.equal(judgeNft(items, KNOWN).verdict, verdict);
     const reversed = chains
       .toReversed()
-      .flatMap(([prio, rule], i) => table('inet', `t${i}`, [prerouting([rule], { prio })]));
+      .flatMap(([prio, rule], i) => table('ip', `t${i}`, [prerouting([rule], { prio })]));
     t.equal(judgeNft(reversed, KNOWN).verdict, verdict, 'whatever the order of the listing');
   });
 }
