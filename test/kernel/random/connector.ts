@@ -1,4 +1,5 @@
-// Connects on command: a line `HOST PORT LOCALPORT` opens, `close` drops all. The SYN leaves within connect().
+// Connects on command: a line `HOST PORT LOCALPORT` opens, `close` drops all and is answered with a line. The SYN leaves
+// within connect().
 import { connect, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 
@@ -22,7 +23,9 @@ if (import.meta.main) {
   commands.on('close', closeAll);
   commands.on('line', (line) => {
     const [host = '', port, localPort] = line.split(' ');
-    if (host === 'close') closeAll();
-    else sendSyn(host, Number(port), Number(localPort));
+    if (host !== 'close') return sendSyn(host, Number(port), Number(localPort));
+    closeAll();
+    // The sockets are closed once this turn's handles are.
+    setImmediate(() => process.stdout.write('closed\n'));
   });
 }

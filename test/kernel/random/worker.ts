@@ -1,5 +1,6 @@
 // Runs inside the pod's namespace: installs random rulesets, asks the verdict and the kernel, prints a line for each.
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -44,7 +45,7 @@ const session = new NftSession((onText, onTrouble) => startDialogue('nft', ['-j'
 const [gatewayName = '', firstSeed = '', count = ''] = process.argv.slice(2);
 const connector = fileURLToPath(new URL('connector.ts', import.meta.url));
 const gateway = spawn('nsenter', [`--net=/run/netns/${gatewayName}`, '--', process.execPath, connector], {
-  stdio: ['pipe', 'inherit', 'inherit'],
+  stdio: ['pipe', 'pipe', 'inherit'],
 });
 
 async function must({ program, args, input }: Command): Promise<void> {
@@ -64,6 +65,14 @@ async function install(seed: number): Promise<void> {
 function send({ from, host, localPort, packet }: Probe): void {
   if (from === 'pod') sendSyn(host, packet.destinationPort, localPort);
   else gateway.stdin?.write(`${host} ${packet.destinationPort} ${localPort}\n`);
+}
+
+/** Until none is left: a SYN that is sent again would be taken for one of the next ruleset's, which is not yet whole. */
+async function closeConnections(): Promise<void> {
+  const closed = once(gateway.stdout, 'data', { signal: AbortSignal.timeout(TIMEOUT) });
+  closeAll();
+  gateway.stdin.write('close\n');
+  await closed;
 }
 
 /**
@@ -114,8 +123,7 @@ async function compare(seed: number): Promise<Comparison[]> {
   const judged = await judgeAll();
   const escaping = judged.filter(({ verdict }) => verdict === 'escapes').map(({ packet }) => packet.destinationPort);
   const kernel = await observe(new Set(escaping));
-  closeAll();
-  gateway.stdin?.write('close\n');
+  await closeConnections();
   const comparisons = judged.map(({ packet, ...told }) => ({
     ...{ seed, packet, verdict: told.verdict, reason: told.verdict === 'dropped' ? '' : told.reason },
     kernel: kernel.get(packet.destinationPort) ?? 'lost',
