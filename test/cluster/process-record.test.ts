@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
 import { Program } from '../kernel/processes.ts';
-import { livingPid, startIn, writeRecord } from './process-record.ts';
+import { livingPid, writeRecord } from './process-record.ts';
 
 const directory = await mkdtemp(join(tmpdir(), 'process-record-'));
 t.teardown(() => rm(directory, { recursive: true }));
@@ -28,14 +28,4 @@ t.test('a record that is missing or not yet written says nothing', async (t) => 
   t.equal(await livingPid(join(directory, 'none')), undefined);
   await writeFile(file, '');
   t.equal(await livingPid(file), undefined);
-});
-
-/** What /proc/PID/stat says of a process in a state, with so many threads. */
-const stat = (state: string, threads: number) => `7 (a) (b) ${state}${' 0'.repeat(16)} ${threads} 0 4711 0 0`;
-
-t.test('a process has ended when its last thread has', async (t) => {
-  t.equal(startIn(stat('S', 1)), '4711');
-  t.equal(startIn(stat('Z', 3)), '4711', 'the first thread has ended, and others hold the files');
-  t.equal(startIn(stat('Z', 1)), undefined);
-  t.equal(startIn(stat('X', 1)), undefined);
 });

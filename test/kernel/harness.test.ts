@@ -6,6 +6,7 @@ import { until } from '../webhook/until.ts';
 import { startContainer } from './container.ts';
 import { kernelTest } from './kernel-test.ts';
 import { ADDRESS, addPair, type Namespace, sweep } from './namespaces.ts';
+import { startIn } from './process-start.ts';
 import { isRunning, must, Program } from './processes.ts';
 import { containerSpec } from './programs.ts';
 import { pidsIn } from './removal.ts';
@@ -96,4 +97,14 @@ t.test('where something is missing kernel tests are skipped by name and loudly, 
   const inCi = await run({ CI: 'true' });
   t.equal(inCi.exitCode, 1);
   t.match(inCi.stdout, /not ok/);
+});
+
+/** What /proc/PID/stat says of a process in a state, with so many threads. */
+const stat = (state: string, threads: number) => `7 (a) (b) ${state}${' 0'.repeat(16)} ${threads} 0 4711 0 0`;
+
+t.test('a process has ended when its last thread has', async (t) => {
+  t.equal(startIn(stat('S', 1)), '4711');
+  t.equal(startIn(stat('Z', 3)), '4711', 'the first thread has ended, and others hold the files');
+  t.equal(startIn(stat('Z', 1)), undefined);
+  t.equal(startIn(stat('X', 1)), undefined);
 });

@@ -1,7 +1,7 @@
 // Runs and keeps programs for tests: arguments as arrays, a time limit on each, and none left behind.
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFile } from 'node:fs/promises';
+import { startOf } from './process-start.ts';
 
 export interface Finished {
   exitCode: number | null;
@@ -117,6 +117,5 @@ export async function stopAll(): Promise<void> {
 
 /** Whether a process runs, by its id; one that has ended but was not yet collected by its parent does not. */
 export async function isRunning(pid: number): Promise<boolean> {
-  const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => 'State:\tX');
-  return !/^State:\t[ZX]/m.test(status);
+  return (await startOf(pid)) !== undefined;
 }

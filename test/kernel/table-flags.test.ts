@@ -1,9 +1,8 @@
 // A table with flags, which nft before 1.0.7 prints from memory that it has freed: an answer may end there, and after
 // a thousand answers the program dies.
-import { runCommand, startDialogue } from '../../init-image/command.ts';
-import { readNft } from '../../init-image/nft-reader.ts';
+import { type RunCommand, runCommand, startDialogue } from '../../init-image/command.ts';
 import { NftSession } from '../../init-image/nft-session.ts';
-import { parseRuleset } from '../../init-image/ruleset/ruleset.ts';
+import { makeReader } from '../../init-image/reader.ts';
 import { kernelTest } from './kernel-test.ts';
 import { patient } from './processes.ts';
 
@@ -23,14 +22,11 @@ kernelTest('a ruleset with dormant tables is read whole, however often it is rea
     TIMEOUT,
   );
   t.teardown(() => session.stop());
-  const run: typeof runCommand = (command, args, options) =>
-    runCommand('nsenter', [enter, '--', command, ...args], options);
-  const list = async () => (await session.list()) ?? run('nft', ['-j', 'list', 'ruleset'], { timeout: TIMEOUT });
+  const run: RunCommand = (command, args, options) => runCommand('nsenter', [enter, '--', command, ...args], options);
   for (let i = 0; i < READS; i++) {
-    const nft = await readNft(list, run, TIMEOUT, undefined);
-    const tables = parseRuleset({ ...nft?.printed, legacySave: {} });
+    const { ruleset } = await makeReader(TIMEOUT, session, run)();
     t.strictSame(
-      tables.map(({ name, dormant }) => [name, dormant]),
+      ruleset.map(({ name, dormant }) => [name, dormant]),
       [
         ['t0', true],
         ['t1', true],

@@ -7,7 +7,7 @@ import t, { type Test } from 'tap';
 import { connectOperator } from '../../../webhook/cluster/client.ts';
 import { guardCommand } from '../../../webhook/guard/command.ts';
 import type { JsonObject } from '../../../webhook/raw-json.ts';
-import { startFakeApiServer } from '../fake-api-server.ts';
+import { kubeconfigFor, startFakeApiServer } from '../fake-api-server.ts';
 import { SETTINGS } from '../settings.ts';
 import { LATER, runningPod } from './running-pod.ts';
 
@@ -58,7 +58,7 @@ async function guard(t: Test, argv: string[], setting: Setting = {}) {
   };
   t.teardown(() => api.close());
   const path = join(t.testdir({}), 'kubeconfig');
-  writeFileSync(path, kubeconfigFor(api.url, api.ca));
+  writeFileSync(path, kubeconfigFor(api, {}));
   const [printed, told, noted] = [[] as string[], [] as string[], [] as string[]];
   const code = await guardCommand(argv, {
     env: { KUBECONFIG: setting.kubeconfigBefore ? `${setting.kubeconfigBefore}:${path}` : path },
@@ -75,15 +75,6 @@ function addTo({ spec, status }: Pod, container: JsonObject, state: object): voi
   spec['ephemeralContainers'] = [...((spec['ephemeralContainers'] ?? []) as object[]), container];
   const statuses = (status['ephemeralContainerStatuses'] ?? []) as object[];
   status['ephemeralContainerStatuses'] = [...statuses, { name: container['name'], state }];
-}
-
-function kubeconfigFor(server: string, ca: string): string {
-  return JSON.stringify({
-    clusters: [{ name: 'c', cluster: { server, 'certificate-authority-data': Buffer.from(ca).toString('base64') } }],
-    users: [{ name: 'u', user: {} }],
-    contexts: [{ name: 'x', context: { cluster: 'c', user: 'u' } }],
-    'current-context': 'x',
-  });
 }
 
 const changes = (requests: string[]) => requests.filter((request) => request.startsWith('PATCH'));
