@@ -49,6 +49,17 @@ t.test('what comes unasked ends the session, so that no answer is taken for anot
   t.equal(started.length, 2);
 });
 
+t.test(
+  'an answer that holds a table with flags is the last of its process: nft may have broken its own memory',
+  async (t) => {
+    const table = '{"table": {"family": "ip", "name": "t", "handle": 1, "flags": ';
+    const { session, started } = makeSession(`console.log(${JSON.stringify(table)} + n)`);
+    t.match(await session.list(), { stdout: `${table}1\n` });
+    t.match(await session.list(), { stdout: `${table}1\n` });
+    t.equal(started.length, 2);
+  },
+);
+
 t.test('two lines at once are no answer', async (t) => {
   const { session, started } = makeSession('process.stdout.write(n + "\\nlate\\n")');
   t.equal(await session.list(), undefined);
