@@ -64,7 +64,7 @@ async function install(seed: number): Promise<void> {
 
 function send({ from, host, localPort, packet }: Probe): void {
   if (from === 'pod') sendSyn(host, packet.destinationPort, localPort);
-  else gateway.stdin?.write(`${host} ${packet.destinationPort} ${localPort}\n`);
+  else gateway.stdin.write(`${host} ${packet.destinationPort} ${localPort}\n`);
 }
 
 /** Until none is left: a SYN that is sent again would be taken for one of the next ruleset's, which is not yet whole. */
@@ -139,7 +139,7 @@ for (let i = 0; i < Number(count); i++) {
   const comparisons = await compare(Number(firstSeed) + i);
   for (const one of comparisons) process.stdout.write(`${JSON.stringify(one)}\n`);
 }
-gateway.stdin?.end();
+gateway.stdin.end();
 observer.end();
 session.stop();
 for (const runner of new Set([writer, reader])) runner.end();
