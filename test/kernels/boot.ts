@@ -2,9 +2,11 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { rm } from 'node:fs/promises';
-import { createServer, type Socket } from 'node:net';
+import { createServer, type Server, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 import type { Kernel } from './kernels.ts';
+import { monitorOf } from './monitor.ts';
+import type { Processors } from './processors.ts';
 import type { Qemu } from './qemu.ts';
 
 export interface Hardware {
@@ -13,13 +15,13 @@ export interface Hardware {
   image: string;
   initramfs?: string;
   accelerator: 'kvm' | 'tcg';
-  /** Path of the socket that the report comes through. */
-  socket?: string;
+  /** Paths of the sockets that the report comes through, and that the machine is paused through. */
+  sockets?: { report: string; monitor: string };
 }
 
 export interface Machine extends Hardware {
   initramfs: string;
-  socket: string;
+  sockets: { report: string; monitor: string };
   /** Milliseconds for the whole run, and without a line of the report. */
   limits: { whole: number; silence: number };
 }
@@ -56,14 +58,12 @@ const CONFIGURATION = 'quiet panic=-1 mitigations=off';
 
 /** The command of qemu. The console is on standard output, the report comes through the socket. */
 export function qemuCommand(hardware: Hardware): [string, ...string[]] {
-  const { architecture, qemu, image, initramfs, accelerator, socket } = hardware;
+  const { architecture, qemu, image, initramfs, accelerator, sockets } = hardware;
   const { accelerators, machine, console } = MACHINES[architecture];
-  const report = [
-    `socket,id=report,path=${socket}`,
-    '-device',
-    'virtio-serial-pci',
-    '-device',
-    'virtserialport,chardev=report',
+  const channels = sockets && [
+    ...['-chardev', `socket,id=report,path=${sockets.report}`],
+    ...['-device', 'virtio-serial-pci', '-device', 'virtserialport,chardev=report'],
+    ...['-chardev', `socket,id=monitor,path=${sockets.monitor}`, '-mon', 'chardev=monitor,mode=control'],
   ];
   return [
     qemu.program,
@@ -71,7 +71,7 @@ export function qemuCommand(hardware: Hardware): [string, ...string[]] {
     ...machine,
     ...accelerators[accelerator],
     ...['-m', '3G', '-smp', '1', '-nodefaults', '-no-reboot', '-display', 'none', '-serial', 'stdio'],
-    ...(socket === undefined ? [] : ['-chardev', ...report]),
+    ...(channels ?? []),
     ...['-kernel', image],
     ...(initramfs === undefined ? [] : ['-initrd', initramfs]),
     ...['-append', `console=${console} ${CONFIGURATION}`],
@@ -80,12 +80,13 @@ export function qemuCommand(hardware: Hardware): [string, ...string[]] {
 
 /**
  * Boots the machine and waits for its end.
+ * @param processors what it runs on, with others
  * @param onLine called with each line of the report
  */
-export async function boot(machine: Machine, onLine: (line: string) => void): Promise<Ended> {
-  await rm(machine.socket, { force: true });
-  const server = createServer().listen(machine.socket);
-  await once(server, 'listening');
+export async function boot(machine: Machine, processors: Processors, onLine: (line: string) => void): Promise<Ended> {
+  const server = await listen(machine.sockets.report);
+  const monitor = await listen(machine.sockets.monitor);
+  monitor.on('connection', (socket) => socket.once('close', processors.enter(monitorOf(socket))));
   // However this program ends, the machine ends with it.
   const command = ['--pdeathsig', 'KILL', ...qemuCommand(machine)];
   const child = spawn('setpriv', command, { stdio: ['ignore', 'pipe', 'pipe'] });
@@ -112,9 +113,17 @@ export async function boot(machine: Machine, onLine: (line: string) => void): Pr
   });
   await Promise.all(reports);
   server.close();
+  monitor.close();
   clearTimeout(whole);
   clearTimeout(silence);
   return { why, console: seen };
+}
+
+async function listen(path: string): Promise<Server> {
+  await rm(path, { force: true });
+  const server = createServer().listen(path);
+  await once(server, 'listening');
+  return server;
 }
 
 async function readReport(socket: Socket, silence: NodeJS.Timeout, onLine: (line: string) => void): Promise<void> {

@@ -11,6 +11,7 @@ import type { KernelFiles } from './kernel-package.ts';
 import { chooseKernels } from './kernels.ts';
 import { OPTIONS } from './options.ts';
 import { prepare } from './prepare.ts';
+import { ownProcessors } from './processors.ts';
 import { inSubtest } from './report.ts';
 import { runKernel } from './run-kernel.ts';
 import { type Column, readFates, updatePage } from './table.ts';
@@ -60,6 +61,7 @@ async function main(folder: string): Promise<boolean> {
   tell('the guest: Debian, Node and the project');
   const project = await packProject(ROOT, folder, { files: tests, env, limit: whole });
   const limits = { whole, silence: SILENCE };
+  const processors = ownProcessors();
   const kernels = chooseKernels(values.kernel);
   const { machine, files } = await prepare(kernels, process.env);
   const seen: Column[] = [];
@@ -68,7 +70,7 @@ async function main(folder: string): Promise<boolean> {
   print('TAP version 14');
   await takeTurns(kernels, AT_ONCE, async (kernel, turn) => {
     const { release } = files[turn] as KernelFiles;
-    const run = { ...machine, files: files[turn] as KernelFiles, project, tests, limits };
+    const run = { ...machine, files: files[turn] as KernelFiles, project, tests, limits, processors };
     tell(`${release} (${machine.accelerator})`);
     turns.say(turn, `# Subtest: ${release}`);
     const { printed, ok } = await runKernel(run, `${folder}/${kernel.name}`, (line) => {

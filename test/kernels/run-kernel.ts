@@ -3,6 +3,7 @@ import { mkdir, rm } from 'node:fs/promises';
 import { joinArchives } from './archive.ts';
 import { boot, type Ended, type Machine } from './boot.ts';
 import type { KernelFiles } from './kernel-package.ts';
+import type { Processors } from './processors.ts';
 import type { Qemu } from './qemu.ts';
 import { makeReport } from './report.ts';
 
@@ -16,6 +17,7 @@ export interface Run {
   /** Test files that the guest runs. */
   tests: string[];
   accelerator: Machine['accelerator'];
+  processors: Processors;
   limits: Machine['limits'];
 }
 
@@ -39,8 +41,9 @@ export async function runKernel(run: Run, folder: string, tell: (line: string) =
   const printed: string[] = [];
   const { architecture, qemu, accelerator, limits } = run;
   const { image } = run.files;
-  const machine = { architecture, qemu, image, initramfs, socket: `${folder}/report`, accelerator, limits };
-  const ended = await boot(machine, (line) => {
+  const sockets = { report: `${folder}/report`, monitor: `${folder}/monitor` };
+  const machine = { architecture, qemu, image, initramfs, sockets, accelerator, limits };
+  const ended = await boot(machine, run.processors, (line) => {
     printed.push(line);
     report.line(line).forEach(tell);
   });

@@ -2,10 +2,12 @@
 // the console.
 import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { packFolder } from './archive.ts';
+import type { KernelFiles } from './kernel-package.ts';
 import { chooseKernels } from './kernels.ts';
 import { prepare } from './prepare.ts';
+import { ownProcessors, Processors } from './processors.ts';
 import { runKernel } from './run-kernel.ts';
 
 const FILES = ['test/kernel/first.test.ts', 'test/kernel/second.test.ts'];
@@ -46,29 +48,43 @@ const { machine, files } = await prepare(chooseKernels('6.1'), process.env);
 const [kernel] = files;
 if (!kernel) throw new Error('no kernel');
 
-t.jobs = TROUBLES.length;
+const processors = ownProcessors();
+
+/** Runs a guest with the trouble, and gives its report. */
+async function runTrouble(t: Test, trouble: string, shared: Processors) {
+  const folder = await mkdtemp(`${tmpdir()}/invalid-drop-trouble-`);
+  t.teardown(() => rm(folder, { recursive: true, force: true }));
+  await mkdir(`${folder}/tree`);
+  await writeFile(`${folder}/tree/init`, init(trouble));
+  await chmod(`${folder}/tree/init`, 0o755);
+  await packFolder(`${folder}/tree`, `${folder}/project.cpio`);
+  const lines: string[] = [];
+  const project = `${folder}/project.cpio`;
+  const run = { ...machine, files: kernel as KernelFiles, project, tests: FILES, limits: LIMITS, processors: shared };
+  const { ok } = await runKernel(run, `${folder}/work`, (line) => lines.push(line));
+  return { ok, lines, points: lines.filter((line) => /^ *(not )?ok /.test(line)) };
+}
+
+t.jobs = TROUBLES.length + 1;
 for (const { name, trouble, why, console } of TROUBLES) {
   t.test(`a guest that ${name} fails its tests by name`, { buffered: true }, async (t) => {
-    const folder = await mkdtemp(`${tmpdir()}/invalid-drop-trouble-`);
-    t.teardown(() => rm(folder, { recursive: true, force: true }));
-    await mkdir(`${folder}/tree`);
-    await writeFile(`${folder}/tree/init`, init(trouble));
-    await chmod(`${folder}/tree/init`, 0o755);
-    await packFolder(`${folder}/tree`, `${folder}/project.cpio`);
-    const lines: string[] = [];
-    const run = { ...machine, files: kernel, project: `${folder}/project.cpio`, tests: FILES, limits: LIMITS };
-    const { ok } = await runKernel(run, `${folder}/work`, (line) => lines.push(line));
+    const { ok, lines, points } = await runTrouble(t, trouble, processors);
     t.equal(ok, false);
-    t.strictSame(
-      lines.filter((line) => /^ *(not )?ok /.test(line)),
-      [
-        '        ok 1 - the first point',
-        `        not ok 2 - ${why}`,
-        `    not ok 1 - ${kernel.release}: it holds`,
-        `not ok 1 - ${kernel.release}: ${FILES[0]}`,
-        `not ok 2 - ${kernel.release}: ${FILES[1]}`,
-      ],
-    );
+    t.strictSame(points, [
+      '        ok 1 - the first point',
+      `        not ok 2 - ${why}`,
+      `    not ok 1 - ${kernel.release}: it holds`,
+      `not ok 1 - ${kernel.release}: ${FILES[0]}`,
+      `not ok 2 - ${kernel.release}: ${FILES[1]}`,
+    ]);
     t.match(lines.join('\n'), console);
   });
 }
+
+t.test('a guest whose turn never comes stands still', { buffered: true }, async (t) => {
+  const { points } = await runTrouble(t, 'echo b > /proc/sysrq-trigger', new Processors(0));
+  t.strictSame(
+    points,
+    FILES.map((file, index) => `not ok ${index + 1} - ${kernel.release}: ${file}`),
+  );
+});

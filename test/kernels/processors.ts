@@ -1,0 +1,56 @@
+import { availableParallelism } from 'node:os';
+
+/** Something that runs on one processor, and stands still, its clock too, from `pause` to `resume`. */
+export interface Pausable {
+  pause(): void;
+  resume(): void;
+}
+
+/** Milliseconds until the next machine's turn. */
+const SLICE = 300;
+
+/**
+ * Lets no more machines run at a time than there are processors. Three emulated machines that the scheduler moves
+ * between two processors take half as much processor time again for the same work.
+ */
+export class Processors {
+  private readonly count: number;
+  /** Those at the front run. */
+  private readonly queue: Pausable[] = [];
+
+  constructor(count: number) {
+    this.count = count;
+  }
+
+  /** The machine takes its turns from now on. Returns what ends that. */
+  enter(machine: Pausable): () => void {
+    this.queue.push(machine);
+    this.deal();
+    return () => {
+      this.queue.splice(this.queue.indexOf(machine), 1);
+      this.deal();
+    };
+  }
+
+  /** The machine that has run for longest is paused, if another waits. */
+  turn(): void {
+    const first = this.queue.length > this.count ? this.queue.shift() : undefined;
+    if (!first) return;
+    this.queue.push(first);
+    this.deal();
+  }
+
+  private deal(): void {
+    for (const [place, machine] of this.queue.entries()) {
+      if (place < this.count) machine.resume();
+      else machine.pause();
+    }
+  }
+}
+
+/** This machine's processors, with a turn every SLICE. */
+export function ownProcessors(): Processors {
+  const processors = new Processors(availableParallelism());
+  setInterval(() => processors.turn(), SLICE).unref();
+  return processors;
+}
