@@ -20,7 +20,7 @@ node_modules/.package-lock.json: package.json package-lock.json
 deps: node_modules/.package-lock.json
 
 tools:
-	@bash test/tools/install-debian.sh
+	@bash tools/install-debian.sh
 
 build: deps ## bundle the programs into dist/
 	npm run --silent build
@@ -33,57 +33,57 @@ test: deps tools build check ## types, lint, unit tests and kernel tests (root)
 
 # Variables: KERNEL (5.10, 6.1, 6.12 or arm64), TESTS (parts of test files' paths, by commas), RULESETS, SEED.
 test-kernels: deps tools build ## the kernel tests on the kernels that fleets run, under qemu (root)
-	@bash test/kernels/install-debian.sh $(KERNEL)
-	node test/kernels/main.ts
-	TAP_TIMEOUT=300 node test/kernels/trouble.guest.ts
+	@bash test/kernel-vms/install-debian.sh $(KERNEL)
+	node test/kernel-vms/run-kernels.ts
+	TAP_TIMEOUT=300 node test/kernel-vms/trouble.guest.ts
 
 test-userlands: deps tools build ## the programs on older and newer Debians than the image's, on this kernel (root)
-	@bash test/kernels/install-debian.sh
+	@bash test/kernel-vms/install-debian.sh
 	CI=true TAP_TIMEOUT=600 node test/userlands/userlands.userland.ts
 
 run: build ## serve the webhook on https://127.0.0.1:8443 without a cluster
 	node dist/webhook.js
 
 demo: deps tools build ## the fix end to end on this machine's kernel (root)
-	node test/demo/main.ts
+	node demo/demo.ts
 
 e2e: deps tools build images ## the whole on a real Kubernetes: KUBECONFIG's, or one node of its own (root)
-	@bash test/cluster/install-debian.sh
-	node test/e2e/main.ts $(E2E)
+	@bash tools/cluster/install-debian.sh
+	node test/e2e/run-e2e.ts $(E2E)
 
 bench: deps tools build ## measure, print a table, write bench/results.json (root)
-	node bench/main.ts
+	node bench/bench.ts
 
 bench-cluster: deps tools images ## measure on a Kubernetes of one node of its own, as bench does (root)
-	@bash test/cluster/install-debian.sh
-	node bench/cluster/main.ts
+	@bash tools/cluster/install-debian.sh
+	node bench/cluster/bench-cluster.ts
 
 bench-mesh: deps tools build images ## measure with a real Istio, as e2e-mesh tests (root)
-	@bash test/cluster/install-debian.sh
-	node bench/mesh/main.ts
+	@bash tools/cluster/install-debian.sh
+	node bench/mesh/bench-mesh.ts
 
 # Variables: REGISTRY, VERSION, TAG (suffix), COMMIT, BUILDER, BASE_IMAGE, NODE_IMAGE (docs/images.md).
 images: deps ## build both images, and save them with their SBOMs in .run/images
-	node --use-env-proxy test/tools/images/main.ts
+	node --use-env-proxy tools/images/make-images.ts
 
 cluster-up: deps tools ## a Kubernetes of one node in a network namespace of its own (root)
-	@bash test/cluster/install-debian.sh
-	@node test/cluster/main.ts up
+	@bash tools/cluster/install-debian.sh
+	@node tools/cluster/cluster-command.ts up
 
 cluster-down: ## take it down, with all that it made
-	@node test/cluster/main.ts down
+	@node tools/cluster/cluster-command.ts down
 
 cluster-shell: ## a shell from which kubectl reaches it
-	@node test/cluster/main.ts shell
+	@node tools/cluster/cluster-command.ts shell
 
 # Variables: MESH_DATAPLANE, MESH_INTERCEPTION, MESH_NATIVE_SIDECARS, MESH_NFTABLES, MESH_INVALID_DROP, MESH_DUAL_STACK.
 mesh-up: deps tools ## Istio on that cluster, or the Istio of KUBECONFIG's (root)
-	@bash test/cluster/install-debian.sh
-	@node test/mesh/main.ts
+	@bash tools/cluster/install-debian.sh
+	@node tools/mesh/mesh-up.ts
 
 e2e-mesh: deps tools build images ## the whole with a real Istio, as e2e does (root)
-	@bash test/cluster/install-debian.sh
-	node test/mesh/e2e.ts $(E2E)
+	@bash tools/cluster/install-debian.sh
+	node test/e2e-mesh/run-e2e-mesh.ts $(E2E)
 
 coverage: ## which pods are guarded, as a table, from the webhook of KUBECONFIG's cluster
 	@kubectl exec -n invalid-drop-system deploy/invalid-drop-webhook -- node /opt/invalid-drop/webhook.js coverage

@@ -1,11 +1,11 @@
 // A guarded pod whose rule is taken away again and again, and the checker that puts it back.
 import { performance } from 'node:perf_hooks';
-import { CHAIN, RULE } from '../init-image/rule.ts';
-import type { Family } from '../init-image/ruleset/model.ts';
-import { Namespace } from '../test/kernel/namespaces.ts';
+import { CHAIN, RULE } from '../lib/netfilter/drop-rule.ts';
+import type { Family } from '../lib/netfilter/model.ts';
+import { Namespace } from '../test/harness/netns/namespaces.ts';
+import { type Backend, CHECK, INSTALL, prepare } from './bench-pod.ts';
 import type { Command, Way } from './drift-ways.ts';
 import { EventLines } from './event-lines.ts';
-import { type Backend, CHECK, INSTALL, prepare } from './pod.ts';
 
 export interface DriftPod {
   /** Loses the rule one way: milliseconds until it was back, or undefined where it was not within `limit`. */

@@ -1,7 +1,7 @@
 // The ways to lose the rule, as commands that others really run.
-import { CHAIN, RULE, TABLE } from '../init-image/rule.ts';
-import type { Family } from '../init-image/ruleset/model.ts';
-import type { Backend } from './pod.ts';
+import { CHAIN, RULE, TABLE } from '../lib/netfilter/drop-rule.ts';
+import type { Family } from '../lib/netfilter/model.ts';
+import type { Backend } from './bench-pod.ts';
 
 export interface Command {
   program: string;

@@ -1,7 +1,7 @@
 // The checker's log, line by line as it arrives.
 import { performance } from 'node:perf_hooks';
 import { createInterface } from 'node:readline';
-import type { Program } from '../test/kernel/processes.ts';
+import type { Program } from '../test/harness/netns/processes.ts';
 
 export class EventLines {
   private readonly waiting = new Map<string, (at: number) => void>();

@@ -1,7 +1,7 @@
 // Finds out which netfilter programs a command runs, by standing in for them on its PATH: so the reference follows
 // what the installer really does, whatever it comes to do.
 import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
-import type { Namespace } from '../test/kernel/namespaces.ts';
+import type { Namespace } from '../test/harness/netns/namespaces.ts';
 
 /** One program to start, with what it reads on standard input. */
 export interface Start {

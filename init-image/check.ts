@@ -1,26 +1,26 @@
 // The checker container: keeps looking whether the rule still does its job, repairs it, tells.
 import type { Server } from 'node:http';
 import { setFlagsFromString } from 'node:v8';
-import { Checker } from './checker.ts';
-import { startCommand, startDialogue } from './command.ts';
-import { CHECK_OPTIONS, CHECK_SWITCHES } from './configuration.ts';
-import { explain } from './diagnose/explain.ts';
-import { isOnNode } from './diagnose/node/is-node.ts';
-import { watchNode } from './diagnose/node/watch-node.ts';
-import { CodedError, errors } from './errors.ts';
-import { install } from './installer.ts';
-import { makeLog } from './log.ts';
-import { summarize, takeLook } from './look.ts';
-import { Monitor } from './monitor.ts';
-import { NftSession } from './nft-session.ts';
-import { helpText, type OptionValues, readOptions } from './options.ts';
-import { askReady } from './probe.ts';
-import { readEvidence } from './proc.ts';
-import { makeReader } from './reader.ts';
-import { Schedule } from './schedule.ts';
-import { describeChecker, describeLook } from './selfcheck.ts';
-import { makeServer } from './server.ts';
-import { withLockFile } from './xtables-lock.ts';
+import { startCommand, startDialogue } from '../lib/command.ts';
+import { CodedError, errors } from '../lib/errors.ts';
+import { makeLog } from '../lib/log.ts';
+import { install } from '../lib/netfilter/installer.ts';
+import { NftSession } from '../lib/netfilter/nft-session.ts';
+import { readEvidence } from '../lib/netfilter/proc.ts';
+import { summarize, takeLook } from '../lib/netfilter/ruleset-check.ts';
+import { makeReader } from '../lib/netfilter/ruleset-reader.ts';
+import { withLockFile } from '../lib/netfilter/xtables-lock.ts';
+import { helpText, type OptionValues, readOptions } from '../lib/options.ts';
+import { Schedule } from './checker/check-schedule.ts';
+import { Checker } from './checker/checker.ts';
+import { describeChecker, describeLook } from './checker/checker-report.ts';
+import { makeServer } from './checker/checker-server.ts';
+import { Monitor } from './checker/nft-monitor.ts';
+import { askReady } from './checker/readiness-probe.ts';
+import { explain } from './explain/explain.ts';
+import { isOnNode } from './explain/node/is-node.ts';
+import { watchNode } from './explain/node/watch-node.ts';
+import { CHECK_OPTIONS, CHECK_SWITCHES } from './program-options.ts';
 
 const USAGE = `check: keeps verifying that INVALID TCP packets are dropped in this network namespace.
   --once   print the report and exit. 0: guarded, 1: not guarded, 2: cannot tell

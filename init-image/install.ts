@@ -1,17 +1,17 @@
 // The init container: puts the rule in, reads the ruleset back, ends.
 
-import { startDialogue } from './command.ts';
-import { INSTALL_OPTIONS, INSTALL_SWITCHES } from './configuration.ts';
-import { POD_OPTIONS } from './contract.ts';
-import { CodedError, errors } from './errors.ts';
-import { type Installed, install } from './installer.ts';
-import { makeLog } from './log.ts';
-import { NftSession } from './nft-session.ts';
-import { helpText, type OptionValues, readOptions } from './options.ts';
-import { FAMILIES } from './programs.ts';
-import { makeReader } from './reader.ts';
-import { unguardedClasses } from './report.ts';
-import { withLockFile } from './xtables-lock.ts';
+import { startDialogue } from '../lib/command.ts';
+import { POD_OPTIONS } from '../lib/contract.ts';
+import { CodedError, errors } from '../lib/errors.ts';
+import { makeLog } from '../lib/log.ts';
+import { unguardedClasses } from '../lib/netfilter/check-report.ts';
+import { type Installed, install } from '../lib/netfilter/installer.ts';
+import { NftSession } from '../lib/netfilter/nft-session.ts';
+import { FAMILIES } from '../lib/netfilter/programs.ts';
+import { makeReader } from '../lib/netfilter/ruleset-reader.ts';
+import { withLockFile } from '../lib/netfilter/xtables-lock.ts';
+import { helpText, type OptionValues, readOptions } from '../lib/options.ts';
+import { INSTALL_OPTIONS, INSTALL_SWITCHES } from './program-options.ts';
 
 const USAGE =
   'install: drops INVALID TCP packets in this network namespace.\n' +

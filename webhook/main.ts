@@ -1,27 +1,27 @@
 // The webhook's program. Only wires: reads options, builds the parts, connects them to signals and sockets.
 import type { AddressInfo } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
-import { VERSION } from '../init-image/contract.ts';
-import { CodedError } from '../init-image/errors.ts';
-import { helpText, readOptions } from '../init-image/options.ts';
-import { askLocal } from './ask-local.ts';
-import { backoffMs } from './backoff.ts';
-import { startCertificates } from './certificates/start.ts';
+import { VERSION } from '../lib/contract.ts';
+import { CodedError } from '../lib/errors.ts';
+import { helpText, readOptions } from '../lib/options.ts';
+import { buildServer, useCertificate } from './admission-server.ts';
+import { startCertificates } from './certificates/start-certificates.ts';
 import { reasonOf } from './cluster/api-error.ts';
-import type { ClusterClient } from './cluster/client.ts';
-import { type Configuration, injectionSettings, OPTIONS } from './configuration.ts';
-import { coverageRoute } from './coverage/routes.ts';
-import { guardCommand } from './guard/command.ts';
-import { buildHealthServer } from './health.ts';
+import { backoffMs } from './cluster/backoff.ts';
+import type { ClusterClient } from './cluster/cluster-client.ts';
+import { coverageRoute } from './coverage/coverage-route.ts';
+import { guardCommand } from './guard/guard-command.ts';
+import { buildHealthServer } from './health-server.ts';
+import { askLocal } from './local-request.ts';
 import { batchLines, putInto } from './log-lines.ts';
-import { createMetrics } from './metrics.ts';
-import { selfchecks } from './selfcheck/checks.ts';
 import type { Needs } from './selfcheck/permissions.ts';
-import { reportTable, runChecks, type SelfcheckReport } from './selfcheck/report.ts';
-import { selfcheckRoute } from './selfcheck/route.ts';
-import { buildServer, useCertificate } from './server.ts';
+import { reportTable, runChecks, type SelfcheckReport } from './selfcheck/selfcheck-report.ts';
+import { selfcheckRoute } from './selfcheck/selfcheck-route.ts';
+import { selfchecks } from './selfcheck/selfchecks.ts';
 import { createShutdown } from './shutdown.ts';
 import { startWatches, type Watches } from './watches.ts';
+import { createMetrics } from './webhook-metrics.ts';
+import { type Configuration, injectionSettings, OPTIONS } from './webhook-options.ts';
 
 const USAGE = `Usage: webhook.js [options]
        webhook.js selfcheck [options]
@@ -113,7 +113,7 @@ function needsOf({ certificates, coverage, events }: Configuration): Needs {
 /** The client library is large: it is loaded only where there is a cluster. */
 async function connect(kubeconfig: string): Promise<ClusterClient | undefined> {
   if (kubeconfig === '') return undefined;
-  const { connectCluster } = await import('./cluster/client.ts');
+  const { connectCluster } = await import('./cluster/cluster-client.ts');
   return connectCluster(kubeconfig);
 }
 
@@ -132,7 +132,8 @@ function guard(argv: string[], print: (text: string) => void): Promise<number> {
   process.once('SIGINT', () => stop.abort());
   return guardCommand(argv, {
     env: process.env,
-    connect: async (kubeconfig, context) => (await import('./cluster/client.ts')).connectOperator(kubeconfig, context),
+    connect: async (kubeconfig, context) =>
+      (await import('./cluster/cluster-client.ts')).connectOperator(kubeconfig, context),
     print,
     progress: process.stderr.isTTY ? note : undefined,
     note: (text) => note(`invalid-drop guard: ${text}\n`),

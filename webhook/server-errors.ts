@@ -1,8 +1,8 @@
 // What a client reads that sent something other than an AdmissionReview.
 import type { FastifyError, FastifyRequest } from 'fastify';
-import type { CodedError } from '../init-image/errors.ts';
-import { errors } from './errors.ts';
-import { isObject, shortText } from './raw-json.ts';
+import type { CodedError } from '../lib/errors.ts';
+import { isObject, shortText } from '../lib/json.ts';
+import { errors } from './webhook-errors.ts';
 
 /**
  * @param error what fastify reports of a request

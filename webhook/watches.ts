@@ -1,14 +1,15 @@
 // What is watched in the cluster: namespaces for decisions, and with the pods for coverage.
-import type { ClusterClient } from './cluster/client.ts';
+
+import type { JsonObject } from '../lib/json.ts';
+import type { ClusterClient } from './cluster/cluster-client.ts';
 import { type Reflection, type ReflectOptions, reflect, type Sink } from './cluster/reflector.ts';
-import { createCoverageMetrics } from './coverage/metrics.ts';
-import { type SeenNamespace, seenNamespace } from './coverage/namespaces.ts';
-import { type Coverage, startCoverage } from './coverage/start.ts';
-import type { CoverageStore } from './coverage/store.ts';
-import type { Metrics } from './metrics.ts';
-import { createNamespaceStore, type NamespaceLabels, namespaceLabels } from './namespaces.ts';
-import type { JsonObject } from './raw-json.ts';
+import { createCoverageMetrics } from './coverage/coverage-metrics.ts';
+import type { CoverageStore } from './coverage/coverage-store.ts';
+import { type SeenNamespace, seenNamespace } from './coverage/covered-namespaces.ts';
+import { type Coverage, startCoverage } from './coverage/start-coverage.ts';
+import { createNamespaceStore, type NamespaceLabels, namespaceLabels } from './namespace-labels.ts';
 import type { Needs } from './selfcheck/permissions.ts';
+import type { Metrics } from './webhook-metrics.ts';
 
 export interface Watches {
   /** Labels of a namespace, or undefined where they are not known. */

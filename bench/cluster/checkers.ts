@@ -1,13 +1,13 @@
 // What the checkers of many pods cost one node.
 import { setTimeout as wait } from 'node:timers/promises';
-import type { Layout } from '../../test/cluster/layout.ts';
-import { eventually } from '../../test/e2e/harness/eventually.ts';
+import { eventually } from '../../test/harness/cluster/eventually.ts';
+import type { Layout } from '../../tools/cluster/layout.ts';
 import { type Figure, makeFigure } from '../figure.ts';
 import { childrenOf, readCpuSeconds, readMemory } from '../proc-numbers.ts';
-import type { Tell } from '../progress.ts';
+import type { Tell } from '../progress-line.ts';
 import { median } from '../statistics.ts';
-import { type Api, inParallel, type Json } from './api.ts';
-import { isInjected, podIn, podsOf } from './pods.ts';
+import { isInjected, podIn, podsOf } from './bench-pods.ts';
+import { type Api, inParallel, type Json } from './kept-api.ts';
 import { isReady, programOf } from './replicas.ts';
 
 const PODS = 30;

@@ -1,11 +1,11 @@
 // How long a user waits for `create pod`: in a namespace that the webhook is called for, and in one that it is not.
 import { performance } from 'node:perf_hooks';
 import { type Figure, makeFigure } from '../figure.ts';
-import type { Tell } from '../progress.ts';
+import type { Tell } from '../progress-line.ts';
 import { rounds } from '../rounds.ts';
 import { quantile } from '../statistics.ts';
-import type { Api } from './api.ts';
-import { addNamespaces, isInjected, namespaceFor, pendingPod, podsOf } from './pods.ts';
+import { addNamespaces, isInjected, namespaceFor, pendingPod, podsOf } from './bench-pods.ts';
+import type { Api } from './kept-api.ts';
 
 const PAIRS = 500;
 const LEAST_PAIRS = 100;

@@ -1,11 +1,11 @@
 // How long a pod takes from being scheduled to being Ready, guarded and not, one after the other.
 import { performance } from 'node:perf_hooks';
 import { type Figure, makeFigure } from '../figure.ts';
-import type { Tell } from '../progress.ts';
+import type { Tell } from '../progress-line.ts';
 import { rounds } from '../rounds.ts';
 import { median } from '../statistics.ts';
-import type { Api } from './api.ts';
-import { isInjected, podIn, podsOf } from './pods.ts';
+import { isInjected, podIn, podsOf } from './bench-pods.ts';
+import type { Api } from './kept-api.ts';
 import { isReady } from './replicas.ts';
 
 const PAIRS = 20;

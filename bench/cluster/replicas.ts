@@ -1,18 +1,18 @@
 // The webhook's replicas: where they are, what they hold, and how soon a new one is Ready.
 import { readFile } from 'node:fs/promises';
 import { performance } from 'node:perf_hooks';
-import { OWN_NAMESPACE } from '../../init-image/contract.ts';
-import type { Layout } from '../../test/cluster/layout.ts';
-import { pidsOfPod } from '../../test/cluster/pod.ts';
-import { eventually } from '../../test/e2e/harness/eventually.ts';
-import { rolledOut } from '../../test/e2e/harness/installation.ts';
-import { kubectl } from '../../test/e2e/harness/kubectl.ts';
+import { OWN_NAMESPACE } from '../../lib/contract.ts';
+import { eventually } from '../../test/harness/cluster/eventually.ts';
+import { kubectl } from '../../test/harness/cluster/kubectl.ts';
+import { rolledOut } from '../../test/harness/cluster/webhook-installation.ts';
+import { pidsOfPod } from '../../tools/cluster/enter-pod.ts';
+import type { Layout } from '../../tools/cluster/layout.ts';
 import { type Figure, makeFigure } from '../figure.ts';
 import { readAgeSeconds, readMemory } from '../proc-numbers.ts';
-import type { Tell } from '../progress.ts';
+import type { Tell } from '../progress-line.ts';
 import { median } from '../statistics.ts';
-import type { Api, Json } from './api.ts';
-import { podsOf } from './pods.ts';
+import { podsOf } from './bench-pods.ts';
+import type { Api, Json } from './kept-api.ts';
 
 const REPLICAS = `${podsOf(OWN_NAMESPACE)}?labelSelector=app.kubernetes.io/component%3Dwebhook`;
 const SECRET = `/api/v1/namespaces/${OWN_NAMESPACE}/secrets/invalid-drop-webhook-tls`;

@@ -1,16 +1,16 @@
 // The webhook in a large cluster: its memory and its answers with many pods in many namespaces to keep count of.
-import { OWN_NAMESPACE } from '../../init-image/contract.ts';
-import type { Layout } from '../../test/cluster/layout.ts';
-import { eventually } from '../../test/e2e/harness/eventually.ts';
-import { askWebhook, rolledOut } from '../../test/e2e/harness/installation.ts';
-import { kubectl } from '../../test/e2e/harness/kubectl.ts';
+import { OWN_NAMESPACE } from '../../lib/contract.ts';
+import { eventually } from '../../test/harness/cluster/eventually.ts';
+import { kubectl } from '../../test/harness/cluster/kubectl.ts';
+import { askWebhook, rolledOut } from '../../test/harness/cluster/webhook-installation.ts';
+import type { Layout } from '../../tools/cluster/layout.ts';
 import { type Figure, makeFigure } from '../figure.ts';
-import { load } from '../load.ts';
-import type { Tell } from '../progress.ts';
+import { load } from '../https-load.ts';
+import type { Tell } from '../progress-line.ts';
 import { median } from '../statistics.ts';
-import { review } from '../webhook.ts';
-import { type Api, inParallel, type Json } from './api.ts';
-import { addNamespaces, namespaceFor, pendingPod, podsOf } from './pods.ts';
+import { review } from '../webhook-bench.ts';
+import { addNamespaces, namespaceFor, pendingPod, podsOf } from './bench-pods.ts';
+import { type Api, inParallel, type Json } from './kept-api.ts';
 import { findReplicas, greatestRss } from './replicas.ts';
 
 const NAMESPACES = 500;

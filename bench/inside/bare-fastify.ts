@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import fastify from 'fastify';
-import { makeCertificate } from '../../webhook/certificates/make.ts';
+import { makeCertificate } from '../../webhook/certificates/make-certificates.ts';
 
 const [, , file] = process.argv;
 const answer = file ? readFileSync(file, 'utf8') : '{"allowed":true}';

@@ -1,4 +1,4 @@
--- For wrk: sends the same request again and again, and prints what came of it as JSON (bench/load.ts).
+-- For wrk: sends the same request again and again, and prints what came of it as JSON (bench/https-load.ts).
 -- LOAD_HOSTS (blanks between; each thread takes the next), LOAD_PORT and LOAD_BODY (a file) are in the environment.
 local hosts, threads = {}, 0
 for host in os.getenv("LOAD_HOSTS"):gmatch("%S+") do hosts[#hosts + 1] = host end

@@ -2,7 +2,7 @@
 // the installer starts its own, and prints how many milliseconds each took from start to end.
 import { performance } from 'node:perf_hooks';
 import { text } from 'node:stream/consumers';
-import { runCommand } from '../../init-image/command.ts';
+import { runCommand } from '../../lib/command.ts';
 import type { Start } from '../recorder.ts';
 
 const LIMIT = 30_000;

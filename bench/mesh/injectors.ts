@@ -1,17 +1,17 @@
 // Our webhook against Istio's own injector: the same pod, the same client, in turns. Each as it is installed, which is two
 // replicas of ours and one istiod with threads for all processors; and one replica of ours alone.
-import { OWN_NAMESPACE } from '../../init-image/contract.ts';
-import type { Layout } from '../../test/cluster/layout.ts';
-import { ISTIO_NAMESPACE } from '../../test/mesh/objects.ts';
-import type { Api, Json } from '../cluster/api.ts';
-import { podsOf } from '../cluster/pods.ts';
+import { OWN_NAMESPACE } from '../../lib/contract.ts';
+import type { Layout } from '../../tools/cluster/layout.ts';
+import { ISTIO_NAMESPACE } from '../../tools/mesh/mesh-objects.ts';
+import { podsOf } from '../cluster/bench-pods.ts';
+import type { Api, Json } from '../cluster/kept-api.ts';
 import { programOf } from '../cluster/replicas.ts';
 import { type Figure, type Goal, makeFigure } from '../figure.ts';
-import { type Load, load, type Target } from '../load.ts';
+import { type Load, load, type Target } from '../https-load.ts';
 import { readCpuSeconds } from '../proc-numbers.ts';
-import type { Tell } from '../progress.ts';
+import type { Tell } from '../progress-line.ts';
 import { median } from '../statistics.ts';
-import { review } from '../webhook.ts';
+import { review } from '../webhook-bench.ts';
 
 const CONNECTIONS = 16;
 /** One for each replica of ours. */

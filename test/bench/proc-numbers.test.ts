@@ -1,6 +1,6 @@
 import t from 'tap';
 import { childrenOf, parseCpuSeconds, parseMemory, readCpuSeconds, readMemory } from '../../bench/proc-numbers.ts';
-import { Program } from '../kernel/processes.ts';
+import { Program } from '../harness/netns/processes.ts';
 
 const ROLLUP = `55d0a7a00000-7ffe9c1c9000 ---p 00000000 00:00 0                          [rollup]
 Rss:               53000 kB

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { isAsExpected, type Outcome } from './outcome.ts';
+import { isAsExpected, type Outcome } from '../../demo/outcome.ts';
 
 const RESET: Outcome = {
   phase: 'no rule',

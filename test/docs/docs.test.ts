@@ -1,14 +1,14 @@
 import { readdir, readFile } from 'node:fs/promises';
 import t from 'tap';
-import { VERSION } from '../../init-image/contract.ts';
-import { NO_CASES } from '../../init-image/diagnose/answer.ts';
-import { CASES } from '../../init-image/diagnose/cases.ts';
-import type { CheckerReport } from '../../init-image/selfcheck.ts';
+import { HEADINGS } from '../../demo/columns.ts';
+import type { CheckerReport } from '../../init-image/checker/checker-report.ts';
+import { NO_CASES } from '../../init-image/explain/answer.ts';
+import { CASES } from '../../init-image/explain/cases.ts';
+import { VERSION } from '../../lib/contract.ts';
 import packageJson from '../../package.json' with { type: 'json' };
-import { HEADINGS } from '../demo/columns.ts';
-import { GUARDED } from '../init-image/looks.ts';
-import { reportOf } from '../init-image/reports.ts';
-import { PART_NAMES, readPages } from './generated.ts';
+import { PART_NAMES, readPages } from '../../tools/docs/generated-tables.ts';
+import { reportOf } from '../init-image/checker/checker-reports.ts';
+import { GUARDED } from '../lib/netfilter/made-checks.ts';
 
 const page = (name: string) => readFile(new URL(`../../${name}`, import.meta.url), 'utf8');
 

@@ -1,15 +1,15 @@
 // Admissions while replicas come and go and certificates change, with failurePolicy Fail so that nothing hides.
 import t from 'tap';
-import { OWN_NAMESPACE, VERSION } from '../../init-image/contract.ts';
-import { SECRET } from '../../webhook/certificates/secret.ts';
-import { connectCluster } from '../../webhook/cluster/client.ts';
-import { eventually } from './harness/eventually.ts';
-import { askWebhook, configure, install, rolledOut } from './harness/installation.ts';
-import { apply, getJson, kubectl } from './harness/kubectl.ts';
-import { type Phase, phaseTable, startLoad } from './harness/load.ts';
-import { optedInNamespace } from './harness/namespaces.ts';
-import { pidOfContainer, restart, skipWithoutNode } from './harness/node.ts';
-import { barePod, getPods, isReady, waitReady } from './harness/pods.ts';
+import { OWN_NAMESPACE, VERSION } from '../../lib/contract.ts';
+import { SECRET } from '../../webhook/certificates/tls-secret.ts';
+import { connectCluster } from '../../webhook/cluster/cluster-client.ts';
+import { type Phase, phaseTable, startLoad } from '../harness/cluster/creation-load.ts';
+import { eventually } from '../harness/cluster/eventually.ts';
+import { apply, getJson, kubectl } from '../harness/cluster/kubectl.ts';
+import { pidOfContainer, restart, skipWithoutNode } from '../harness/cluster/node-side.ts';
+import { barePod, getPods, isReady, waitReady } from '../harness/cluster/pod-status.ts';
+import { optedInNamespace } from '../harness/cluster/test-namespaces.ts';
+import { askWebhook, configure, install, rolledOut } from '../harness/cluster/webhook-installation.ts';
 
 const ROTATIONS = 10;
 const CONFIGURATION = ['mutatingwebhookconfiguration', 'invalid-drop-injector'];

@@ -5,13 +5,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
-import { openCluster } from '../cluster/cluster.ts';
-import { writeImage, writeLayer } from '../cluster/image.ts';
-import { readSettings } from '../cluster/settings.ts';
-import { until } from '../cluster/until.ts';
-import { must, Program } from '../kernel/processes.ts';
+import { openCluster } from '../../tools/cluster/cluster.ts';
+import { readSettings } from '../../tools/cluster/cluster-settings.ts';
+import { writeImage, writeLayer } from '../../tools/cluster/scratch-image.ts';
+import { until } from '../../tools/cluster/wait-until.ts';
+import { must, Program } from '../harness/netns/processes.ts';
 
-const MAIN = fileURLToPath(new URL('../cluster/main.ts', import.meta.url));
+const MAIN = fileURLToPath(new URL('../../tools/cluster/cluster-command.ts', import.meta.url));
 const IMAGE = 'localhost/invalid-drop-cluster/kubectl:1';
 const POD_LIMIT = 60_000;
 /** What Kubernetes' programs write on a machine of their own. */

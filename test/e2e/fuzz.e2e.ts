@@ -8,11 +8,11 @@ import { join } from 'node:path';
 import { connect, type TLSSocket } from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
-import { Program } from '../kernel/processes.ts';
-import { pick, type Random, randomPod, seeded } from '../webhook/random-pod.ts';
-import { creationOf } from '../webhook/settings.ts';
+import { eventually } from '../harness/cluster/eventually.ts';
+import { Program } from '../harness/netns/processes.ts';
+import { creationOf } from '../webhook/admission/injection-settings.ts';
+import { pick, type Random, randomPod, seeded } from '../webhook/admission/random-pod.ts';
 import { reviewOf } from '../webhook/test-server.ts';
-import { eventually } from './harness/eventually.ts';
 
 const WEBHOOK = fileURLToPath(new URL('../../dist/webhook.js', import.meta.url));
 const BODIES = 100_000;

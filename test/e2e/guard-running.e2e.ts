@@ -4,13 +4,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { loadYaml } from '@kubernetes/client-node';
 import t, { type Test } from 'tap';
-import { OPT_IN_LABEL } from '../../init-image/contract.ts';
-import { run } from '../kernel/processes.ts';
-import { countStrays, startStrays, stopStrays } from '../kernel/stray.ts';
-import { eventually } from './harness/eventually.ts';
-import { askWebhook, install } from './harness/installation.ts';
-import { apply, kubectl } from './harness/kubectl.ts';
-import { optedInNamespace, plainNamespace } from './harness/namespaces.ts';
+import { OPT_IN_LABEL } from '../../lib/contract.ts';
+import { eventually } from '../harness/cluster/eventually.ts';
+import { apply, kubectl } from '../harness/cluster/kubectl.ts';
 import {
   flushPod,
   killContainer,
@@ -19,9 +15,13 @@ import {
   podRuleset,
   restartsOf,
   skipWithoutNode,
-} from './harness/node.ts';
-import { barePod, getPod, type Pod, waitReady } from './harness/pods.ts';
-import { endUpload, redirectedPod, Sender } from './harness/redirected.ts';
+} from '../harness/cluster/node-side.ts';
+import { barePod, getPod, type Pod, waitReady } from '../harness/cluster/pod-status.ts';
+import { endUpload, redirectedPod, Sender } from '../harness/cluster/redirected-pod.ts';
+import { optedInNamespace, plainNamespace } from '../harness/cluster/test-namespaces.ts';
+import { askWebhook, install } from '../harness/cluster/webhook-installation.ts';
+import { run } from '../harness/netns/processes.ts';
+import { countStrays, startStrays, stopStrays } from '../harness/netns/stray.ts';
 
 const PROGRAM = fileURLToPath(new URL('../../dist/webhook.js', import.meta.url));
 const DOCUMENT = new URL('../../docs/running-pods.md', import.meta.url);

@@ -1,10 +1,8 @@
 // What befalls guarded pods while they run, done to them from the node's side.
 import t from 'tap';
-import { CHECKER_CONTAINER, INIT_CONTAINER } from '../../init-image/contract.ts';
-import { eventually } from './harness/eventually.ts';
-import { askWebhook, install } from './harness/installation.ts';
-import { apply, create, kubectl } from './harness/kubectl.ts';
-import { optedInNamespace } from './harness/namespaces.ts';
+import { CHECKER_CONTAINER, INIT_CONTAINER } from '../../lib/contract.ts';
+import { eventually } from '../harness/cluster/eventually.ts';
+import { apply, create, kubectl } from '../harness/cluster/kubectl.ts';
 import {
   flushPod,
   inPod,
@@ -16,7 +14,7 @@ import {
   restart,
   restartsOf,
   skipWithoutNode,
-} from './harness/node.ts';
+} from '../harness/cluster/node-side.ts';
 import {
   askChecker,
   barePod,
@@ -26,7 +24,9 @@ import {
   isReady,
   type Pod,
   waitReady,
-} from './harness/pods.ts';
+} from '../harness/cluster/pod-status.ts';
+import { optedInNamespace } from '../harness/cluster/test-namespaces.ts';
+import { askWebhook, install } from '../harness/cluster/webhook-installation.ts';
 
 const skip = skipWithoutNode;
 const RULE = ['-t', 'mangle', '-A', 'PREROUTING', '-p', 'tcp', '-m', 'conntrack', '--ctstate', 'INVALID', '-j', 'DROP'];

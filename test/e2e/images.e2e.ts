@@ -2,14 +2,14 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
-import { CHECK_COMMAND, INSTALL_COMMAND } from '../../init-image/contract.ts';
+import { CHECK_COMMAND, INSTALL_COMMAND } from '../../lib/contract.ts';
 import packageJson from '../../package.json' with { type: 'json' };
-import { startInImage } from '../images/in-image.ts';
-import { kernelTest } from '../kernel/kernel-test.ts';
-import { eventsOf } from '../kernel/programs.ts';
-import { readContents } from '../tools/images/contents.ts';
-import { unpack } from '../tools/images/oci-archive.ts';
-import type { Bom } from '../tools/images/sbom.ts';
+import { readContents } from '../../tools/images/image-contents.ts';
+import { unpack } from '../../tools/images/oci-archive.ts';
+import type { Bom } from '../../tools/images/sbom.ts';
+import { startInImage } from '../harness/in-image.ts';
+import { kernelTest } from '../harness/netns/netns-test.ts';
+import { eventsOf } from '../harness/netns/shipped-programs.ts';
 
 const IMAGES = fileURLToPath(new URL('../../.run/images/', import.meta.url));
 /** Programs that have no place in an image that runs in other people's pods. */

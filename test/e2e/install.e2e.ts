@@ -1,11 +1,20 @@
 // From nothing to a guarded pod, by the commands of the README.
 import t from 'tap';
-import { CHECKER_CONTAINER, INIT_CONTAINER, OPT_IN_LABEL, OWN_NAMESPACE } from '../../init-image/contract.ts';
-import { eventually } from './harness/eventually.ts';
-import { askWebhook, install } from './harness/installation.ts';
-import { apply, getJson, kubectl } from './harness/kubectl.ts';
-import { plainNamespace } from './harness/namespaces.ts';
-import { askChecker, barePod, getPods, isInjected, isReady, type Pod, podSpec, waitReady } from './harness/pods.ts';
+import { CHECKER_CONTAINER, INIT_CONTAINER, OPT_IN_LABEL, OWN_NAMESPACE } from '../../lib/contract.ts';
+import { eventually } from '../harness/cluster/eventually.ts';
+import { apply, getJson, kubectl } from '../harness/cluster/kubectl.ts';
+import {
+  askChecker,
+  barePod,
+  getPods,
+  isInjected,
+  isReady,
+  type Pod,
+  podSpec,
+  waitReady,
+} from '../harness/cluster/pod-status.ts';
+import { plainNamespace } from '../harness/cluster/test-namespaces.ts';
+import { askWebhook, install } from '../harness/cluster/webhook-installation.ts';
 
 t.before(() => install());
 

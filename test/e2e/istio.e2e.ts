@@ -2,14 +2,14 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import t, { type Test } from 'tap';
-import { CHECK_COMMAND, CHECKER_CONTAINER, INIT_CONTAINER } from '../../init-image/contract.ts';
-import { eventually } from './harness/eventually.ts';
-import { install } from './harness/installation.ts';
-import { runIstioInjector } from './harness/istio.ts';
-import { create, kubectl } from './harness/kubectl.ts';
-import { optedInNamespace } from './harness/namespaces.ts';
-import { node, skipWithoutNode } from './harness/node.ts';
-import { APP_IMAGE, barePod, type Container, containerNames, type Pod } from './harness/pods.ts';
+import { CHECK_COMMAND, CHECKER_CONTAINER, INIT_CONTAINER } from '../../lib/contract.ts';
+import { eventually } from '../harness/cluster/eventually.ts';
+import { create, kubectl } from '../harness/cluster/kubectl.ts';
+import { node, skipWithoutNode } from '../harness/cluster/node-side.ts';
+import { APP_IMAGE, barePod, type Container, containerNames, type Pod } from '../harness/cluster/pod-status.ts';
+import { runIstioInjector } from '../harness/cluster/stand-in-injector.ts';
+import { optedInNamespace } from '../harness/cluster/test-namespaces.ts';
+import { install } from '../harness/cluster/webhook-installation.ts';
 
 /** No scheduler has this name: such a pod is stored and never runs. */
 const STORED_ONLY = { schedulerName: 'nobody' };
@@ -29,7 +29,7 @@ interface Case {
 
 /** Cases of pods that Istio has been through, and what is expected of them, by file name. */
 function istioCases(): Map<string, Case> {
-  const folder = new URL('../webhook/cases/', import.meta.url);
+  const folder = new URL('../webhook/admission/cases/', import.meta.url);
   const files = readdirSync(folder).filter((file) => /^(istio|reinvocation|exclude|include)-/.test(file));
   const cases = files.map((file): [string, Case] => [
     file.replace('.json', ''),

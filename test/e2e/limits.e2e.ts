@@ -1,8 +1,6 @@
 // Namespaces with rules of their own for what pods may be: Pod Security, ResourceQuota, LimitRange.
 import t, { type Test } from 'tap';
-import { configure, install } from './harness/installation.ts';
-import { apply, create, kubectl, tryKubectl } from './harness/kubectl.ts';
-import { optedInNamespace } from './harness/namespaces.ts';
+import { apply, create, kubectl, tryKubectl } from '../harness/cluster/kubectl.ts';
 import {
   appContainer,
   barePod,
@@ -12,7 +10,9 @@ import {
   type Pod,
   podSpec,
   waitReady,
-} from './harness/pods.ts';
+} from '../harness/cluster/pod-status.ts';
+import { optedInNamespace } from '../harness/cluster/test-namespaces.ts';
+import { configure, install } from '../harness/cluster/webhook-installation.ts';
 
 const RESOURCES = { requests: { cpu: '10m', memory: '64Mi' }, limits: { cpu: '100m', memory: '128Mi' } };
 const SIZED = { containers: [{ ...appContainer(), resources: RESOURCES }] };

@@ -1,15 +1,20 @@
 // Two replicas that begin at the same instant, against the real API server, again and again.
 import t from 'tap';
-import { OWN_NAMESPACE } from '../../init-image/contract.ts';
-import { holdObject } from '../../webhook/certificates/held-object.ts';
-import { CONFIGURATION, CONFIGURATIONS_PATH, createKeeper, SECRETS_PATH } from '../../webhook/certificates/keeper.ts';
-import type { KeyPair } from '../../webhook/certificates/make.ts';
-import { expiryTime, fingerprint } from '../../webhook/certificates/read.ts';
-import { readSecret, SECRET } from '../../webhook/certificates/secret.ts';
-import { connectCluster } from '../../webhook/cluster/client.ts';
-import { eventually } from './harness/eventually.ts';
-import { install, rolledOut } from './harness/installation.ts';
-import { getJson, kubectl } from './harness/kubectl.ts';
+import { OWN_NAMESPACE } from '../../lib/contract.ts';
+import {
+  CONFIGURATION,
+  CONFIGURATIONS_PATH,
+  createKeeper,
+  SECRETS_PATH,
+} from '../../webhook/certificates/certificate-reconciler.ts';
+import type { KeyPair } from '../../webhook/certificates/make-certificates.ts';
+import { expiryTime, fingerprint } from '../../webhook/certificates/read-certificates.ts';
+import { readSecret, SECRET } from '../../webhook/certificates/tls-secret.ts';
+import { holdObject } from '../../webhook/certificates/watched-object.ts';
+import { connectCluster } from '../../webhook/cluster/cluster-client.ts';
+import { eventually } from '../harness/cluster/eventually.ts';
+import { getJson, kubectl } from '../harness/cluster/kubectl.ts';
+import { install, rolledOut } from '../harness/cluster/webhook-installation.ts';
 
 const ROUNDS = 50;
 const DAY = 86_400_000;

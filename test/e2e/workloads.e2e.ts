@@ -1,12 +1,10 @@
 // Pods of every kind of workload, as the API server stores them and as the kubelet runs them.
 import { rm, writeFile } from 'node:fs/promises';
 import t from 'tap';
-import { CHECKER_CONTAINER, INIT_CONTAINER, OPT_IN_LABEL } from '../../init-image/contract.ts';
-import { eventually } from './harness/eventually.ts';
-import { askWebhook, install } from './harness/installation.ts';
-import { apply, create, getJson, kubectl, tryKubectl } from './harness/kubectl.ts';
-import { optedInNamespace, plainNamespace } from './harness/namespaces.ts';
-import { node, skipWithoutNode } from './harness/node.ts';
+import { CHECKER_CONTAINER, INIT_CONTAINER, OPT_IN_LABEL } from '../../lib/contract.ts';
+import { eventually } from '../harness/cluster/eventually.ts';
+import { apply, create, getJson, kubectl, tryKubectl } from '../harness/cluster/kubectl.ts';
+import { node, skipWithoutNode } from '../harness/cluster/node-side.ts';
 import {
   appContainer,
   barePod,
@@ -17,8 +15,10 @@ import {
   isReady,
   type Pod,
   waitReady,
-} from './harness/pods.ts';
-import { cronJob, job, STAYING } from './harness/workloads.ts';
+} from '../harness/cluster/pod-status.ts';
+import { optedInNamespace, plainNamespace } from '../harness/cluster/test-namespaces.ts';
+import { askWebhook, install } from '../harness/cluster/webhook-installation.ts';
+import { cronJob, job, STAYING } from '../harness/cluster/workloads.ts';
 
 /** No scheduler has this name: such a pod is stored and never runs. */
 const STORED_ONLY = { schedulerName: 'nobody' };

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { checkerContainer } from '../../webhook/containers.ts';
+import { checkerContainer } from '../../webhook/admission/containers.ts';
 import { neededPermissions } from '../../webhook/selfcheck/permissions.ts';
 import { configurationFinding } from '../../webhook/selfcheck/webhook-configuration.ts';
 import { findKubectl, one, type Rendered, render } from './render.ts';

@@ -1,10 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import { loadYaml } from '@kubernetes/client-node';
 import t from 'tap';
-import { METRICS } from '../../init-image/metrics.ts';
-import { createCoverageMetrics } from '../../webhook/coverage/metrics.ts';
-import { COVERAGE_REASONS, isGuarded, REASONS } from '../../webhook/coverage/reasons.ts';
-import { createMetrics } from '../../webhook/metrics.ts';
+import { METRICS } from '../../init-image/checker/checker-metrics.ts';
+import { createCoverageMetrics } from '../../webhook/coverage/coverage-metrics.ts';
+import { COVERAGE_REASONS, isGuarded, REASONS } from '../../webhook/coverage/coverage-reasons.ts';
+import { createMetrics } from '../../webhook/webhook-metrics.ts';
 
 const read = (path: string) => readFile(new URL(`../../${path}`, import.meta.url), 'utf8');
 

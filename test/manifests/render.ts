@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { loadAllYaml } from '@kubernetes/client-node';
-import { run } from '../kernel/processes.ts';
+import { run } from '../harness/netns/processes.ts';
 
 export const MANIFESTS = fileURLToPath(new URL('../../manifests', import.meta.url));
 

@@ -1,11 +1,11 @@
 // Random rulesets that one release's programs write and another's read.
 import { fileURLToPath } from 'node:url';
-import { type Pair, pinNeighbours } from '../kernel/namespaces.ts';
-import { SHAPER } from '../kernel/random/observer.ts';
-import type { Comparison } from '../kernel/random/worker.ts';
+import { type Pair, pinNeighbours } from '../harness/netns/namespaces.ts';
+import { SHAPER } from '../harness/random-rulesets/observer.ts';
+import type { Comparison } from '../harness/random-rulesets/worker.ts';
 import { makeWrappers } from './userland.ts';
 
-const WORKER = fileURLToPath(new URL('../kernel/random/worker.ts', import.meta.url));
+const WORKER = fileURLToPath(new URL('../harness/random-rulesets/worker.ts', import.meta.url));
 const COUNT = 40;
 const LIMIT = 240_000;
 /** Positional arguments: two trees, then the program. In a mount namespace of its own. */

@@ -1,11 +1,11 @@
 // Debian's releases as trees of their own, whose programs run on this kernel in a namespace of a test.
 import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import { readSettings } from '../cluster/settings.ts';
-import type { Namespace } from '../kernel/namespaces.ts';
-import { must, type Program } from '../kernel/processes.ts';
-import { folderOnce, keyOf } from '../kernels/cache.ts';
-import { sourcesOf } from '../kernels/debian.ts';
+import { readSettings } from '../../tools/cluster/cluster-settings.ts';
+import type { Namespace } from '../harness/netns/namespaces.ts';
+import { must, type Program } from '../harness/netns/processes.ts';
+import { folderOnce, keyOf } from '../kernel-vms/cache.ts';
+import { sourcesOf } from '../kernel-vms/debian.ts';
 
 export interface Userland {
   suite: string;

@@ -1,9 +1,9 @@
 // The shipped bundles on older and newer bases than the image's, on this kernel.
-import { RULE } from '../../init-image/rule.ts';
-import { DROP_FROM_1_24, DROP_TO_1_23, redirectRules } from '../kernel/istio-rules.ts';
-import { kernelTest } from '../kernel/kernel-test.ts';
-import type { Namespace } from '../kernel/namespaces.ts';
-import { eventsOf } from '../kernel/programs.ts';
+import { RULE } from '../../lib/netfilter/drop-rule.ts';
+import { DROP_FROM_1_24, DROP_TO_1_23, redirectRules } from '../harness/netns/istio-rules.ts';
+import type { Namespace } from '../harness/netns/namespaces.ts';
+import { kernelTest } from '../harness/netns/netns-test.ts';
+import { eventsOf } from '../harness/netns/shipped-programs.ts';
 import { compareUserlands } from './compare.ts';
 import { makeTree, mustInTree, startInTree, USERLANDS } from './userland.ts';
 

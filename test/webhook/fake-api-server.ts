@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import { createServer } from 'node:https';
 import { text } from 'node:stream/consumers';
-import { makeCertificate } from '../../webhook/certificates/make.ts';
+import { makeCertificate } from '../../webhook/certificates/make-certificates.ts';
 import { hostAndPort } from './test-server.ts';
 
 export interface Namespace {

@@ -1,6 +1,6 @@
 // Bodies that no API server would send. None may crash the server or get a 5xx, and it must still serve afterwards.
 import t from 'tap';
-import { creationOf } from './settings.ts';
+import { creationOf } from './admission/injection-settings.ts';
 import { reviewOf, testServer } from './test-server.ts';
 
 const POD = { metadata: { name: 'store-0' }, spec: { containers: [{ name: 'app' }] } };

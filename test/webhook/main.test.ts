@@ -4,7 +4,7 @@ import { createServer } from 'node:http';
 import { Agent, request } from 'node:https';
 import { connect } from 'node:tls';
 import t from 'tap';
-import { creationOf } from './settings.ts';
+import { creationOf } from './admission/injection-settings.ts';
 import { hostAndPort, reviewOf } from './test-server.ts';
 import { until } from './until.ts';
 import { runWebhook, startWebhook, statusOf, type WebhookProcess } from './webhook-process.ts';

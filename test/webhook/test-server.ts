@@ -1,7 +1,7 @@
 import { type AddressInfo, isIP } from 'node:net';
-import { createMetrics } from '../../webhook/metrics.ts';
-import { buildServer, type ServerOptions } from '../../webhook/server.ts';
-import { SETTINGS } from './settings.ts';
+import { buildServer, type ServerOptions } from '../../webhook/admission-server.ts';
+import { createMetrics } from '../../webhook/webhook-metrics.ts';
+import { SETTINGS } from './admission/injection-settings.ts';
 
 /** A server with its log lines and metrics at hand. It opens no socket unless told to listen. */
 export function testServer(overrides: Partial<ServerOptions> = {}) {

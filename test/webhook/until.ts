@@ -1,5 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises';
-import { patient } from '../kernel/processes.ts';
+import { patient } from '../harness/netns/processes.ts';
 
 /** Milliseconds between two looks: on a machine that is slow, looking keeps it from what is waited for. */
 const STEP = patient(10);

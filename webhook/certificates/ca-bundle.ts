@@ -1,6 +1,6 @@
 // The caBundle of the webhook configuration: what API servers trust. Pure.
-import { isObject, isObjectList, type JsonObject, shortText } from '../raw-json.ts';
-import { isTrusted } from './read.ts';
+import { isObject, isObjectList, type JsonObject, shortText } from '../../lib/json.ts';
+import { isTrusted } from './read-certificates.ts';
 
 const LIMIT = 1_000_000;
 

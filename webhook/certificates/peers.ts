@@ -1,10 +1,10 @@
 // Which certificate each replica serves, asked from the replicas themselves.
 import { once } from 'node:events';
 import { connect } from 'node:tls';
-import { OWN_NAMESPACE } from '../../init-image/contract.ts';
-import type { ClusterClient } from '../cluster/client.ts';
-import { isObject, isObjectList, type JsonObject, shortText } from '../raw-json.ts';
-import { SERVICE } from './make.ts';
+import { OWN_NAMESPACE } from '../../lib/contract.ts';
+import { isObject, isObjectList, type JsonObject, shortText } from '../../lib/json.ts';
+import type { ClusterClient } from '../cluster/cluster-client.ts';
+import { SERVICE } from './make-certificates.ts';
 
 const SELECTOR = 'app.kubernetes.io/name=invalid-drop,app.kubernetes.io/component=webhook';
 const CONNECT_MS = 2000;

@@ -1,5 +1,5 @@
 // What went wrong with the API server, apart from the client: that is large, and loaded only where there is a cluster.
-import { shortText } from '../raw-json.ts';
+import { shortText } from '../../lib/json.ts';
 
 /** An answer of the API server that is no success. */
 export class ApiError extends Error {

@@ -1,9 +1,9 @@
 // Keeps something of ours equal to a collection of the API server: list, then watch, for ever.
 import { setTimeout as wait } from 'node:timers/promises';
-import { collectGarbage } from '../collect-garbage.ts';
-import { isObject, type JsonObject, shortText } from '../raw-json.ts';
+import { isObject, type JsonObject, shortText } from '../../lib/json.ts';
 import { ApiError, reasonOf } from './api-error.ts';
-import type { ClusterClient, Query } from './client.ts';
+import type { ClusterClient, Query } from './cluster-client.ts';
+import { collectGarbage } from './collect-garbage.ts';
 
 /** Where projected objects go. What was known stays known while the API server cannot be asked. */
 export interface Sink<T> {

@@ -1,11 +1,11 @@
 // What coverage keeps of a pod. Pure. Ten thousand pods have a few dozen different sets of facts between them: each set
 // is one object that they share.
-import { CHECKER_CONTAINER, INIT_CONTAINER, POD_OPTIONS } from '../../init-image/contract.ts';
-import { isMirrorPod, isOptedOut, isWindows, usesHostNetwork } from '../pod-predicates.ts';
-import { allContainers, type PodView, viewPod } from '../pod-view.ts';
-import { isObject, isObjectList, type JsonObject, shortText } from '../raw-json.ts';
-import { readEphemeral } from './ephemeral.ts';
-import { type Images, imageOf, worst } from './images.ts';
+import { CHECKER_CONTAINER, INIT_CONTAINER, POD_OPTIONS } from '../../lib/contract.ts';
+import { isObject, isObjectList, type JsonObject, shortText } from '../../lib/json.ts';
+import { isMirrorPod, isOptedOut, isWindows, usesHostNetwork } from '../admission/pod-predicates.ts';
+import { allContainers, type PodView, viewPod } from '../admission/pod-view.ts';
+import { readEphemeral } from './ephemeral-guards.ts';
+import { type Images, imageOf, worst } from './image-match.ts';
 import { secondsOf } from './seconds.ts';
 
 /** A container of ours in a pod: absent, or what its image and its status say. */

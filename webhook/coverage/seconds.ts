@@ -1,4 +1,4 @@
-import { shortText } from '../raw-json.ts';
+import { shortText } from '../../lib/json.ts';
 
 /** @returns seconds since 1970; 0 where it is no time */
 export function secondsOf(time: unknown): number {

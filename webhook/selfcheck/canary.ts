@@ -2,10 +2,10 @@
 import { randomUUID } from 'node:crypto';
 import { request } from 'node:https';
 import jsonPatch, { type Operation } from 'fast-json-patch';
-import { CHECKER_CONTAINER, INIT_CONTAINER } from '../../init-image/contract.ts';
-import { isObject, isObjectList, type JsonObject } from '../raw-json.ts';
-import { REVIEW_KIND, REVIEW_VERSION } from '../review.ts';
-import type { Finding } from './report.ts';
+import { CHECKER_CONTAINER, INIT_CONTAINER } from '../../lib/contract.ts';
+import { isObject, isObjectList, type JsonObject } from '../../lib/json.ts';
+import { REVIEW_KIND, REVIEW_VERSION } from '../admission/review.ts';
+import type { Finding } from './selfcheck-report.ts';
 
 const NAMESPACE = 'invalid-drop-canary';
 const CALL_MS = 5000;

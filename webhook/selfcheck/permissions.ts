@@ -1,10 +1,10 @@
 // Whether the service account may do what the webhook does.
-import { OWN_NAMESPACE } from '../../init-image/contract.ts';
-import { CONFIGURATION } from '../certificates/keeper.ts';
-import { SECRET } from '../certificates/secret.ts';
-import type { ClusterClient } from '../cluster/client.ts';
-import { isObject } from '../raw-json.ts';
-import type { Finding } from './report.ts';
+import { OWN_NAMESPACE } from '../../lib/contract.ts';
+import { isObject } from '../../lib/json.ts';
+import { CONFIGURATION } from '../certificates/certificate-reconciler.ts';
+import { SECRET } from '../certificates/tls-secret.ts';
+import type { ClusterClient } from '../cluster/cluster-client.ts';
+import type { Finding } from './selfcheck-report.ts';
 
 interface Permission {
   verbs: string[];

@@ -1,8 +1,8 @@
 // Whether the MutatingWebhookConfiguration still says what it must. Pure.
-import { OPT_IN_LABEL, OWN_NAMESPACE } from '../../init-image/contract.ts';
-import { SERVICE } from '../certificates/make.ts';
-import { isObject, isObjectList, type JsonObject, textsIn } from '../raw-json.ts';
-import type { Finding } from './report.ts';
+import { OPT_IN_LABEL, OWN_NAMESPACE } from '../../lib/contract.ts';
+import { isObject, isObjectList, type JsonObject, textsIn } from '../../lib/json.ts';
+import { SERVICE } from '../certificates/make-certificates.ts';
+import type { Finding } from './selfcheck-report.ts';
 
 const NAME_LABEL = 'kubernetes.io/metadata.name';
 const MAX_TIMEOUT = 10;

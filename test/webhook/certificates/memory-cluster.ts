@@ -1,11 +1,15 @@
 // A Secret and a webhook configuration in memory, with the API server's rules on versions. A real one is in test/e2e.
 
-import type { HeldObject } from '../../../webhook/certificates/held-object.ts';
-import { CONFIGURATION, CONFIGURATIONS_PATH, SECRETS_PATH } from '../../../webhook/certificates/keeper.ts';
-import { SECRET } from '../../../webhook/certificates/secret.ts';
+import type { JsonObject } from '../../../lib/json.ts';
+import {
+  CONFIGURATION,
+  CONFIGURATIONS_PATH,
+  SECRETS_PATH,
+} from '../../../webhook/certificates/certificate-reconciler.ts';
+import { SECRET } from '../../../webhook/certificates/tls-secret.ts';
+import type { HeldObject } from '../../../webhook/certificates/watched-object.ts';
 import { ApiError } from '../../../webhook/cluster/api-error.ts';
-import type { ClusterClient } from '../../../webhook/cluster/client.ts';
-import type { JsonObject } from '../../../webhook/raw-json.ts';
+import type { ClusterClient } from '../../../webhook/cluster/cluster-client.ts';
 
 export const SECRET_PATH = `${SECRETS_PATH}/${SECRET}`;
 export const CONFIGURATION_PATH = `${CONFIGURATIONS_PATH}/${CONFIGURATION}`;

@@ -1,6 +1,6 @@
 // Certificates with lives of their own, for tests that move the clock.
-import { makeAuthority, makeServing } from '../../../webhook/certificates/make.ts';
-import type { TlsState } from '../../../webhook/certificates/secret.ts';
+import { makeAuthority, makeServing } from '../../../webhook/certificates/make-certificates.ts';
+import type { TlsState } from '../../../webhook/certificates/tls-secret.ts';
 
 export const MINUTE = 60_000;
 export const HOUR = 60 * MINUTE;

@@ -5,9 +5,9 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { type ClusterClient, connectCluster } from '../../../webhook/cluster/client.ts';
+import { type ClusterClient, connectCluster } from '../../../webhook/cluster/cluster-client.ts';
 import { reflect } from '../../../webhook/cluster/reflector.ts';
-import { createNamespaceStore, namespaceLabels } from '../../../webhook/namespaces.ts';
+import { createNamespaceStore, namespaceLabels } from '../../../webhook/namespace-labels.ts';
 import { kubeconfigFor, namespaceObject, startFakeApiServer } from '../fake-api-server.ts';
 import { until } from '../until.ts';
 

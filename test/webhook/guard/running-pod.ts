@@ -1,6 +1,6 @@
 // Pods that run, as the API server stores them, with ephemeral containers in each state.
-import type { JsonObject } from '../../../webhook/raw-json.ts';
-import { SETTINGS } from '../settings.ts';
+import type { JsonObject } from '../../../lib/json.ts';
+import { SETTINGS } from '../admission/injection-settings.ts';
 
 export const SANDBOX_AT = '2030-01-01T10:00:00Z';
 export const LATER = '2030-01-01T11:00:00Z';

@@ -1,0 +1,101 @@
+// The checker while nothing happens: its memory against a bare HTTP server, and its share of a core.
+import { setTimeout as wait } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { CHECK_COMMAND, CHECKER_PORT } from '../lib/contract.ts';
+import { Namespace } from '../test/harness/netns/namespaces.ts';
+import type { Program } from '../test/harness/netns/processes.ts';
+import { CHECK, INSTALL, prepare } from './bench-pod.ts';
+import { type Figure, makeFigure } from './figure.ts';
+import { childrenOf, type Memory, readCpuSeconds, readMemory } from './proc-numbers.ts';
+import type { Tell } from './progress-line.ts';
+import { median } from './statistics.ts';
+
+const script = (name: string) => fileURLToPath(new URL(`inside/${name}`, import.meta.url));
+/** Pods side by side: CPU times come in steps of 10 ms, and memory differs by a few percent from run to run. */
+const PODS = 3;
+const REQUESTS = 20;
+const PAGES = ['/metrics', '/selfcheck'];
+/** The default schedule is 10 s: six looks, whatever the phase. */
+const WINDOW_SECONDS = 60;
+const MB = 1e6;
+
+interface Pod {
+  namespace: Namespace;
+  checker: Program;
+  bare: Program;
+}
+
+/** What runs is ended by the caller's stopAll and removeAll where this is interrupted or fails. */
+export async function benchChecker(tell: Tell): Promise<Figure[]> {
+  tell('checker: starting');
+  const pods = await Promise.all(Array.from({ length: PODS }, startPod));
+  const before = await cpuSeconds(pods);
+  for (let second = 0; second < WINDOW_SECONDS; second++) {
+    tell(`checker: idle for ${second} of ${WINDOW_SECONDS} s`);
+    await wait(1000);
+  }
+  const cpu = (await cpuSeconds(pods)) - before;
+  const checker = await memoryOf(pods.map((pod) => pidOf(pod.checker)));
+  const bare = await memoryOf(pods.map((pod) => pidOf(pod.bare)));
+  const children = (await Promise.all(pods.map((pod) => childrenOf(pidOf(pod.checker))))).flat();
+  const nft = (await Promise.all(children.map(readMemory))).reduce((sum, one) => sum + one.private, 0);
+  await Promise.all(pods.map(stopPod));
+  const memory = (name: string, value: number, reference?: number) => ({
+    name: `checker, ${name}`,
+    value: value / MB,
+    unit: 'MB',
+    ...(reference === undefined ? {} : { reference: reference / MB }),
+  });
+  return [
+    makeFigure({ ...memory('anonymous memory', checker.anonymous, bare.anonymous), goal: 'ratio <= 1.3' }),
+    makeFigure(memory('RSS', checker.rss, bare.rss)),
+    makeFigure(memory(`private memory of its ${children.length / PODS} nft processes`, nft / PODS)),
+    makeFigure({
+      name: 'checker, CPU of one core',
+      value: (cpu / PODS / WINDOW_SECONDS) * 100,
+      unit: '%',
+      goal: 'value <= 0.1',
+    }),
+  ];
+}
+
+/** A guarded pod with Istio's rules, and beside the checker a bare server that has answered as many requests. */
+async function startPod(): Promise<Pod> {
+  const namespace = await new Namespace('checker').add();
+  await prepare(namespace, 'istio-nft');
+  await namespace.must(process.execPath, [INSTALL]);
+  const checker = namespace.start(process.execPath, [...CHECK_COMMAND.slice(1, -1), CHECK]);
+  const barePort = String(CHECKER_PORT + 1);
+  const bare = namespace.start(process.execPath, [script('bare-server.cjs'), barePort]);
+  await Promise.all([checker.saw(/"event":"ready"/), bare.saw(/ready/)]);
+  for (const port of [String(CHECKER_PORT), barePort]) {
+    await namespace.must(process.execPath, [script('request-pages.ts'), port, String(REQUESTS), ...PAGES]);
+  }
+  return { namespace, checker, bare };
+}
+
+async function stopPod({ namespace, checker, bare }: Pod): Promise<void> {
+  await Promise.all([checker.stop(), bare.stop()]);
+  await namespace.remove();
+}
+
+/** nsenter becomes the program that it starts, so that its process is the program's. */
+function pidOf({ child, output, errors }: Program): number {
+  const { pid, exitCode, signalCode } = child;
+  const runs = pid !== undefined && exitCode === null && signalCode === null;
+  if (!runs) throw new Error(`a program ended (${exitCode ?? signalCode}): ${(output + errors).slice(-500)}`);
+  return pid;
+}
+
+/** Of all pods together. */
+async function cpuSeconds(pods: Pod[]): Promise<number> {
+  const seconds = await Promise.all(pods.map(({ checker }) => readCpuSeconds(pidOf(checker))));
+  return seconds.reduce((sum, one) => sum + one, 0);
+}
+
+/** Medians of the processes. */
+async function memoryOf(pids: number[]): Promise<Memory> {
+  const all = await Promise.all(pids.map(readMemory));
+  const of = (key: keyof Memory) => median(all.map((memory) => memory[key]));
+  return { rss: of('rss'), anonymous: of('anonymous'), private: of('private') };
+}

@@ -1,0 +1,64 @@
+// Namespaces and pods of the bench.
+import { CHECKER_CONTAINER, OPT_IN_LABEL } from '../../lib/contract.ts';
+import { eventually } from '../../test/harness/cluster/eventually.ts';
+import { appContainer } from '../../test/harness/cluster/pod-status.ts';
+import { type Api, inParallel, type Json } from './kept-api.ts';
+
+/** No scheduler has this name, so that its pods are only data: nothing of them runs. */
+const NOBODY = 'nobody';
+const ACCOUNTS_LIMIT = 90_000;
+
+/** A namespace of this run: on a user's cluster the last one's may not be gone yet. */
+export const namespaceFor = (what: string) => `bench-${process.pid}-${what}`;
+
+export function podIn(namespace: string, name: string, spec: object = {}) {
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name, namespace, labels: { 'app.kubernetes.io/name': name.replace(/-\d+$/, '') } },
+    spec: {
+      automountServiceAccountToken: false,
+      terminationGracePeriodSeconds: 1,
+      containers: [appContainer()],
+      ...spec,
+    },
+  };
+}
+
+export function pendingPod(namespace: string, name: string) {
+  return podIn(namespace, name, { schedulerName: NOBODY });
+}
+
+export const podsOf = (namespace: string) => `/api/v1/namespaces/${namespace}/pods`;
+
+/** Whether the webhook has been through. */
+export const isInjected = ({ spec }: Json): boolean =>
+  (spec.initContainers ?? []).some(({ name }: Json) => name === CHECKER_CONTAINER);
+
+/** Until the API server reaches the webhook: a moment ago it may not have been there. */
+export async function waitForInjection(api: Api, namespace: string): Promise<void> {
+  const path = `${podsOf(namespace)}?dryRun=All`;
+  const tried = async () => isInjected(await api.ask('POST', path, pendingPod(namespace, 'tried')));
+  await eventually('a pod of an opted-in namespace is injected', tried);
+}
+
+/** Makes namespaces and waits for their default ServiceAccount, without which no pod can be made. */
+export async function addNamespaces(api: Api, names: string[], optedIn: boolean): Promise<void> {
+  const labels = optedIn ? { [OPT_IN_LABEL]: 'enabled' } : {};
+  await inParallel(names.length, (i) =>
+    api.ask('POST', '/api/v1/namespaces', {
+      apiVersion: 'v1',
+      kind: 'Namespace',
+      metadata: { name: names[i], labels },
+    }),
+  );
+  await eventually(
+    `${names.length} namespaces have a ServiceAccount`,
+    async () => {
+      const { items } = await api.ask('GET', `/api/v1/serviceaccounts?fieldSelector=metadata.name%3Ddefault`);
+      const namespaces = new Set(items.map(({ metadata }: Json) => metadata.namespace));
+      return names.every((name) => namespaces.has(name));
+    },
+    ACCOUNTS_LIMIT,
+  );
+}

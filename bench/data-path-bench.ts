@@ -1,0 +1,51 @@
+// What the rule costs uploads that nothing is wrong with: throughput with it and without it, in turn.
+import { CHAIN, RULE, TABLE } from '../lib/netfilter/drop-rule.ts';
+import { addPair, type Pair } from '../test/harness/netns/namespaces.ts';
+import { startMesh, upload } from '../test/harness/netns/redirected-upload.ts';
+import { type Figure, makeFigure } from './figure.ts';
+import type { Tell } from './progress-line.ts';
+import { rounds } from './rounds.ts';
+import { median, ratios } from './statistics.ts';
+
+/** Short uploads and many pairs: single pairs differ by 10 %, and neighbours in time differ least. */
+const BYTES = 100_000_000;
+const MB = 1e6;
+const PAIRS = 150;
+const LEAST_PAIRS = 20;
+/** Seconds. */
+const TIME = 100;
+
+/** What runs is ended by the caller's stopAll and removeAll where this is interrupted or fails. */
+export async function benchDataPath(tell: Tell): Promise<Figure[]> {
+  const pair = await addPair();
+  const programs = await startMesh(pair, 'nft');
+  tell('data path: warming up');
+  await throughput(pair);
+  const bare: number[] = [];
+  const guarded: number[] = [];
+  for (const i of rounds(PAIRS, LEAST_PAIRS, TIME, Date.now)) {
+    tell(`data path: pair ${i + 1} of ${PAIRS}`);
+    // Each comes first in every other pair.
+    for (const withRule of i % 2 === 0 ? [false, true] : [true, false]) {
+      if (withRule) await editRule(pair, '-I');
+      (withRule ? guarded : bare).push(await throughput(pair));
+      if (withRule) await editRule(pair, '-D');
+    }
+  }
+  await Promise.all(programs.map((program) => program.stop()));
+  await pair.remove();
+  const [value, reference, ratio] = [median(guarded), median(bare), median(ratios(guarded, bare))];
+  const name = `data path, clean uploads with the rule (${bare.length} pairs)`;
+  return [makeFigure({ name, value, unit: 'MB/s', reference, ratio, goal: 'ratio >= 0.97' })];
+}
+
+async function editRule({ pod }: Pair, edit: '-I' | '-D'): Promise<void> {
+  await pod.must('iptables-nft', ['-t', TABLE, edit, CHAIN, ...RULE.tcp.split(' ')]);
+}
+
+/** MB/s of one upload from the gateway through REDIRECT and proxy to the application. */
+async function throughput(pair: Pair): Promise<number> {
+  const [one] = await upload(pair, 'ipv4', BYTES, 1);
+  if (!one?.ok) throw new Error(`a clean upload failed: ${one?.error}`);
+  return BYTES / MB / one.seconds;
+}

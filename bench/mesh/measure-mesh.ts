@@ -1,0 +1,70 @@
+// Measures in a mesh that is up and has the images: run by bench/mesh/bench-mesh.ts in the cluster's network.
+
+import { writeFile } from 'node:fs/promises';
+import { OPT_IN_LABEL } from '../../lib/contract.ts';
+import { apply, kubectl } from '../../test/harness/cluster/kubectl.ts';
+import { install } from '../../test/harness/cluster/webhook-installation.ts';
+import { stopAll } from '../../test/harness/netns/processes.ts';
+import { readSettings } from '../../tools/cluster/cluster-settings.ts';
+import { layoutOf } from '../../tools/cluster/layout.ts';
+import { findMeshPrograms } from '../../tools/mesh/mesh-programs.ts';
+import { renderFigures, renderResults } from '../bench-report.ts';
+import { namespaceFor, waitForInjection } from '../cluster/bench-pods.ts';
+import { connect } from '../cluster/kept-api.ts';
+import { benchPodStart } from '../cluster/pod-start.ts';
+import type { Figure } from '../figure.ts';
+import { readLoad } from '../machine.ts';
+import { makeProgress } from '../progress-line.ts';
+import { benchInjectors } from './injectors.ts';
+import { benchIptables } from './iptables-programs.ts';
+import { benchUploads } from './upload-rates.ts';
+
+const RESULTS = new URL('../mesh-results.json', import.meta.url);
+const GUARDED = namespaceFor('guarded');
+const PLAIN = namespaceFor('plain');
+
+/** Two pods with their sidecars take ten seconds, twenty pairs are wanted. */
+const POD_START_SECONDS = 300;
+
+const print = (text: string) => process.stdout.write(`${text}\n`);
+const tell = makeProgress(process.stderr);
+const layout = layoutOf(process.env['CLUSTER'] ?? '');
+const api = await connect(process.env['KUBECONFIG'] ?? '');
+const loadBefore = readLoad();
+const programs = await findMeshPrograms(readSettings(process.env).cache, () => undefined, new AbortController().signal);
+
+const SECTIONS: Record<string, () => Promise<Figure[]>> = {
+  install: () => benchIptables(programs.get('pilot-agent') ?? '', tell),
+  injectors: () => benchInjectors(api, layout, GUARDED, tell),
+  uploads: () => benchUploads(GUARDED, PLAIN, tell),
+  'pod start': () => benchPodStart(api, GUARDED, PLAIN, tell, POD_START_SECONDS),
+};
+
+const figures: Figure[] = [];
+const failures: string[] = [];
+tell('installing');
+await install();
+for (const [name, labels] of [
+  [GUARDED, { 'istio-injection': 'enabled', [OPT_IN_LABEL]: 'enabled' }],
+  [PLAIN, { 'istio-injection': 'enabled' }],
+] as const) {
+  await apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels } });
+}
+await waitForInjection(api, GUARDED);
+const wanted = process.argv.slice(2);
+for (const [name, section] of Object.entries(SECTIONS)) {
+  if (wanted.length > 0 && !wanted.includes(name)) continue;
+  try {
+    figures.push(...(await section()));
+  } catch (error) {
+    failures.push(`${name} could not be measured: ${error instanceof Error ? error.message : error}`);
+    await stopAll();
+  }
+}
+tell('');
+await kubectl(['delete', 'namespace', GUARDED, PLAIN, '--wait=false']);
+api.close();
+print(`load ${loadBefore} before and ${readLoad()} after\n\n${renderFigures(figures)}`);
+for (const failure of failures) print(failure);
+if (wanted.length === 0 && failures.length === 0) await writeFile(RESULTS, renderResults(figures));
+process.exitCode = failures.length > 0 ? 1 : 0;

@@ -1,0 +1,81 @@
+// Runs the containers that the admitted pod names, and tells what they said and did.
+
+import type { CheckerReport } from '../init-image/checker/checker-report.ts';
+import { CHECKER_CONTAINER, CHECKER_PORT, INIT_CONTAINER } from '../lib/contract.ts';
+import { CHAIN, RULE, TABLE } from '../lib/netfilter/drop-rule.ts';
+import type { Family } from '../lib/netfilter/model.ts';
+import { ADDRESS, type Pair } from '../test/harness/netns/namespaces.ts';
+import type { Program } from '../test/harness/netns/processes.ts';
+import { type ContainerSpec, startContainer } from '../test/harness/netns/run-container.ts';
+import { eventsOf, getPage } from '../test/harness/netns/shipped-programs.ts';
+import type { AdmittedPod } from './demo-admission.ts';
+
+export type Backend = 'nft' | 'legacy';
+
+/** For the table, and whether it was what it must be. */
+export interface Told {
+  text: string;
+  proven: boolean;
+}
+
+/** Legacy tables send no events: there the checker looks every 10 s. */
+const REPAIR_LIMIT = 60_000;
+
+/** @throws where the init container fails: the pod would not start */
+export async function runInit({ pod: namespace }: Pair, pod: AdmittedPod, backend: Backend): Promise<Told> {
+  const { exitCode, stdout, stderr } = await startContainer(namespace, containerOf(pod, INIT_CONTAINER)).end();
+  if (exitCode !== 0) throw new Error(`the init container ended with ${exitCode}: ${stdout}${stderr}`);
+  const inserted = eventsOf({ output: stdout }).filter(({ action }) => action === 'inserted');
+  const backends = inserted.map((event) => event['backend']);
+  const proven = backends.length === 2 && backends.every((one) => one === backend);
+  return { text: `installed (${[...new Set(backends)].join()})`, proven };
+}
+
+/** Starts the checker and waits until it is ready. */
+export async function runChecker({ pod: namespace }: Pair, pod: AdmittedPod): Promise<Program> {
+  const checker = startContainer(namespace, containerOf(pod, CHECKER_CONTAINER));
+  await checker.saw(/"event":"ready"/);
+  return checker;
+}
+
+/** Takes the rule away as somebody at a shell would, and waits until the checker has put it back. */
+export async function removeByHand(pair: Pair, checker: Program, backend: Backend, family: Family): Promise<Told> {
+  const before = await selfcheck(pair, family);
+  const program = `${family === 'ipv4' ? 'iptables' : 'ip6tables'}-${backend}`;
+  // What it said at its start is not about this.
+  checker.output = '';
+  await pair.pod.must(program, ['-t', TABLE, '-D', CHAIN, ...RULE.tcp.split(' ')]);
+  await checker.saw(/"event":"repaired"[\s\S]*"event":"ready"/, REPAIR_LIMIT);
+  const after = await selfcheck(pair, family);
+  return { text: describeRepair(checker), proven: after.guarded && after.ready && wasRepaired(before, after) };
+}
+
+function wasRepaired(before: CheckerReport, after: CheckerReport): boolean {
+  return (
+    after.drift > before.drift &&
+    after.readiness.lost > before.readiness.lost &&
+    after.repairs > before.repairs &&
+    after.repairFailures === before.repairFailures
+  );
+}
+
+function describeRepair(checker: Program): string {
+  const events = eventsOf(checker);
+  const find = (name: string) => events.findLast(({ event }) => event === name);
+  const by = (find('drift')?.['by'] as { process: string }[] | undefined)?.map(({ process }) => process) ?? [];
+  const lost = Date.parse(find('ready')?.time ?? '') - Date.parse(find('not-ready')?.time ?? '');
+  return `drift seen${by.length > 0 ? ` (by ${by.join()})` : ''}, not ready ${lost} ms, repaired`;
+}
+
+/** Asks from outside the pod, past the redirection, as the kubelet would. */
+async function selfcheck({ gateway }: Pair, family: Family): Promise<CheckerReport> {
+  const host = family === 'ipv4' ? ADDRESS.pod.ipv4 : `[${ADDRESS.pod.ipv6}]`;
+  const { body } = await getPage(gateway, `http://${host}:${CHECKER_PORT}/selfcheck`);
+  return JSON.parse(body) as CheckerReport;
+}
+
+function containerOf(pod: AdmittedPod, name: string): ContainerSpec {
+  const container = pod.spec.initContainers.find((one) => one.name === name);
+  if (!container) throw new Error(`the admitted pod has no container ${name}`);
+  return container;
+}

@@ -1,0 +1,115 @@
+// One backend and one family: uploads with stray segments with no rule, with the rule, and after somebody took it away.
+import type { Family } from '../lib/netfilter/model.ts';
+import { addPair, type Pair } from '../test/harness/netns/namespaces.ts';
+import type { Program } from '../test/harness/netns/processes.ts';
+import { startMesh, upload } from '../test/harness/netns/redirected-upload.ts';
+import { countStrays, startStrays } from '../test/harness/netns/stray.ts';
+import { EXCLUDE_INBOUND_PORTS } from '../webhook/admission/istio-inbound.ts';
+import type { AdmittedPod } from './demo-admission.ts';
+import { type Backend, removeByHand, runChecker, runInit } from './demo-containers.ts';
+import { isAsExpected, type Outcome, type Phase } from './outcome.ts';
+
+/** One row of the demo's table. */
+export interface Row extends Outcome {
+  backend: Backend;
+  family: Family;
+  /** Median of the uploads that passed, in MB/s; undefined where none did. */
+  throughput: number | undefined;
+  checker: string;
+  ok: boolean;
+}
+
+type Known = Pick<Row, 'backend' | 'family' | 'phase' | 'checker' | 'proven'>;
+
+/** Size of one upload, which of its segments are pushed out of the window (every Nth), and how many uploads there are. */
+export interface Load {
+  bytes: number;
+  every: number;
+  counts: Record<Phase, number>;
+}
+export const LOAD: Load = {
+  bytes: 300_000_000,
+  every: 500,
+  counts: { 'no rule': 3, 'with the rule': 6, 'rule removed by hand': 3 },
+};
+/** For a machine that is emulated. */
+export const SHORT_LOAD: Load = {
+  bytes: 20_000_000,
+  every: 50,
+  counts: { 'no rule': 1, 'with the rule': 2, 'rule removed by hand': 1 },
+};
+const RESETS = ['ECONNRESET', 'EPIPE'];
+
+/** Runs the three phases in a fresh pair of namespaces. `tell` gets a line of progress. */
+export async function runScenario(
+  pod: AdmittedPod,
+  backend: Backend,
+  family: Family,
+  load: Load,
+  tell: (text: string) => void,
+): Promise<Row[]> {
+  const pair = await addPair();
+  const programs: Program[] = [];
+  try {
+    programs.push(...(await startMesh(pair, backend, pod.metadata.annotations[EXCLUDE_INBOUND_PORTS])));
+    await startStrays(pair.gateway, load.every);
+    const phase = async (name: Phase, checker: string, proven: boolean) => {
+      const row = await runPhase(pair, { backend, family, phase: name, checker, proven }, load, tell);
+      requireAlive(programs);
+      return row;
+    };
+
+    const bare = await phase('no rule', '', true);
+    const installed = await runInit(pair, pod, backend);
+    const checker = await runChecker(pair, pod);
+    programs.push(checker);
+    const guarded = await phase('with the rule', `${installed.text}, ready`, installed.proven);
+    tell(`${backend} ${family}: rule removed by hand, waiting for the checker`);
+    const repaired = await removeByHand(pair, checker, backend, family);
+    const again = await phase('rule removed by hand', repaired.text, repaired.proven);
+    return [bare, guarded, again];
+  } finally {
+    await Promise.all(programs.map((program) => program.stop()));
+    await pair.remove();
+  }
+}
+
+/** An application that is gone resets connections too. */
+function requireAlive(programs: Program[]): void {
+  const gone = programs.find(({ closed }) => closed);
+  if (gone) throw new Error(`a program ended early: ${gone.child.spawnargs.join(' ')}: ${gone.errors}`);
+}
+
+async function runPhase(pair: Pair, known: Known, { bytes, counts }: Load, tell: (text: string) => void): Promise<Row> {
+  const count = counts[known.phase];
+  const [strays, dropped] = [await countStrays(pair.gateway), await countDropped(pair, known)];
+  let done = 0;
+  let resets = 0;
+  const uploads = await upload(pair, known.family, bytes, count, ({ error }) => {
+    done++;
+    if (RESETS.includes(error ?? '')) resets++;
+    tell(`${known.backend} ${known.family}, ${known.phase}: upload ${done} of ${count}, ${resets} reset`);
+  });
+  const passed = uploads.filter(({ ok }) => ok);
+  const seen = {
+    ...known,
+    uploads: count,
+    resets,
+    passed: passed.length,
+    throughput: median(passed.map(({ seconds }) => bytes / 1e6 / seconds)),
+    strays: (await countStrays(pair.gateway)) - strays,
+    dropped: (await countDropped(pair, known)) - dropped,
+  };
+  return { ...seen, ok: isAsExpected(seen) };
+}
+
+/** The counter of the rule itself; 0 where there is none. */
+async function countDropped({ pod }: Pair, { backend, family }: Pick<Row, 'backend' | 'family'>): Promise<number> {
+  const program = `${family === 'ipv4' ? 'iptables' : 'ip6tables'}-${backend}-save`;
+  const saved = await pod.must(program, ['-c']);
+  return Number(saved.match(/\[(\d+):\d+\] -A PREROUTING -p tcp -m conntrack --ctstate INVALID -j DROP/)?.[1] ?? 0);
+}
+
+function median(numbers: number[]): number | undefined {
+  return numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)];
+}

@@ -1,0 +1,166 @@
+// The report's numbers in Prometheus' text format (version 0.0.4). Written by hand: prom-client would cost the
+// checker more memory than all the rest of it (docs/decisions).
+import { INTERFACE_CLASSES } from '../../lib/netfilter/ruleset-check.ts';
+import type { CheckerReport } from './checker-report.ts';
+
+type Labels = Record<string, string>;
+type Sample = { labels?: Labels; value: number | null };
+
+interface Metric {
+  name: string;
+  type: 'gauge' | 'counter';
+  help: string;
+  labels: string[];
+  samples(report: CheckerReport): Sample[];
+}
+
+const families = (report: CheckerReport) =>
+  Object.entries(report.families ?? {}).filter(([, family]) => family.present);
+
+const perInterface = (report: CheckerReport, verdict: (name: string) => number): Sample[] =>
+  families(report).flatMap(([family, described]) =>
+    INTERFACE_CLASSES.flatMap((name) => {
+      const seen = described[name];
+      return seen ? [{ labels: { family, interface: name }, value: verdict(seen.verdict) }] : [];
+    }),
+  );
+
+/** Every metric of the checker. Labels are bounded: two families, two classes of interfaces, four triggers. */
+export const METRICS: Metric[] = [
+  {
+    name: 'invalid_drop_build_info',
+    type: 'gauge',
+    help: 'Always 1; the version and the kernel release are labels.',
+    labels: ['version', 'kernel'],
+    samples: (report) => [{ labels: { version: report.version, kernel: report.evidence.kernelRelease }, value: 1 }],
+  },
+  {
+    name: 'invalid_drop_guarded',
+    type: 'gauge',
+    help: '1 while an INVALID TCP packet on this class of interfaces is dropped for sure.',
+    labels: ['family', 'interface'],
+    samples: (report) => perInterface(report, (verdict) => (verdict === 'dropped' ? 1 : 0)),
+  },
+  {
+    name: 'invalid_drop_verdict_unknown',
+    type: 'gauge',
+    help: '1 while it cannot be told what becomes of an INVALID TCP packet.',
+    labels: ['family', 'interface'],
+    samples: (report) => perInterface(report, (verdict) => (verdict === 'unknown' ? 1 : 0)),
+  },
+  {
+    name: 'invalid_drop_ready',
+    type: 'gauge',
+    help: '1 while /readyz answers 200.',
+    labels: [],
+    samples: (report) => [{ value: report.ready ? 1 : 0 }],
+  },
+  {
+    name: 'invalid_drop_dropped_packets_total',
+    type: 'counter',
+    help: 'Packets that the deciding rules dropped: each a connection reset that may have been prevented.',
+    labels: ['family'],
+    samples: (report) =>
+      Object.entries(report.prevented).map(([family, { packets }]) => ({ labels: { family }, value: packets })),
+  },
+  {
+    name: 'invalid_drop_dropped_bytes_total',
+    type: 'counter',
+    help: 'Bytes of those packets.',
+    labels: ['family'],
+    samples: (report) =>
+      Object.entries(report.prevented).map(([family, { bytes }]) => ({ labels: { family }, value: bytes })),
+  },
+  {
+    name: 'invalid_drop_drift_total',
+    type: 'counter',
+    help: 'Times that a guarded pod was found not guarded.',
+    labels: [],
+    samples: (report) => [{ value: report.drift }],
+  },
+  {
+    name: 'invalid_drop_repairs_total',
+    type: 'counter',
+    help: 'Repairs tried, by result.',
+    labels: ['result'],
+    samples: (report) => [
+      { labels: { result: 'guarded' }, value: report.repairs },
+      { labels: { result: 'failed' }, value: report.repairFailures },
+    ],
+  },
+  {
+    name: 'invalid_drop_looks_total',
+    type: 'counter',
+    help: 'Looks at the ruleset, by what caused them.',
+    labels: ['trigger'],
+    samples: (report) => Object.entries(report.looks).map(([trigger, value]) => ({ labels: { trigger }, value })),
+  },
+  {
+    name: 'invalid_drop_look_failures_total',
+    type: 'counter',
+    help: 'Looks that could not read the ruleset.',
+    labels: [],
+    samples: (report) => [{ value: report.lookFailures }],
+  },
+  {
+    name: 'invalid_drop_last_look_timestamp_seconds',
+    type: 'gauge',
+    help: 'When the ruleset was last read, in seconds since 1970.',
+    labels: [],
+    samples: (report) => [{ value: report.lastLook === null ? null : Date.parse(report.lastLook) / 1000 }],
+  },
+  {
+    name: 'invalid_drop_monitor_up',
+    type: 'gauge',
+    help: '1 while nft monitor runs, so that a change is seen at once.',
+    labels: [],
+    samples: (report) => [{ value: report.monitor.running ? 1 : 0 }],
+  },
+  {
+    name: 'invalid_drop_monitor_restarts_total',
+    type: 'counter',
+    help: 'Times that nft monitor was started again.',
+    labels: [],
+    samples: (report) => [{ value: report.monitor.restarts }],
+  },
+  {
+    name: 'invalid_drop_conntrack_invalid_total',
+    type: 'counter',
+    help: 'Packets that conntrack marked INVALID in this pod, all protocols.',
+    labels: [],
+    samples: (report) => [{ value: report.evidence.conntrackInvalid }],
+  },
+  {
+    name: 'invalid_drop_tcp_resets_sent_total',
+    type: 'counter',
+    help: 'TCP segments with RST that this pod sent, for whatever reason.',
+    labels: [],
+    samples: (report) => [{ value: report.evidence.tcpResetsSent }],
+  },
+  {
+    name: 'invalid_drop_tcp_be_liberal',
+    type: 'gauge',
+    help: 'net.netfilter.nf_conntrack_tcp_be_liberal of this pod.',
+    labels: [],
+    samples: (report) => [{ value: report.evidence.tcpBeLiberal }],
+  },
+];
+
+/** The report as Prometheus reads it. A number that is not known is left out, not 0. */
+export function renderMetrics(report: CheckerReport): string {
+  return METRICS.map((metric) => renderMetric(metric, report)).join('');
+}
+
+function renderMetric({ name, type, help, samples }: Metric, report: CheckerReport): string {
+  const lines = samples(report).flatMap(({ labels, value }) =>
+    value === null ? [] : [`${name}${renderLabels(labels)} ${value}\n`],
+  );
+  return lines.length === 0 ? '' : `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${lines.join('')}`;
+}
+
+function renderLabels(labels: Labels | undefined): string {
+  if (!labels) return '';
+  const escaped = (text: string) => text.replace(/[\\"\n]/g, (char) => (char === '\n' ? '\\n' : `\\${char}`));
+  const pairs = Object.entries(labels).map(([name, value]) => `${name}="${escaped(value)}"`);
+  return `{${pairs.join(',')}}`;
+}

@@ -1,0 +1,78 @@
+// An answer with its evidence, for people and for machines.
+import type { Answer } from './answer.ts';
+import type { Counters, Rules, Sample } from './evidence.ts';
+import { portsText } from './port-ranges.ts';
+import { meshText } from './redirection.ts';
+
+type Line = [name: string, text: string];
+
+/** The answer and what it is drawn from, as lines that a terminal shows well. */
+export function answerText({ answer, why, advice }: Answer, before: Sample, after: Sample): string {
+  const seconds = Math.round((after.at - before.at) / 1000);
+  const seen = [...counterLines(before.counters, after.counters), ...ruleLines(before, after)];
+  return [
+    `Was it this? ${answer[0]?.toUpperCase()}${answer.slice(1)}.`,
+    ...toBlock([['why', why], ...advice.map((text): Line => ['do', text])]),
+    '',
+    `Seen in ${seconds} s:`,
+    ...toBlock(seen),
+    '',
+  ].join('\n');
+}
+
+/** The same as plain data. Ports are texts, such as "all but 15020, 15021". */
+export function answerData(answer: Answer, before: Sample, after: Sample) {
+  return {
+    ...answer,
+    seconds: (after.at - before.at) / 1000,
+    before: { at: new Date(before.at).toISOString(), ...before.counters },
+    after: { at: new Date(after.at).toISOString(), ...after.counters },
+    rules: 'unreadable' in after.rules ? after.rules : describeRules(after.rules),
+  };
+}
+
+function describeRules({ mesh, ...rules }: Rules) {
+  const families = Object.entries(mesh).map(([family, { redirected, excluded, ...rest }]) => [
+    family,
+    { ...rest, redirected: portsText(redirected), excluded: portsText(excluded) },
+  ]);
+  return { ...rules, mesh: Object.fromEntries(families) };
+}
+
+function counterLines(before: Counters, after: Counters): Line[] {
+  const grew = (name: 'conntrackInvalid' | 'outRsts' | 'estabResets') => growthText(before[name], after[name]);
+  const liberal = after.tcpBeLiberal === 1 ? ' (segments out of the window are not INVALID)' : '';
+  const entries = after.conntrackEntries ?? 0;
+  return [
+    ['kernel', after.kernelRelease],
+    ['conntrack', after.conntrackEntries === null ? 'not there' : `${entries} connections now`],
+    ['tcp_be_liberal', after.tcpBeLiberal === null ? 'not there' : `${after.tcpBeLiberal}${liberal}`],
+    ['INVALID packets', grew('conntrackInvalid')],
+    ['resets sent', grew('outRsts')],
+    ['connections cut', `${grew('estabResets')}, by resets sent or received`],
+  ];
+}
+
+function ruleLines({ rules: before }: Sample, { rules }: Sample): Line[] {
+  if ('unreadable' in rules) return [['rules', `cannot be read: ${rules.unreadable}`]];
+  const reasons = rules.reasons.length > 0 ? `: ${rules.reasons.join('; ')}` : '';
+  const earlier = 'unreadable' in before ? [] : before.invalidRules;
+  const drops = rules.invalidRules.map((rule): Line => {
+    const same = earlier.find((one) => one.table === rule.table && one.chain === rule.chain && one.rule === rule.rule);
+    const counted = rule.packets === undefined ? 'keeps no count' : growthText(same?.packets ?? 0, rule.packets);
+    return ['drop rule', `${rule.owner}: ${rule.table} ${rule.chain}, ${counted}`];
+  });
+  const meshes = Object.entries(rules.mesh).map(([family, mesh]): Line => [`mesh, ${family}`, meshText(mesh)]);
+  return [['verdict', `${rules.result}${reasons}`], ...drops, ...meshes];
+}
+
+function growthText(before: number | null, after: number | null): string {
+  if (before === null || after === null) return 'not known';
+  return after < before ? `counted anew, now ${after}` : `+${after - before} (${after} in all)`;
+}
+
+const WIDTH = 17;
+
+function toBlock(lines: Line[]): string[] {
+  return lines.map(([name, text]) => `  ${name.padEnd(WIDTH)}${text}`);
+}

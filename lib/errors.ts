@@ -1,0 +1,61 @@
+// Every error that these programs report: a stable code, and a message that says what was wrong, with what
+// value, and what to do. The webhook adds its own table with the same helper (webhook/webhook-errors.ts).
+
+/** An error with a code that stays the same from release to release, so that people can search for it. */
+export class CodedError extends Error {
+  readonly code: string;
+  constructor(code: string, message: string) {
+    super(message);
+    this.name = 'CodedError';
+    this.code = code;
+  }
+}
+
+/**
+ * Turns a table of codes and message functions into functions that make the error.
+ * @param table code to a function from details to the message
+ * @returns the same keys; each function returns a CodedError with that code
+ */
+export function defineErrors<T extends Record<string, (...details: never[]) => string>>(table: T) {
+  const entries = Object.entries(table).map(([code, message]) => [
+    code,
+    (...details: never[]) => new CodedError(code, message(...details)),
+  ]);
+  return Object.fromEntries(entries) as { [K in keyof T]: (...details: Parameters<T[K]>) => CodedError };
+}
+
+export const errors = defineErrors({
+  OPTION_INVALID: (name: string, value: string, allowed: string) => `${name}="${value}" is not allowed: use ${allowed}`,
+  OPTION_UNKNOWN: (argument: string) => `unknown argument "${argument}": --help lists the options`,
+  COMMAND_MISSING: (command: string) => `${command} is not installed here: use the image that invalid-drop ships`,
+  COMMAND_TIMEOUT: (command: string, milliseconds: number) =>
+    `${command} did not end within ${milliseconds} ms: the node may be overloaded, or another program holds a lock`,
+  COMMAND_FAILED: (command: string, exitCode: number | null, stderr: string) =>
+    `${command} failed with exit code ${exitCode}: ${stderr.replaceAll('\n', '; ')}${adviceOn(stderr)}`,
+  LEGACY_UNREADABLE: (family: string, stderr: string) =>
+    `iptables-legacy holds ${family} tables here and cannot be read (${stderr}): it needs CAP_NET_RAW, ` +
+    'so set the webhook option legacy-iptables=enabled',
+  RULESET_UNSTEADY: (reads: number) =>
+    `the ruleset changed each of ${reads} times that it was read: another program keeps writing rules in this pod`,
+  NFT_UNREADABLE: (text: string) =>
+    `what nft printed is no JSON ("${text.trim()}"): nft 0.9.8 or later is needed, ` +
+    'and before 1.0.7 the last table may not have flags unless it has rules too',
+  LOCK_BUSY: (milliseconds: number) =>
+    `another run has held this pod's lock for ${milliseconds} ms: going on without it`,
+  NOT_GUARDED: (family: string, interfaceClass: string, reason: string) =>
+    `an INVALID ${family} packet on the ${interfaceClass} interface is not dropped: ${reason}`,
+  REPAIR_FAILED: (reasons: string) => `the rule was put back and INVALID packets are still not dropped: ${reasons}`,
+  PORT_TAKEN: (port: number, reason: string) =>
+    `cannot listen on port ${port} (${reason}): another container of the pod uses it, choose one with INVALID_DROP_PORT`,
+  TRACING_UNAVAILABLE: (reason: string) =>
+    `the kernel's tracepoint cannot be watched here (${reason}): run it on the node with ` +
+    'kubectl debug node/NAME --profile=sysadmin, where tracefs is mounted at /sys/kernel/tracing',
+  INSERT_USELESS: (family: string) =>
+    `the ${family} rule is at position 1 already and does not help: see the verdict for what comes before it`,
+});
+
+/** What to do about a failure that only ever has one cause. The words are of nft, iptables and strerror(EPERM). */
+function adviceOn(stderr: string): string {
+  if (!/Operation not permitted|you must be root/.test(stderr)) return '';
+  return ' (the container needs CAP_NET_ADMIN and uid 0: see whether its securityContext was changed)';
+}

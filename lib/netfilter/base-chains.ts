@@ -1,0 +1,85 @@
+// Which base chains an arriving packet meets, and in what order.
+import { type Chain, HOOKS, type Hook, type Ruleset, type Table } from './model.ts';
+import type { Packet } from './packet.ts';
+
+/** Conntrack runs in prerouting at this priority (NF_IP_PRI_CONNTRACK), and takes templates off the packet. */
+const CONNTRACK_PRIORITY = -200;
+
+/** Undefined for chains at conntrack's own priority: which is called first no listing shows. */
+export function conntrackHasRun({ name, priority }: Pick<Hook, 'name' | 'priority'>): boolean | undefined {
+  if (name !== 'prerouting') return name === 'input';
+  return priority === CONNTRACK_PRIORITY ? undefined : priority > CONNTRACK_PRIORITY;
+}
+
+export interface BaseChain {
+  table: Table;
+  chain: Chain;
+  hook: Hook;
+  /** Why it is in doubt that the chain is called at all, if it is. */
+  doubt?: string;
+}
+
+/** The base chains that the packet meets, in order; those in one group share hook and priority. */
+export function stations(ruleset: Ruleset, packet: Packet): BaseChain[][] {
+  const groups = new Map<string, BaseChain[]>();
+  const met = ruleset.flatMap(baseChains).flatMap((base) => chainsMet(base, packet));
+  for (const base of met.sort(byOrder)) {
+    const key = `${base.hook.name} ${base.hook.priority}`;
+    groups.set(key, [...(groups.get(key) ?? []), base]);
+  }
+  return [...groups.values()];
+}
+
+function baseChains(table: Table): BaseChain[] {
+  if (table.dormant === true) return [];
+  const doubt = table.dormant === 'maybe' ? { doubt: `flags of table "${table.family} ${table.name}"` } : {};
+  return [...table.chains.values()].flatMap((chain) =>
+    chain.hook ? [{ table, chain, hook: chain.hook, ...doubt }] : [],
+  );
+}
+
+/** The chain, if the packet meets it. Chains of type nat are passed by, as the kernel does for such a packet. */
+function chainsMet(base: BaseChain, packet: Packet): BaseChain[] {
+  const { table, chain, hook } = base;
+  if (hook.nat) return [];
+  if (hook.name !== 'ingress') {
+    return table.family === 'inet' || table.family === (packet.family === 'ipv4' ? 'ip' : 'ip6') ? [base] : [];
+  }
+  if (!hook.devices) return [{ ...base, doubt: `devices of ingress chain "${table.name} ${chain.name}"` }];
+  return hook.devices.some((device) => isDevice(packet.iif, device)) ? [base] : [];
+}
+
+function isDevice(name: string, device: string): boolean {
+  return device.endsWith('*') ? name.startsWith(device.slice(0, -1)) : name === device;
+}
+
+function byOrder(a: BaseChain, b: BaseChain): number {
+  return HOOKS.indexOf(a.hook.name) - HOOKS.indexOf(b.hook.name) || a.hook.priority - b.hook.priority;
+}
+
+/** More orders than those of this many chains are not walked. */
+const MAX_PERMUTED = 4;
+
+/**
+ * Which of several chains at one priority runs first depends on the time of their registration, which no listing
+ * shows. It does not matter where all that they do is to accept or drop.
+ * @returns every order that may make a difference, or undefined where there are too many
+ */
+export function orders(group: BaseChain[]): BaseChain[][] | undefined {
+  if (group.length === 1 || !group.some(({ table }) => orderMatters(table))) return [group];
+  return group.length > MAX_PERMUTED ? undefined : permutations(group);
+}
+
+const ORDERLESS = new Set(['accept', 'drop', 'return', 'continue', 'jump', 'goto']);
+
+function orderMatters(table: Table): boolean {
+  const steps = [...table.chains.values()].flatMap((chain) => chain.rules.flatMap((rule) => rule.steps));
+  return steps
+    .flatMap((step) => ('choose' in step ? step.choose.map(({ act }) => act) : 'act' in step ? [step.act] : []))
+    .some((act) => !ORDERLESS.has(act.do));
+}
+
+function permutations<T>(items: T[]): T[][] {
+  if (items.length < 2) return [items];
+  return items.flatMap((item, i) => permutations(items.toSpliced(i, 1)).map((rest) => [item, ...rest]));
+}

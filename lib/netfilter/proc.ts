@@ -1,0 +1,88 @@
+// What the kernel tells about this network namespace in /proc, without a privilege but for the legacy tables.
+import { readFileSync } from 'node:fs';
+import type { Family } from './model.ts';
+
+/**
+ * Text of a /proc file, or undefined where it is not there or not ours to read. Synchronous: the kernel makes the text
+ * at once, and the threads that an asynchronous read starts would each keep memory of their own.
+ */
+export function read(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return undefined;
+  }
+}
+
+/** Evidence that needs no rule: see docs/metrics.md for what each number says. */
+export interface Evidence {
+  kernelRelease: string;
+  /** net.netfilter.nf_conntrack_tcp_be_liberal of this namespace; null where conntrack is not there. */
+  tcpBeLiberal: number | null;
+  /** Packets that conntrack has marked INVALID in this namespace, all CPUs. */
+  conntrackInvalid: number | null;
+  /** TCP segments sent with RST in this namespace. */
+  tcpResetsSent: number | null;
+}
+
+/** Reads the evidence; a number that this kernel does not give is null. */
+export function readEvidence(): Evidence {
+  const liberal = read('/proc/sys/net/netfilter/nf_conntrack_tcp_be_liberal');
+  return {
+    kernelRelease: read('/proc/sys/kernel/osrelease')?.trim() ?? 'unknown',
+    tcpBeLiberal: liberal === undefined ? null : Number(liberal),
+    conntrackInvalid: sumColumn(read('/proc/net/stat/nf_conntrack'), 'invalid'),
+    tcpResetsSent: readSnmp(read('/proc/net/snmp'), 'Tcp', 'OutRsts'),
+  };
+}
+
+/** /proc/net/stat/nf_conntrack: a header, then a line of hexadecimal numbers for each CPU. */
+export function sumColumn(text: string | undefined, name: string): number | null {
+  const [header, ...lines] = (text ?? '')
+    .trim()
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/));
+  const column = header?.indexOf(name) ?? -1;
+  if (column < 0) return null;
+  return lines.reduce((sum, line) => sum + Number.parseInt(line[column] ?? '0', 16), 0);
+}
+
+/** /proc/net/snmp: for each protocol a line of names and a line of numbers. */
+export function readSnmp(text: string | undefined, protocol: string, name: string): number | null {
+  const [names, values] = (text ?? '').split('\n').filter((line) => line.startsWith(`${protocol}:`));
+  const column = names?.split(' ').indexOf(name) ?? -1;
+  return column < 0 ? null : Number(values?.split(' ')[column]);
+}
+
+/** Names of the interfaces in this namespace. /proc/net/dev follows the namespace; /sys/class/net may not. */
+export function readInterfaces(): string[] {
+  const lines = (read('/proc/net/dev') ?? '').split('\n').slice(2);
+  return lines.map((line) => line.split(':')[0]?.trim() ?? '').filter((name) => name !== '');
+}
+
+/** Whether packets of the family can arrive here, and if not, why. */
+export type Presence = { present: true } | { present: false; reason: string; kernel: boolean };
+
+/** IPv4 is always there: lo has 127.0.0.1. /proc/net/if_inet6 is empty without addresses, absent without IPv6. */
+export function readPresence(family: Family): Presence {
+  if (family === 'ipv4') return { present: true };
+  const addresses = read('/proc/net/if_inet6');
+  if (addresses === undefined) return { present: false, reason: 'the kernel has no IPv6', kernel: true };
+  if (addresses.trim() === '') return { present: false, reason: 'the pod has no IPv6 address', kernel: false };
+  return { present: true };
+}
+
+/** Tables that iptables-legacy holds here. Looking creates none, as naming one to iptables-legacy would. */
+export function readLegacyTables(family: Family): string[] {
+  const text = read(family === 'ipv4' ? '/proc/net/ip_tables_names' : '/proc/net/ip6_tables_names');
+  return (text ?? '').split('\n').filter((name) => name !== '');
+}
+
+/** CAP_NET_RAW of include/uapi/linux/capability.h. */
+const NET_RAW = 1n << 13n;
+
+/** Whether this process can read what iptables-legacy holds: it opens a raw socket to ask. */
+export function canReadLegacy(): boolean {
+  const effective = read('/proc/self/status')?.match(/^CapEff:\s*([0-9a-f]+)$/m)?.[1] ?? '0';
+  return (BigInt(`0x${effective}`) & NET_RAW) !== 0n;
+}

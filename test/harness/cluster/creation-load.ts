@@ -1,0 +1,100 @@
+// A steady load of pod creations, straight to the API server. They are dry runs: admission is real, nothing is stored.
+import { setTimeout as wait } from 'node:timers/promises';
+import { CHECKER_CONTAINER, INIT_CONTAINER } from '../../../lib/contract.ts';
+import { ApiError, reasonOf } from '../../../webhook/cluster/api-error.ts';
+import { type ClusterClient, connectCluster } from '../../../webhook/cluster/cluster-client.ts';
+import { barePod, type Pod } from './pod-status.ts';
+
+const WORKERS = 4;
+const PAUSE_MS = 40;
+
+export interface Phase {
+  name: string;
+  created: number;
+  /** Refused because the webhook did not answer as it must (failurePolicy Fail). */
+  failed: number;
+  /** Created without our containers. */
+  missed: number;
+  /** The API server itself did not answer. */
+  unreachable: number;
+  /** Milliseconds from the first failure to the last. */
+  recoveryMs: number;
+  /** Text of one failure. */
+  example: string;
+}
+
+/** Runs until it is stopped; what it counts goes to the phase that has begun last. */
+export function startLoad(namespace: string) {
+  const client = connectCluster(process.env['KUBECONFIG'] ?? '');
+  const phases: Phase[] = [];
+  let stopped = false;
+  let firstFailure = 0;
+
+  function begin(name: string): Phase {
+    const phase = { name, created: 0, failed: 0, missed: 0, unreachable: 0, recoveryMs: 0, example: '' };
+    firstFailure = 0;
+    phases.push(phase);
+    return phase;
+  }
+
+  async function work(): Promise<void> {
+    while (!stopped) {
+      const phase = phases.at(-1) ?? begin('start');
+      const failure = await createOne(client, namespace, phase);
+      if (failure !== '') {
+        firstFailure ||= Date.now();
+        phase.recoveryMs = Date.now() - firstFailure;
+        phase.example ||= failure;
+      }
+      await wait(PAUSE_MS);
+    }
+  }
+
+  begin('start');
+  const workers = Array.from({ length: WORKERS }, work);
+  return {
+    begin,
+    phases,
+    async stop(): Promise<void> {
+      stopped = true;
+      await Promise.all(workers);
+    },
+  };
+}
+
+/** @returns what went wrong; '' where nothing did */
+async function createOne(client: ClusterClient, namespace: string, phase: Phase): Promise<string> {
+  try {
+    const pod = barePod(namespace, 'load');
+    const stored = (await client.create(`/api/v1/namespaces/${namespace}/pods?dryRun=All`, pod)) as unknown as Pod;
+    phase.created += 1;
+    const names = (stored.spec.initContainers ?? []).map(({ name }) => name);
+    if (names.includes(INIT_CONTAINER) && names.includes(CHECKER_CONTAINER)) return '';
+    phase.missed += 1;
+    return 'created without our containers';
+  } catch (error) {
+    if (error instanceof ApiError && /webhook/.test(error.message)) phase.failed += 1;
+    else phase.unreachable += 1;
+    return reasonOf(error);
+  }
+}
+
+/** The phases as a table for people. */
+export function phaseTable(phases: Phase[]): string[] {
+  const head = ['phase', 'creations', 'failed', 'missed', 'API server away', 'from first to last failure'];
+  const rows = phases.map((one) => [
+    one.name,
+    String(one.created + one.failed),
+    String(one.failed),
+    String(one.missed),
+    String(one.unreachable),
+    `${one.recoveryMs} ms`,
+  ]);
+  const widths = head.map((cell, column) => Math.max(cell.length, ...rows.map((row) => row[column]?.length ?? 0)));
+  return [head, ...rows].map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join('  ')
+      .trimEnd(),
+  );
+}

@@ -1,0 +1,122 @@
+// The node from its own side. Only the cluster that tools/cluster made lets a test do that; elsewhere such tests are skipped.
+import { readFile } from 'node:fs/promises';
+import { setTimeout as wait } from 'node:timers/promises';
+import { pidsInCgroups } from '../../../tools/cluster/cgroups.ts';
+import { killComponent, startComponent } from '../../../tools/cluster/component.ts';
+import { enterPod } from '../../../tools/cluster/enter-pod.ts';
+import { type Layout, layoutOf } from '../../../tools/cluster/layout.ts';
+import { enterNode } from '../../../tools/cluster/node-namespaces-holder.ts';
+import { must } from '../netns/processes.ts';
+import { eventually } from './eventually.ts';
+import { getPod, type Pod } from './pod-status.ts';
+
+const NFT = ['nft', '--stateless', 'list', 'ruleset'];
+
+/** The one-node cluster that KUBECONFIG names, or undefined where that is somebody else's. */
+export function ownNode(): Layout | undefined {
+  const layout = layoutOf(process.env['CLUSTER'] || 'invalid-drop');
+  return process.env['KUBECONFIG'] === layout.kubeconfig ? layout : undefined;
+}
+
+/** For `{ skip }` of a test: the reason by which it is skipped, or false. */
+export const skipWithoutNode = ownNode() ? false : 'needs the node itself';
+
+/** The node. @throws Error where the test should have been skipped */
+export function node(): Layout {
+  const layout = ownNode();
+  if (!layout) throw new Error('the cluster is not ours: skip this test by skipWithoutNode');
+  return layout;
+}
+
+/** Runs a program of this machine on the node, in its network and its mounts. @returns what it printed */
+export async function onNode(...command: string[]): Promise<string> {
+  const [program = '', ...args] = await enterNode(node(), command);
+  return must(program, args);
+}
+
+/** Runs a program of this machine in a pod's network namespace, with every capability. @returns what it printed */
+export async function inPod(namespace: string, pod: string, ...command: string[]): Promise<string> {
+  const [program = '', ...args] = await enterPod(node(), namespace, pod, command);
+  return must(program, args);
+}
+
+/** The pod's whole ruleset as nft prints it, without counters. */
+export function podRuleset(namespace: string, pod: string): Promise<string> {
+  return inPod(namespace, pod, ...NFT);
+}
+
+/** Takes every rule of the pod away, as nobody in it could prevent. */
+export async function flushPod(namespace: string, pod: string): Promise<void> {
+  await inPod(namespace, pod, 'nft', 'flush', 'ruleset');
+}
+
+/**
+ * The node's rules, each with its table and chain, but for those that Kubernetes writes: what belongs to kube-proxy, the
+ * kubelet and the CNI plugins comes and goes with Services and pods. A chain that is empty and accepts is no rule.
+ */
+export async function nodeRules(): Promise<string[]> {
+  return rulesOf(await onNode(...NFT)).filter(
+    (rule) => !/\b(KUBE-|CNI-|kube-proxy|cni_plugins)|policy accept;$/.test(rule),
+  );
+}
+
+/** @param ruleset as nft lists it: a table's blocks are indented by a tab, what is in them by two */
+function rulesOf(ruleset: string): string[] {
+  const at = { table: '', block: '' };
+  return ruleset.split('\n').flatMap((line) => {
+    if (line.startsWith('table ')) at.table = line.slice(6, -2);
+    else if (/^\t\w.*\{$/.test(line)) at.block = line.trim().slice(0, -2);
+    else if (/^\t\t/.test(line)) return [`${at.table}: ${at.block}: ${line.trim()}`];
+    return [];
+  });
+}
+
+/** Id of a container's first process on this machine. */
+export async function pidOfContainer(pod: Pod, container: string): Promise<number> {
+  const { containerStatuses = [], initContainerStatuses = [] } = pod.status;
+  const status = [...initContainerStatuses, ...containerStatuses].find(({ name }) => name === container);
+  const id = status?.containerID?.replace('containerd://', '');
+  const tasks = await must('ctr', ['--address', node().containerd, '--namespace', 'k8s.io', 'tasks', 'list']);
+  const pid = new RegExp(`^${id}\\s+(\\d+)\\s+RUNNING`, 'm').exec(tasks)?.[1];
+  if (!pid) throw new Error(`${pod.metadata.name}: ${container} does not run (${id}):\n${tasks}`);
+  return Number(pid);
+}
+
+/** Kills a container by its process, and waits until the kubelet has started another. */
+export async function killContainer(namespace: string, name: string, container: string): Promise<Pod> {
+  const pod = await getPod(namespace, name);
+  const before = restartsOf(pod, container);
+  process.kill(await pidOfContainer(pod, container), 'SIGKILL');
+  return eventually(`${name}: ${container} was started again`, async () => {
+    const now = await getPod(namespace, name);
+    return restartsOf(now, container) > before && now;
+  });
+}
+
+/** Waits for a pod's process whose command line has `text` and kills it; asks often, for it may live for 100 ms only. */
+export async function killProcess(pod: Pod, text: string, limit = 30_000): Promise<void> {
+  const end = Date.now() + limit;
+  while (Date.now() < end) {
+    for (const pid of await pidsInCgroups(node().cgroup, `pod${pod.metadata.uid}`)) {
+      const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
+      if (command.includes(text)) {
+        process.kill(pid, 'SIGKILL');
+        return;
+      }
+    }
+    await wait(2);
+  }
+  throw new Error(`${pod.metadata.name}: no process ${text} within ${limit / 1000} s`);
+}
+
+/** How often the kubelet has started a container again. */
+export function restartsOf({ status }: Pod, container: string): number {
+  const all = [...(status.initContainerStatuses ?? []), ...(status.containerStatuses ?? [])];
+  return all.find(({ name }) => name === container)?.restartCount ?? 0;
+}
+
+/** Kills a component of the node and starts it again. */
+export async function restart(component: Parameters<typeof startComponent>[1]): Promise<void> {
+  await killComponent(node(), component);
+  await startComponent(node(), component);
+}

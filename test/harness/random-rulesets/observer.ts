@@ -1,0 +1,134 @@
+// Makes real INVALID packets and counts what became of them.
+import { type ChildProcess, spawn } from 'node:child_process';
+import type { Packet } from '../../../lib/netfilter/packet.ts';
+import { ADDRESS } from '../netns/namespaces.ts';
+
+/** A probe: from where, and the packet as it arrives. Each has a port of its own, by which it is counted. */
+export interface Probe {
+  from: 'gateway' | 'pod';
+  host: string;
+  localPort: number;
+  packet: Packet & { destinationPort: number };
+}
+
+const SYN_ACK = 0x12;
+
+function probe(from: Probe['from'], family: 'ipv4' | 'ipv6', destinationPort: number): Probe {
+  const loopback = family === 'ipv4' ? '127.0.0.1' : '::1';
+  const destination = from === 'pod' ? loopback : ADDRESS.pod[family];
+  const localPort = destinationPort + 40_000 - 9000;
+  const packet = {
+    family,
+    iif: from === 'pod' ? 'lo' : 'eth0',
+    mark: 0,
+    source: from === 'pod' ? loopback : ADDRESS.gateway[family],
+    destination,
+    sourcePort: localPort,
+    destinationPort,
+    flags: SYN_ACK,
+  };
+  return { from, host: destination, localPort, packet };
+}
+
+export const PROBES = [
+  probe('gateway', 'ipv4', 9001),
+  probe('gateway', 'ipv6', 9002),
+  probe('pod', 'ipv4', 9003),
+  probe('pod', 'ipv6', 9004),
+];
+
+const PORTS = PROBES.map(({ packet }) => packet.destinationPort);
+
+/**
+ * A connect() whose SYN becomes a SYN/ACK: without a connection that is INVALID to conntrack, and a listening socket
+ * answers it with a reset. On lo a packet keeps its connection from OUTPUT on, so that it must be changed before
+ * conntrack sees it there (-200).
+ */
+export const SHAPER = `table inet shaper {
+  chain output {
+    type filter hook output priority -450;
+    tcp dport ${PORTS[0]}-${PORTS.at(-1)} tcp flags & (syn | ack) == syn tcp flags set syn | ack
+  }
+}
+`;
+
+const counters = (kind: string) => PORTS.map((port) => `  counter ${kind}${port} {}`).join('\n');
+
+/** Counts arrivals before everything else at ingress, and resets before everything else in output. */
+const COUNTERS = `table netdev observer {
+${counters('arrived')}
+  chain arrivals {
+    type filter hook ingress devices = { eth0, lo } priority -500;
+${PORTS.map((port) => `    tcp dport ${port} counter name arrived${port}`).join('\n')}
+  }
+}
+table inet observer {
+${counters('reset')}
+  chain answers {
+    type filter hook output priority -500;
+${PORTS.map((port) => `    tcp sport ${port} tcp flags rst counter name reset${port}`).join('\n')}
+  }
+}
+`;
+
+export interface Counted {
+  arrived: number;
+  reset: number;
+}
+
+/** One nft that stays and is asked again: to start one for each look takes longest of all where a machine is emulated. */
+export class Observer {
+  private readonly nft: ChildProcess;
+  private readonly timeout: number;
+  private text = '';
+
+  /** @param env of the nft, 1.0.0 or later, @param timeout milliseconds for an answer */
+  constructor(env: NodeJS.ProcessEnv, timeout: number) {
+    this.timeout = timeout;
+    this.nft = spawn('nft', ['-j', '-i'], { env, stdio: ['pipe', 'pipe', 'pipe'] });
+    this.nft.stdout?.setEncoding('utf8').on('data', (text: string) => {
+      this.text += text;
+    });
+  }
+
+  /** Empties nftables and begins to count afresh. */
+  async reset(): Promise<void> {
+    await this.ask(`flush ruleset\n${SHAPER}${COUNTERS}`);
+  }
+
+  /** What has been counted, by destination port of the probe. */
+  async read(): Promise<Map<number, Counted>> {
+    const { nftables } = JSON.parse(await this.ask('')) as {
+      nftables: { counter?: { name: string; packets: number } }[];
+    };
+    const packets = (name: string) => nftables.find(({ counter }) => counter?.name === name)?.counter?.packets ?? 0;
+    return new Map(PORTS.map((port) => [port, { arrived: packets(`arrived${port}`), reset: packets(`reset${port}`) }]));
+  }
+
+  end(): void {
+    this.nft.stdin?.end();
+  }
+
+  /** Has it do `commands`, then list counters, which takes one line. What it complains of is an error. */
+  private ask(commands: string): Promise<string> {
+    const { nft } = this;
+    this.text = '';
+    return new Promise((resolve, reject) => {
+      const onText = () => this.text.endsWith('\n') && settle(() => resolve(this.text));
+      const onTrouble = (why: unknown) => settle(() => reject(new Error(`nft: ${why}`)));
+      const timer = setTimeout(onTrouble, this.timeout, `no answer to ${commands}`);
+      const settle = (how: () => void) => {
+        clearTimeout(timer);
+        nft.stdout?.off('data', onText);
+        nft.stderr?.off('data', onTrouble);
+        nft.off('exit', onTrouble);
+        how();
+      };
+      nft.stdout?.on('data', onText);
+      nft.stderr?.on('data', onTrouble);
+      nft.on('exit', onTrouble);
+      // A command is a line.
+      nft.stdin?.write(`${commands.replace(/\n/g, ';')}\nlist counters\n`);
+    });
+  }
+}

@@ -1,0 +1,145 @@
+import t from 'tap';
+import { answer } from '../../../init-image/explain/answer.ts';
+import { answerData, answerText } from '../../../init-image/explain/answer-text.ts';
+import { CASES } from '../../../init-image/explain/cases.ts';
+import type { Sample } from '../../../init-image/explain/evidence.ts';
+import { RULE } from '../../../lib/netfilter/drop-rule.ts';
+import { redirectRules, tproxyRules } from '../../harness/netns/istio-rules.ts';
+import { mangle } from '../../lib/netfilter/made-checks.ts';
+import { asSaved, rulesOf, samples } from './made-evidence.ts';
+
+const MESH = asSaved(redirectRules('ipv4'));
+/** The rule has counted as many packets in each family. */
+const guarded = (packets: number) => rulesOf(`${MESH}${mangle(`[${packets}:${packets * 100}] ${RULE.tcp}`)}`);
+const OPEN = rulesOf(MESH);
+const UNSURE = rulesOf(`${MESH}${mangle(`-m owner --uid-owner 1 -j ACCEPT`, RULE.tcp)}`);
+const UNREADABLE = { unreadable: 'COMMAND_FAILED: Operation not permitted' };
+const BOTH = { conntrackInvalid: 20, outRsts: 3, estabResets: 3 };
+
+const tell = (...pair: [Sample, Sample]) => {
+  const { answer: word, code } = answer(...pair);
+  return `${word}: ${code}`;
+};
+
+t.test('INVALID packets that a rule dropped are resets prevented', async (t) => {
+  const pair = samples({ conntrackInvalid: 20 }, guarded(27), guarded(7));
+  t.equal(tell(...pair), 'prevented: dropped');
+  t.match(answer(...pair).why, /40 were dropped/);
+});
+
+t.test('resets sent while packets were dropped are told to have another cause', async (t) => {
+  t.match(answer(...samples(BOTH, guarded(20), guarded(0))).why, /The 3 resets sent meanwhile had another cause/);
+});
+
+t.test('INVALID packets and resets that grow together in an open pod are suspected', async (t) => {
+  const found = answer(...samples(BOTH, OPEN));
+  t.match(found, {
+    answer: 'suspected',
+    code: 'invalid-and-resets',
+    why: /no rule drops INVALID TCP packets \(ipv4 on eth0, ipv4 on lo, ipv6 on eth0, ipv6 on lo\)\.$/,
+  });
+  t.match(answer(...samples({ conntrackInvalid: 1, outRsts: 30 }, OPEN)).why, /At most 1 of the resets/);
+});
+
+t.test('resets that a guarded pod sends are not this', async (t) => {
+  t.equal(tell(...samples({ outRsts: 1 }, guarded(5))), 'not this: guarded-resets');
+});
+
+t.test('resets without one INVALID packet are not this, whatever the rules are', async (t) => {
+  for (const rules of [OPEN, UNSURE]) {
+    t.equal(tell(...samples({ outRsts: 4 }, rules)), 'not this: resets-without-invalid');
+  }
+});
+
+t.test('connections that the peer reset are not this', async (t) => {
+  t.equal(tell(...samples({ estabResets: 2, conntrackInvalid: 5 }, OPEN)), 'not this: no-resets-sent');
+});
+
+t.test('INVALID packets that nothing answered are not this, and the pod is told to be open', async (t) => {
+  const found = answer(...samples({ conntrackInvalid: 5 }, OPEN));
+  t.match(found, { answer: 'not this', code: 'invalid-without-resets' });
+  t.match(found.advice.join(' '), /Guard the pod/);
+});
+
+t.test('where nothing happens nothing is told, but for what the rule has dropped before', async (t) => {
+  t.equal(tell(...samples({}, OPEN)), 'cannot tell: nothing-happened');
+  t.equal(tell(...samples({}, guarded(0))), 'cannot tell: nothing-happened');
+  t.equal(tell(...samples({}, guarded(59))), 'prevented: dropped-earlier');
+});
+
+t.test('a rule that cannot be judged makes it untellable only where INVALID packets were there', async (t) => {
+  t.match(answer(...samples(BOTH, UNSURE)), { answer: 'cannot tell', code: 'ruleset-not-judged', why: /owner/ });
+});
+
+t.test('a pod without a redirect is not exposed', async (t) => {
+  t.equal(tell(...samples(BOTH, rulesOf(mangle()))), 'not this: no-redirect');
+});
+
+t.test('under TPROXY, which needs no NAT, the two growing together prove nothing', async (t) => {
+  t.equal(tell(...samples(BOTH, rulesOf(asSaved(tproxyRules('ipv4'))))), 'cannot tell: tproxy');
+});
+
+t.test('a redirect that cannot be told is no ground for an answer', async (t) => {
+  const doubtful = rulesOf(
+    ['*nat', ':PREROUTING ACCEPT', '-A PREROUTING -m owner -j REDIRECT', 'COMMIT', ''].join('\n'),
+  );
+  t.equal(tell(...samples(BOTH, doubtful)), 'cannot tell: redirect-not-known');
+});
+
+t.test('a pod that was open in one of the samples is open', async (t) => {
+  t.equal(tell(...samples(BOTH, guarded(0), OPEN)), 'suspected: invalid-and-resets');
+  t.equal(tell(...samples(BOTH, OPEN, guarded(0))), 'suspected: invalid-and-resets');
+});
+
+t.test('what cannot be read makes "cannot tell", with the reason', async (t) => {
+  const found = answer(...samples(BOTH, UNREADABLE));
+  t.match(found, { answer: 'cannot tell', code: 'rules-unreadable', why: /Operation not permitted/ });
+  t.match(found.advice.join(' '), /CAP_NET_ADMIN/);
+  t.equal(tell(...samples(BOTH, OPEN, UNREADABLE)), 'cannot tell: rules-unreadable');
+});
+
+t.test('counters that are absent, or began anew, make "cannot tell"', async (t) => {
+  for (const name of ['outRsts', 'conntrackInvalid'] as const) {
+    const absent = samples(BOTH, OPEN);
+    for (const { counters } of absent) counters[name] = null;
+    t.equal(tell({ ...absent[0] }, absent[1]), 'cannot tell: counters-missing', name);
+    const [before, after] = samples({ [name]: -5 }, OPEN);
+    t.equal(tell(before, after), 'cannot tell: counters-missing', name);
+  }
+});
+
+t.test('every answer says that this pod does not speak for other nodes', async (t) => {
+  for (const pair of [samples(BOTH, OPEN), samples({}, guarded(0)), samples(BOTH, UNREADABLE)]) {
+    t.match(answer(...pair).advice.at(-1), /another node/);
+  }
+});
+
+t.test('codes of cases are all different', async (t) => {
+  t.equal(new Set(CASES.map(({ code }) => code)).size, CASES.length);
+});
+
+t.test('the text has the answer first, and the evidence with its totals', async (t) => {
+  const pair = samples({ conntrackInvalid: 20 }, guarded(27), guarded(7));
+  const text = answerText(answer(...pair), ...pair);
+  t.match(text, /^Was it this\? Prevented\.\n {2}why /);
+  t.match(text, /INVALID packets +\+20 \(120 in all\)/);
+  t.match(text, /drop rule +invalid-drop: ip mangle PREROUTING, \+20 \(27 in all\)/);
+  t.match(text, /mesh, ipv4 +REDIRECT to 15006; ports redirected: all but 15008, 15020-15021, 15090, 15099/);
+});
+
+t.test('the text says why rules cannot be read, and what is not known', async (t) => {
+  const pair = samples({ outRsts: -1 }, UNREADABLE);
+  pair[1].counters.conntrackInvalid = null;
+  const text = answerText(answer(...pair), ...pair);
+  t.match(text, /rules +cannot be read: COMMAND_FAILED/);
+  t.match(text, /INVALID packets +not known/);
+  t.match(text, /resets sent +counted anew, now 99/);
+});
+
+t.test('the data for machines has the word, the code, both samples and the ports as text', async (t) => {
+  const pair = samples(BOTH, OPEN);
+  const data = answerData(answer(...pair), ...pair);
+  t.match(data, { answer: 'suspected', seconds: 10, before: { outRsts: 100 }, after: { outRsts: 103 } });
+  t.match(data.rules, { result: 'not guarded', mesh: { ipv4: { mode: 'REDIRECT', excluded: /15099/ } } });
+  t.same(answerData(answer(...samples(BOTH, UNREADABLE)), ...samples(BOTH, UNREADABLE)).rules, UNREADABLE);
+});

@@ -1,0 +1,35 @@
+import t from 'tap';
+import { countDown, explain } from '../../../init-image/explain/explain.ts';
+import { errors } from '../../../lib/errors.ts';
+
+const stopped = AbortSignal.abort();
+
+t.test('a ruleset that cannot be read is an answer with its own exit code, not a crash', async (t) => {
+  let printed = '';
+  const write = (text: string) => {
+    printed += text;
+  };
+  const read = () => Promise.reject(errors.COMMAND_FAILED('nft', 1, 'Operation not permitted'));
+  t.equal(await explain({ seconds: 300, json: true, read, write, stop: stopped }), 2);
+  t.match(JSON.parse(printed), { answer: 'cannot tell', code: 'rules-unreadable', why: /CAP_NET_ADMIN/ });
+  printed = '';
+  await explain({ seconds: 300, json: false, read, write, stop: stopped });
+  t.match(printed, /^Was it this\? Cannot tell\./);
+});
+
+t.test('an error that nobody foresaw is not swallowed', async (t) => {
+  const read = () => Promise.reject(new TypeError('a fault'));
+  await t.rejects(explain({ seconds: 1, json: true, read, write: () => undefined, stop: stopped }), {
+    message: 'a fault',
+  });
+});
+
+t.test('the watch tells how long it still takes, and ends when it is stopped', async (t) => {
+  const stop = new AbortController();
+  const told: string[] = [];
+  await countDown(300, stop.signal, (text) => {
+    told.push(text);
+    stop.abort();
+  });
+  t.match(told, [/300 s left/, '\r\u001b[K']);
+});

@@ -1,0 +1,34 @@
+// Samples of a pod's evidence, for tests of what follows from them.
+import { type Counters, describeRules, type Rules, type Sample } from '../../../init-image/explain/evidence.ts';
+import { legacyReading, lookAt } from '../../lib/netfilter/made-checks.ts';
+
+const INTERFACES = ['lo', 'eth0'];
+const COUNTERS: Counters = {
+  ...{ kernelRelease: '6.18.0', tcpBeLiberal: 0, conntrackEntries: 12 },
+  ...{ conntrackInvalid: 100, outRsts: 100, estabResets: 100 },
+};
+
+/** Rules as Istio writes them, as iptables-save prints them back: with the builtin chains, and the tcp match named. */
+export function asSaved(rules: string): string {
+  const builtin = '$&\n:PREROUTING ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]';
+  return rules.replace(/-p tcp( !)? --dport/g, '-p tcp -m tcp$1 --dport').replace(/^\*.*$/gm, builtin);
+}
+
+/** The rules of a pod with lo and eth0 that has the same iptables-save text in both families. */
+export function rulesOf(saved: string): Rules {
+  return describeRules(lookAt(legacyReading(saved)), INTERFACES);
+}
+
+/** Two samples ten seconds apart with the same rules, unless they are given twice. */
+export function samples(
+  grown: Partial<Record<'conntrackInvalid' | 'outRsts' | 'estabResets', number>>,
+  rules: Sample['rules'],
+  first: Sample['rules'] = rules,
+): [Sample, Sample] {
+  const after = { ...COUNTERS };
+  for (const [name, growth] of Object.entries(grown)) after[name as 'outRsts'] = 100 + growth;
+  return [
+    { at: 0, counters: { ...COUNTERS }, rules: first },
+    { at: 10_000, counters: after, rules },
+  ];
+}

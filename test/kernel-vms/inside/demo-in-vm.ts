@@ -1,0 +1,15 @@
+// The short form of the demo, as a test.
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import t from 'tap';
+import { Program } from '../../harness/netns/processes.ts';
+
+const DEMO = fileURLToPath(new URL('../../../demo/demo.ts', import.meta.url));
+
+t.test('the demo: uploads are reset without the rule, and fine with it', async (t) => {
+  const demo = new Program(process.execPath, [DEMO, '--short']);
+  // As they come: a guest that says nothing for long is taken for one that hangs.
+  if (demo.child.stdout) createInterface({ input: demo.child.stdout }).on('line', (line) => t.comment(line));
+  const { exitCode, stderr } = await demo.end(600_000);
+  t.equal(exitCode, 0, stderr);
+});

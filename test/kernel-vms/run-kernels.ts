@@ -1,0 +1,115 @@
+// `make test-kernels`: boots each kernel and runs the kernel tests in it; prints one TAP report.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { CodedError } from '../../lib/errors.ts';
+import { readOptions } from '../../lib/options.ts';
+import { killAll } from '../harness/netns/processes.ts';
+import { packProject } from './guest.ts';
+import { OPTIONS } from './kernel-options.ts';
+import type { KernelFiles } from './kernel-package.ts';
+import { type Column, readFates, updatePage } from './kernel-table.ts';
+import { chooseKernels } from './kernels.ts';
+import { prepare } from './prepare-guests.ts';
+import { ownProcessors } from './processors.ts';
+import { runKernel } from './run-kernel.ts';
+import { inSubtest } from './tap-report.ts';
+import { Turns, takeTurns } from './turns.ts';
+
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+const PAGE = `${ROOT}docs/kernels.md`;
+/** Milliseconds for one kernel. A random ruleset takes up to 2 s more where the machine is emulated. */
+const WHOLE = 2_100_000;
+const RULESET = 2000;
+/**
+ * An emulated machine, on processors that it has to share. Node keeps what it has compiled of the tests and of what
+ * they start, which saves about half of the processor time of a start; containers have an environment of their own.
+ */
+const ENVIRONMENT = { PATIENCE: '3', NODE_COMPILE_CACHE: '/tmp/compiled' };
+/** Tests of the harness say nothing about a kernel. */
+const LEFT_OUT = 'harness.test.ts';
+/** The slowest test says nothing for a minute and a half. */
+const SILENCE = 360_000;
+
+/** Emulated machines that run at the same time. Each has one processor. */
+const AT_ONCE = 3;
+/** Lines of a guest's report that are told as they come, beside the report. */
+const PROGRESS = /^( {4})?(not )?ok |^ *# .*(RULESETS|rulesets)/;
+
+const print = (line: string) => process.stdout.write(`${line}\n`);
+const started = Date.now();
+const tell = (text: string) => process.stderr.write(`${((Date.now() - started) / 1000).toFixed(0)} s: ${text}\n`);
+
+async function testFiles(parts: string[]): Promise<string[]> {
+  const files = (await readdir(`${ROOT}test/netns`)).filter((name) => name.endsWith('.test.ts') && name !== LEFT_OUT);
+  return ['test/kernel-vms/inside/demo-in-vm.ts', ...files.map((name) => `test/netns/${name}`)]
+    .filter((file) => parts.some((part) => file.includes(part)))
+    .sort();
+}
+
+async function main(folder: string): Promise<boolean> {
+  const { values } = readOptions(OPTIONS, process.argv.slice(2), process.env);
+  const tests = await testFiles(values.tests.split(','));
+  const whole = WHOLE + values.rulesets * RULESET;
+  const env = {
+    ...ENVIRONMENT,
+    TAP_TIMEOUT: String(whole / 1000),
+    RULESETS: String(values.rulesets),
+    SEED: values.seed,
+  };
+  tell('the guest: Debian, Node and the project');
+  const project = await packProject(ROOT, folder, { files: tests, env, limit: whole });
+  const limits = { whole, silence: SILENCE };
+  const processors = ownProcessors();
+  const kernels = chooseKernels(values.kernel);
+  const { machine, files } = await prepare(kernels, process.env);
+  const seen: Column[] = [];
+  let allOk = true;
+  const turns = new Turns(print);
+  print('TAP version 14');
+  await takeTurns(kernels, AT_ONCE, async (kernel, turn) => {
+    const { release } = files[turn] as KernelFiles;
+    const run = { ...machine, files: files[turn] as KernelFiles, project, tests, limits, processors };
+    tell(`${release} (${machine.accelerator})`);
+    turns.say(turn, `# Subtest: ${release}`);
+    const { printed, ok } = await runKernel(run, `${folder}/${kernel.name}`, (line) => {
+      turns.say(turn, inSubtest(line));
+      if (PROGRESS.test(line)) tell(line.trim());
+    });
+    turns.say(turn, `${ok ? '' : 'not '}ok ${turn + 1} - ${release}`);
+    turns.end(turn);
+    seen.push({ series: kernel.series, fates: readFates(printed) });
+    allOk &&= ok;
+  });
+  const docsOk = await lookAtDocs(
+    seen.filter(({ fates }) => fates.size > 0),
+    values.docs,
+  );
+  print(`${docsOk ? '' : 'not '}ok ${kernels.length + 1} - docs/kernels.md shows what was seen`);
+  print(`1..${kernels.length + 1}`);
+  return allOk && docsOk;
+}
+
+/** Whether the page shows what was seen, if anything was; `write` makes it so. */
+async function lookAtDocs(seen: Column[], todo: string): Promise<boolean> {
+  if (seen.length === 0) return true;
+  const page = await readFile(PAGE, 'utf8');
+  const wanted = updatePage(page, seen);
+  if (todo === 'write') await writeFile(PAGE, wanted);
+  return todo === 'write' || page === wanted;
+}
+
+const folder = mkdtempSync(`${tmpdir()}/invalid-drop-kernels-`);
+process.once('exit', () => {
+  killAll();
+  rmSync(folder, { recursive: true, force: true });
+});
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(1));
+try {
+  process.exitCode = (await main(folder)) ? 0 : 1;
+} catch (error) {
+  print(`Bail out! ${error instanceof CodedError || error instanceof Error ? error.message : error}`);
+  // Another machine may still run.
+  process.exit(1);
+}

@@ -1,0 +1,35 @@
+import t from 'tap';
+import { followSyn } from '../../../lib/netfilter/redirect-target.ts';
+import { parseRuleset } from '../../../lib/netfilter/ruleset.ts';
+import { saved } from './ruleset-dumps.ts';
+
+const follow = (table: string, ...lines: string[]) =>
+  followSyn(parseRuleset({ legacySave: { ipv4: saved(table, ...lines) } }), 'ipv4', 'eth0', 9000).to;
+const REDIRECT = '-A PREROUTING -p tcp -j REDIRECT --to-ports 15006';
+
+t.test('the packet is the first of a new connection', async (t) => {
+  t.equal(follow('nat', '-A PREROUTING -m conntrack --ctstate NEW -j RETURN', REDIRECT), 'itself');
+  t.equal(follow('nat', '-A PREROUTING -m conntrack --ctstate INVALID -j RETURN', REDIRECT), 'REDIRECT');
+  t.equal(follow('nat', '-A PREROUTING -m conntrack ! --ctstate NEW -j RETURN', REDIRECT), 'REDIRECT');
+});
+
+t.test('what is left of a chain whose policy is DROP is for nobody, also after RETURN', async (t) => {
+  const drop = ':PREROUTING DROP [0:0]';
+  t.equal(follow('mangle', drop), 'nobody');
+  t.equal(follow('mangle', drop, '-A PREROUTING -p tcp -j RETURN'), 'nobody');
+  t.equal(follow('mangle', drop, '-A PREROUTING -p tcp -j ACCEPT'), 'itself');
+});
+
+t.test('RETURN of a chain goes on behind the jump, and after a goto it does not', async (t) => {
+  const chain = [':A - [0:0]', '-A A -p tcp -j RETURN'];
+  t.equal(follow('nat', ...chain, '-A PREROUTING -j A', REDIRECT), 'REDIRECT');
+  t.equal(follow('nat', ...chain, '-A PREROUTING -g A', REDIRECT), 'itself');
+});
+
+t.test('a mark that a rule lays on the packet is seen by the next', async (t) => {
+  const marked = [
+    '-A PREROUTING -j MARK --set-xmark 0x1/0xffffffff',
+    '-A PREROUTING -m mark --mark 0x1 -p tcp -j DROP',
+  ];
+  t.equal(follow('mangle', ...marked), 'nobody');
+});

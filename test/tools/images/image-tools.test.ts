@@ -1,0 +1,65 @@
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import t from 'tap';
+import { buildArgs, existsArgs, saveArgs } from '../../../tools/images/builder-commands.ts';
+import { hashInputs, SOURCES } from '../../../tools/images/image-inputs.ts';
+import { registryHost } from '../../../tools/images/registry.ts';
+
+const read = (name: string) => readFile(new URL(`../../../${name}`, import.meta.url), 'utf8');
+
+t.test('the registry of an image is the host in its name, or Docker Hub', async (t) => {
+  for (const [image, host] of [
+    ['debian:12.15-slim', 'registry-1.docker.io'],
+    ['docker.io/library/debian:12.15-slim', 'registry-1.docker.io'],
+    ['someone/debian:12', 'registry-1.docker.io'],
+    ['registry.example:5000/debian:12', 'registry.example:5000'],
+    ['ghcr.io/someone/debian', 'ghcr.io'],
+  ] as const) {
+    t.equal(registryHost(image), host, image);
+  }
+});
+
+t.test('each builder gets arguments, secrets and names in its own words', async (t) => {
+  const build = { containerfile: 'C', context: '.', image: 'i:1', args: { A: 'b c' }, secrets: { ca: '/ca' } };
+  const rest = ['-f', 'C', '-t', 'i:1', '--build-arg', 'A=b c', '--secret', 'id=ca,src=/ca', '.'];
+  t.same(buildArgs('podman', build), ['build', '--layers', ...rest]);
+  t.same(buildArgs('docker', build), ['buildx', 'build', '--load', ...rest]);
+  t.same(saveArgs('buildah', 'i:1', '/f'), ['push', 'i:1', 'oci-archive:/f:i:1']);
+  t.same(saveArgs('podman', 'i:1', '/f'), ['save', '--format', 'oci-archive', '-o', '/f', 'i:1']);
+  t.same(existsArgs('docker', 'i:1'), ['image', 'inspect', 'i:1']);
+});
+
+t.test(
+  'the hash of the inputs changes with a file, its name, and the other inputs, and with nothing else',
+  async (t) => {
+    const folder = t.testdir({ webhook: { 'a.ts': '1' } });
+    for (const source of SOURCES.filter((source) => source.includes('.') || source === 'LICENSE')) {
+      await mkdir(new URL('.', `file://${folder}/${source}`), { recursive: true });
+      await writeFile(`${folder}/${source}`, source);
+    }
+    for (const name of ['init-image', 'lib']) await mkdir(`${folder}/${name}`);
+    const first = await hashInputs(folder, ['args']);
+    await writeFile(`${folder}/unrelated`, 'x');
+    t.equal(await hashInputs(folder, ['args']), first);
+    t.not(await hashInputs(folder, ['other args']), first);
+    await writeFile(`${folder}/webhook/a.ts`, '2');
+    const changed = await hashInputs(folder, ['args']);
+    t.not(changed, first);
+    await writeFile(`${folder}/webhook/b.ts`, '');
+    t.not(await hashInputs(folder, ['args']), changed);
+  },
+);
+
+t.test('what builders may read is what the hash covers', async (t) => {
+  const allowed = [...(await read('.dockerignore')).matchAll(/^!(.*)$/gm)].map(([, path]) => path);
+  t.same(allowed.sort(), [...SOURCES].sort());
+});
+
+t.test('both Containerfiles stand on the same pinned images, and Node is the version that is tested', async (t) => {
+  const [init, webhook] = await Promise.all([read('init-image/Containerfile'), read('webhook/Containerfile')]);
+  const bases = (text: string) => [...text.matchAll(/^ARG (?:NODE|BASE)_IMAGE=.*$/gm)].map(String);
+  t.same(bases(init), bases(webhook));
+  t.equal(bases(init).length, 2);
+  for (const base of bases(init)) t.match(base, /:[0-9]+\.[0-9.]+-/, 'a version, not latest');
+  const { devDependencies } = JSON.parse(await read('package.json'));
+  t.match(init, `/node:${devDependencies.node}-slim`);
+});

@@ -1,0 +1,49 @@
+import t from 'tap';
+import { admit, admitAfterError, describeRequest } from '../../../webhook/admission/admission.ts';
+import { creationOf, SETTINGS } from './injection-settings.ts';
+
+const POD = { metadata: { name: 'store-0' }, spec: { containers: [{ name: 'app' }] } };
+
+t.test('an injection is a base64 JSON Patch under the uid of the request', async (t) => {
+  const { response, result, reason } = admit({ request: creationOf(POD) }, undefined, SETTINGS);
+  t.match(response, { apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview' });
+  t.match(response.response, { uid: creationOf(POD).uid, allowed: true, patchType: 'JSONPatch' });
+  const operations = JSON.parse(Buffer.from(response.response.patch ?? '', 'base64').toString());
+  t.match(operations[0], { op: 'add', path: '/spec/initContainers' });
+  t.notOk(response.response.warnings);
+  t.strictSame([result, reason], ['injected', '']);
+});
+
+t.test('a skip lets the pod through with one warning', async (t) => {
+  const pod = { ...POD, spec: { ...POD.spec, hostNetwork: true } };
+  const { response, result, reason } = admit({ request: creationOf(pod) }, undefined, SETTINGS);
+  t.strictSame(response.response, {
+    uid: creationOf(POD).uid,
+    allowed: true,
+    warnings: ["invalid-drop: not guarded: host-network: the rules would be the node's own"],
+  });
+  t.strictSame([result, reason], ['skipped', 'host-network']);
+});
+
+t.test('a refusal carries the message where kubectl prints it', async (t) => {
+  const pod = { ...POD, metadata: { annotations: { 'invalid-drop.io/mode': 'off' } } };
+  const { response, result, reason } = admit({ request: creationOf(pod) }, undefined, SETTINGS);
+  t.equal(response.response.allowed, false);
+  t.equal(response.response.status?.code, 400);
+  t.match(response.response.status?.message, /invalid-drop\.io\/mode="off".*enforce or observe/);
+  t.strictSame([result, reason], ['refused', 'annotation-invalid']);
+});
+
+t.test('a fault of ours lets the pod through with a warning', async (t) => {
+  const { response, result, reason } = admitAfterError('abc');
+  t.match(response.response, { uid: 'abc', allowed: true, warnings: [/^invalid-drop: not guarded: internal-error/] });
+  t.strictSame([result, reason], ['error', 'internal-error']);
+});
+
+t.test('the log line takes the name, else the prefix of a name to come, and cuts both', async (t) => {
+  t.strictSame(describeRequest(creationOf(POD)), { namespace: 'storage', pod: 'store-0' });
+  t.equal(describeRequest(creationOf({ metadata: { generateName: 'store-' } })).pod, 'store-');
+  t.equal(describeRequest(creationOf(null, { name: 'from-request' })).pod, 'from-request');
+  t.equal(describeRequest(creationOf({ metadata: { name: 'x'.repeat(1000) } })).pod.length, 253);
+  t.strictSame(describeRequest({ object: { metadata: [] } }), { namespace: '', pod: '' });
+});

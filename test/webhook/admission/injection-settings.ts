@@ -1,0 +1,26 @@
+import type { InjectionSettings } from '../../../webhook/admission/decision.ts';
+
+/** What the webhook is configured to do unless a test says otherwise: the defaults, with an image of its own. */
+export const SETTINGS: InjectionSettings = {
+  image: 'registry.example/invalid-drop:1.0.0',
+  version: '1.0.0',
+  options: { mode: 'enforce', protocol: 'tcp', onDrift: 'repair', checker: 'enabled' },
+  nativeSidecars: true,
+  legacyIptables: false,
+  initResources: { requests: { cpu: '10m', memory: '32Mi' }, limits: { cpu: '1', memory: '128Mi' } },
+  checkerResources: { requests: { cpu: '10m', memory: '32Mi' }, limits: { cpu: '200m', memory: '128Mi' } },
+  meshExcludeInboundPorts: '',
+};
+
+/** The request of an AdmissionReview that creates a pod. */
+export function creationOf(pod: unknown, request: object = {}) {
+  return {
+    uid: '705ab4f5-6393-11e8-b7cc-42010a800002',
+    kind: { group: '', version: 'v1', kind: 'Pod' },
+    resource: { group: '', version: 'v1', resource: 'pods' },
+    namespace: 'storage',
+    operation: 'CREATE',
+    object: pod,
+    ...request,
+  };
+}

@@ -1,0 +1,121 @@
+// Properties of the patch on random pods. The seed is printed; SEED=... repeats a run.
+import t from 'tap';
+import { CHECKER_CONTAINER, INIT_CONTAINER } from '../../../lib/contract.ts';
+import { isObject, type JsonObject } from '../../../lib/json.ts';
+import { decide, type InjectionSettings } from '../../../webhook/admission/decision.ts';
+import { EXCLUDE_INBOUND_PORTS } from '../../../webhook/admission/istio-inbound.ts';
+import { buildPatch, patchInputs, STATUS_ANNOTATION } from '../../../webhook/admission/patch.ts';
+import { hasContainer, viewPod } from '../../../webhook/admission/pod-view.ts';
+import { creationOf, SETTINGS } from './injection-settings.ts';
+import { injectIstio } from './istio-injector.ts';
+import { applyPatch, names, type PatchedPod } from './patched-pod.ts';
+import { pick, randomPod, seeded } from './random-pod.ts';
+
+const ROUNDS = 1000;
+const seed = Number(process.env['SEED'] ?? Math.floor(Math.random() * 2 ** 31));
+t.comment(`SEED=${seed}`);
+
+/** Random pods that are to be injected, with what comes of them. */
+function* injections() {
+  const random = seeded(seed);
+  for (let round = 0; round < ROUNDS; round += 1) {
+    const settings: InjectionSettings = {
+      ...SETTINGS,
+      nativeSidecars: random() < 0.7,
+      meshExcludeInboundPorts: pick(random, ['', '9999', '15099']),
+    };
+    const sent = JSON.stringify(randomPod(random));
+    const pod = JSON.parse(sent);
+    const decision = decide(creationOf(pod), undefined, settings);
+    if (decision.result !== 'inject') continue;
+    const operations = buildPatch(patchInputs(decision.pod, decision.plan, settings), settings);
+    yield { round, settings, sent, pod, operations, patched: applyPatch(pod, operations) };
+  }
+}
+
+t.test('only additions, and at least one', async (t) => {
+  for (const { round, operations } of injections()) {
+    const others = operations.filter(({ op }) => op !== 'add');
+    if (others.length > 0 || operations.length === 0) t.fail(`round ${round}`, { operations });
+  }
+  t.pass();
+});
+
+t.test('the pod that was sent is not changed while deciding', async (t) => {
+  for (const { round, sent, pod } of injections()) {
+    if (JSON.stringify(pod) !== sent) t.fail(`round ${round}`, { sent });
+  }
+  t.pass();
+});
+
+t.test('without what was added, the patched pod is what it was', async (t) => {
+  for (const { round, sent, patched } of injections()) {
+    const original = JSON.parse(sent) as PatchedPod;
+    const match = t.matchOnlyStrict(withoutOurs(patched, original), withoutNulls(original), `round ${round}`);
+    if (!match) break;
+  }
+});
+
+t.test('an annotation that was there begins the new value', async (t) => {
+  for (const { round, sent, patched } of injections()) {
+    const before = JSON.parse(sent).metadata.annotations?.[EXCLUDE_INBOUND_PORTS] ?? '';
+    const after = patched.metadata.annotations?.[EXCLUDE_INBOUND_PORTS] ?? '';
+    const added = after.slice(before.trim() === '' ? 0 : before.length);
+    const entries = after.split(',').filter((port) => port.trim() === '15099').length;
+    if (!after.startsWith(before.trim() === '' ? '' : before)) t.fail(`round ${round}`, { before, after });
+    if (added.includes('15099') && entries !== 1) t.fail(`round ${round}: twice`, { before, after });
+  }
+  t.pass();
+});
+
+t.test('names stay unique, and the init container is before every other one', async (t) => {
+  for (const { round, sent, patched } of injections()) {
+    const all = [...names(patched.spec.initContainers), ...names(patched.spec.containers)];
+    if (new Set(all).size !== all.length) t.fail(`round ${round}: a name twice`, { all });
+    const view = viewPod(JSON.parse(sent));
+    if (view && !hasContainer(view, INIT_CONTAINER) && all[0] !== INIT_CONTAINER) t.fail(`round ${round}`, { all });
+  }
+  t.pass();
+});
+
+t.test('a second pass adds nothing, also when Istio has been through in between', async (t) => {
+  let passes = 0;
+  for (const { round, settings, patched } of injections()) {
+    const between = [patched, injectIstio(patched, true), injectIstio(patched, false)];
+    for (const pod of between) {
+      const again = decide(creationOf(pod), undefined, settings);
+      if (again.result !== 'skip' || again.reason !== 'already-injected') t.fail(`round ${round}`, { again, pod });
+      passes += 1;
+    }
+  }
+  t.ok(passes > ROUNDS, `${passes} second passes`);
+});
+
+/** The patched pod with everything of ours taken out again. */
+function withoutOurs(patched: PatchedPod, original: PatchedPod): JsonObject {
+  const before = original.metadata.annotations;
+  const hadOurs = [...names(original.spec.initContainers), ...names(original.spec.containers)];
+  const isOurs = ({ name }: JsonObject) => [INIT_CONTAINER, CHECKER_CONTAINER].some((our) => our === name);
+  const keep = (list: JsonObject[] | undefined) =>
+    list?.filter((container) => !isOurs(container) || hadOurs.includes(container['name']));
+  const annotations = { ...patched.metadata.annotations };
+  for (const name of [EXCLUDE_INBOUND_PORTS, STATUS_ANNOTATION]) {
+    if (before?.[name] === undefined) delete annotations[name];
+    else annotations[name] = before[name];
+  }
+  const { spec, metadata, ...rest } = patched;
+  const init = keep(spec.initContainers);
+  return withoutNulls({
+    ...rest,
+    metadata: { ...metadata, annotations: before ? annotations : undefined },
+    spec: { ...spec, containers: keep(spec.containers), initContainers: init?.length ? init : undefined },
+  });
+}
+
+/** An empty or null list or map that we may fill counts as absent. */
+function withoutNulls(pod: JsonObject): JsonObject {
+  const copy = JSON.parse(JSON.stringify(pod));
+  if (!isObject(copy.metadata.annotations)) delete copy.metadata.annotations;
+  if (!copy.spec.initContainers?.length) delete copy.spec.initContainers;
+  return copy;
+}

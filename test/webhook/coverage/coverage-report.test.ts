@@ -1,0 +1,218 @@
+import fastify from 'fastify';
+import { Registry } from 'prom-client';
+import t from 'tap';
+import type { JsonObject } from '../../../lib/json.ts';
+import { ApiError } from '../../../webhook/cluster/api-error.ts';
+import type { ClusterClient } from '../../../webhook/cluster/cluster-client.ts';
+import { createChangeLog } from '../../../webhook/coverage/coverage-log.ts';
+import { boundedCounts, createCoverageMetrics, OTHER } from '../../../webhook/coverage/coverage-metrics.ts';
+import { COVERAGE_REASONS } from '../../../webhook/coverage/coverage-reasons.ts';
+import { coverageRoute } from '../../../webhook/coverage/coverage-route.ts';
+import { type Change, createCoverageStore } from '../../../webhook/coverage/coverage-store.ts';
+import { createEventSender, eventFor } from '../../../webhook/coverage/owner-events.ts';
+
+const OWNER = { apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'store', uid: 'u-1' };
+const change = (part: Partial<Change> = {}): Change => ({
+  namespace: 'storage',
+  pod: 'store-0',
+  from: undefined,
+  to: 'webhook-missed',
+  owner: OWNER,
+  ...part,
+});
+const NOW = new Date('2030-01-01T00:00:00.500Z');
+
+t.test('an Event is about the owner, in plain words, with what to do', async (t) => {
+  const event = eventFor(change(), NOW);
+  t.match(event, {
+    metadata: { namespace: 'storage' },
+    involvedObject: { ...OWNER, namespace: 'storage' },
+    type: 'Warning',
+    reason: 'NotGuarded',
+    firstTimestamp: '2030-01-01T00:00:00Z',
+  });
+  t.match(event?.['message'], /such as store-0, are not guarded: webhook-missed: .*kubectl rollout restart/);
+  t.ok(String(event?.['message']).length < 1024, 'the API server refuses longer ones');
+});
+
+t.test('nothing is said where the owner has nothing to do, or nobody is known', async (t) => {
+  for (const to of ['guarded', 'opted-out', 'starting', 'host-network', undefined] as const) {
+    t.equal(eventFor(change({ to }), NOW), undefined, String(to));
+  }
+  t.equal(eventFor(change({ owner: undefined }), NOW), undefined);
+});
+
+t.test('two replicas make the same name; another owner or reason makes another', async (t) => {
+  const name = (part: Partial<Change>) => (eventFor(change(part), NOW) as { metadata: JsonObject }).metadata['name'];
+  t.equal(name({}), name({ pod: 'store-7' }));
+  t.not(name({}), name({ to: 'created-before-opt-in' }));
+  t.not(name({}), name({ owner: { ...OWNER, uid: 'u-2' } }));
+  t.ok(String(name({ owner: { ...OWNER, name: 'x'.repeat(253) } })).length <= 253);
+  const cut = name({ owner: { ...OWNER, name: `${'x'.repeat(199)}-${'x'.repeat(20)}` } });
+  t.match(cut, /^x{199}\.[0-9a-f]{16}$/, 'no part of a name may end in a hyphen');
+});
+
+function sender(answer: (body: JsonObject) => void = () => {}) {
+  const sent: JsonObject[] = [];
+  const counted: string[] = [];
+  const covered = new Set(['storage']);
+  const clock = { now: NOW.getTime() };
+  const client = {
+    create: async (_path: string, body: JsonObject) => {
+      answer(body);
+      sent.push(body);
+      return body;
+    },
+  } as unknown as ClusterClient;
+  const log = { warn: () => {} };
+  return {
+    sent,
+    counted,
+    clock,
+    covered,
+    ...createEventSender({
+      client,
+      count: (result) => counted.push(result),
+      covers: (namespace) => covered.has(namespace),
+      log,
+      now: () => clock.now,
+    }),
+  };
+}
+
+t.test('an owner is told once an hour, however many pods it has', async (t) => {
+  const { note, tick, sent, clock } = sender();
+  for (let pod = 0; pod < 20; pod++) note(change({ pod: `store-${pod}` }));
+  await tick();
+  t.equal(sent.length, 1);
+  clock.now += 3_600_000;
+  note(change());
+  await tick();
+  t.equal(sent.length, 2);
+});
+
+t.test('nothing is written into a namespace that has been opted out since, or is being deleted', async (t) => {
+  const { note, tick, sent, covered } = sender();
+  note(change());
+  covered.clear();
+  await tick();
+  t.equal(sent.length, 0);
+});
+
+t.test('many owners are told slowly, too many not at all, and all of it is counted', async (t) => {
+  const { note, tick, sent, counted, waiting } = sender();
+  for (let owner = 0; owner < 1200; owner++) note(change({ owner: { ...OWNER, uid: `u-${owner}` } }));
+  t.equal(waiting(), 1000);
+  await tick();
+  t.equal(sent.length, 50);
+  await tick();
+  t.equal(sent.length, 51);
+  t.equal(counted.filter((result) => result === 'dropped').length, 200);
+});
+
+t.test('another replica that was first is no failure', async (t) => {
+  const codes = [409, 500];
+  const { note, tick, counted } = sender(() => {
+    throw new ApiError(codes.shift() ?? 0, '', 'no');
+  });
+  note(change());
+  note(change({ to: 'created-before-opt-in' }));
+  await tick();
+  t.strictSame(counted, ['exists', 'failed']);
+});
+
+t.test('an Event that could not be written may be tried again at the next change', async (t) => {
+  let fails = true;
+  const { note, tick, sent } = sender(() => {
+    if (fails) throw new ApiError(500, '', 'no');
+  });
+  note(change());
+  await tick();
+  fails = false;
+  note(change({ pod: 'store-1' }));
+  await tick();
+  t.equal(sent.length, 1);
+});
+
+t.test('the log has a line for each kind of change; pods that come up guarded are no news', async (t) => {
+  const log = createChangeLog();
+  for (let pod = 0; pod < 5000; pod++) log.note(change({ pod: `p-${pod}` }));
+  log.note(change({ to: 'guarded' }));
+  log.note(change({ from: 'guarded', to: undefined }));
+  log.note(change({ from: 'checker-not-ready', to: 'guarded', pod: 'well' }));
+  t.strictSame(log.take(), {
+    lines: [
+      { namespace: 'storage', from: 'new', to: 'webhook-missed', pods: 5000, example: 'p-0' },
+      { namespace: 'storage', from: 'checker-not-ready', to: 'guarded', pods: 1, example: 'well' },
+    ],
+    more: 0,
+  });
+  t.strictSame(log.take(), { lines: [], more: 0 });
+  for (let namespace = 0; namespace < 60; namespace++) log.note(change({ namespace: `n-${namespace}` }));
+  const { lines, more } = log.take();
+  t.strictSame([lines.length, more], [50, 10]);
+});
+
+t.test('the metric names the namespaces with the most open pods, and sums the rest', async (t) => {
+  const all = Array.from({ length: 150 }, (_, index) => ({
+    namespace: `n-${index}`,
+    counts: index === 149 ? { 'webhook-missed': 3 } : { guarded: 1 },
+  }));
+  const bounded = boundedCounts(all);
+  t.equal(bounded.length, 101);
+  t.equal(bounded[0]?.namespace, 'n-149');
+  t.strictSame(bounded[100], { namespace: OTHER, counts: { guarded: 50 } });
+  t.equal(boundedCounts(all.slice(0, 100)).length, 100);
+});
+
+t.test('the gauges follow the store, and a namespace that is gone leaves no sample', async (t) => {
+  const registry = new Registry();
+  const store = createCoverageStore(
+    () => {},
+    () => 0,
+  );
+  createCoverageMetrics(registry, () => ({ store, synced: true }));
+  store.cover('storage', { optedInAt: undefined, forbidsNetAdmin: false });
+  const facts = {
+    leftAlone: undefined,
+    images: 'none',
+    install: 'absent',
+    checker: 'absent',
+    observes: false,
+    ephemeral: false,
+  } as const;
+  store.put({
+    record: { namespace: 'storage', name: 'a', facts, created: 0, checkerSince: 0 },
+    owner: OWNER,
+    gone: false,
+  });
+  t.match(await registry.metrics(), 'invalid_drop_coverage_pods{namespace="storage",reason="created-before-opt-in"} 1');
+  t.match(await registry.metrics(), 'invalid_drop_coverage_synced 1');
+  t.match(await registry.metrics(), 'invalid_drop_coverage_events_total{result="failed"} 0');
+  store.uncover('storage');
+  t.notMatch(await registry.metrics(), 'invalid_drop_coverage_pods{');
+});
+
+t.test('/coverage is JSON, or a table for who asks for text, and 404 where it is off', async (t) => {
+  const store = createCoverageStore(
+    () => {},
+    () => 0,
+  );
+  store.cover('storage', { optedInAt: undefined, forbidsNetAdmin: false });
+  const server = fastify();
+  let on = true;
+  coverageRoute(() => (on ? { store, synced: true } : undefined))(server);
+  t.match((await server.inject('/coverage')).json(), { total: 0, namespaces: [{ namespace: 'storage' }] });
+  t.match((await server.inject('/coverage?namespace=other')).json(), { namespaces: [] });
+  const text = await server.inject({ url: '/coverage', headers: { accept: 'text/plain' } });
+  t.match(text.headers['content-type'], 'text/plain');
+  t.match(text.body, /^0 of 0 pods in 1 namespaces are guarded/);
+  on = false;
+  t.equal((await server.inject('/coverage')).statusCode, 404);
+});
+
+t.test('each meaning is a sentence without an end, short enough for an Event', async (t) => {
+  for (const [reason, { text }] of Object.entries(COVERAGE_REASONS)) {
+    t.ok(text.length < 140 && !text.endsWith('.'), reason);
+  }
+});

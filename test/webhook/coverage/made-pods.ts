@@ -1,0 +1,85 @@
+// Pods as the API server stores them, in the states that coverage tells apart.
+import type { JsonObject } from '../../../lib/json.ts';
+
+export const IMAGE = 'registry.example:5000/invalid-drop/init-image:2.0.0';
+export const OLDER = 'registry.example:5000/invalid-drop/init-image:1.0.0';
+/** Seconds since 1970. */
+export const NOW = Date.parse('2030-01-01T12:00:00Z') / 1000;
+export const at = (seconds: number) => new Date(seconds * 1000).toISOString();
+
+interface Change {
+  name?: string;
+  namespace?: string;
+  image?: string;
+  checkerImage?: string;
+  install?: 'waiting' | 'failed' | 'crashing' | 'again' | 'done';
+  checker?: 'none' | 'waiting' | 'crashing' | 'running' | 'ready';
+  checkerRestarts?: number;
+  checkerSince?: number;
+  mode?: string;
+  created?: number;
+  spec?: JsonObject;
+  metadata?: JsonObject;
+  status?: JsonObject;
+}
+
+const INSTALL = {
+  waiting: { state: { waiting: { reason: 'PodInitializing' } } },
+  failed: { state: { terminated: { exitCode: 1 } }, restartCount: 0 },
+  crashing: {
+    state: { waiting: { reason: 'CrashLoopBackOff' } },
+    lastState: { terminated: { exitCode: 1 } },
+    restartCount: 3,
+  },
+  // As after a restart of the node: it had ended well.
+  again: { state: { running: {} }, lastState: { terminated: { exitCode: 0 } }, restartCount: 1 },
+  done: { state: { terminated: { exitCode: 0 } }, restartCount: 0 },
+};
+
+const CHECKER_WAITS: Record<string, JsonObject> = {
+  waiting: { waiting: { reason: 'PodInitializing' } },
+  crashing: { waiting: { reason: 'CrashLoopBackOff' } },
+};
+
+/** A pod that the webhook has been through; guarded and Ready unless told otherwise. */
+export function injectedPod(change: Change = {}): JsonObject {
+  const { image = IMAGE, checkerImage = image, install = 'done', checker = 'ready', mode = 'enforce' } = change;
+  const init = { name: 'invalid-drop-init', image, env: [{ name: 'INVALID_DROP_MODE', value: mode }] };
+  const sidecar = { name: 'invalid-drop-checker', image: checkerImage, restartPolicy: 'Always' };
+  const running = { running: { startedAt: at(change.checkerSince ?? NOW - 3600) } };
+  const checkerStatus = {
+    name: 'invalid-drop-checker',
+    ready: checker === 'ready',
+    restartCount: change.checkerRestarts ?? 0,
+    state: CHECKER_WAITS[checker] ?? running,
+  };
+  return {
+    metadata: metadataOf(change),
+    spec: {
+      initContainers: checker === 'none' ? [init] : [init, sidecar],
+      containers: [{ name: 'app', image: 'app' }],
+      ...change.spec,
+    },
+    status: {
+      phase: 'Running',
+      initContainerStatuses: [
+        { name: 'invalid-drop-init', ...INSTALL[install] },
+        ...(checker === 'none' ? [] : [checkerStatus]),
+      ],
+      ...change.status,
+    },
+  };
+}
+
+/** A pod that nobody has changed. */
+export function plainPod(change: Change = {}): JsonObject {
+  return {
+    metadata: metadataOf(change),
+    spec: { containers: [{ name: 'app', image: 'app' }], ...change.spec },
+    status: { phase: 'Running', ...change.status },
+  };
+}
+
+function metadataOf({ name = 'store-0', namespace = 'storage', created = NOW - 3600, metadata }: Change): JsonObject {
+  return { name, namespace, uid: `uid-of-${name}`, creationTimestamp: at(created), ...metadata };
+}

@@ -1,0 +1,181 @@
+import t from 'tap';
+import type { JsonObject } from '../../../lib/json.ts';
+import { REASONS } from '../../../webhook/coverage/coverage-reasons.ts';
+import { seenNamespace } from '../../../webhook/coverage/covered-namespaces.ts';
+import { type CoveredNamespace, classify, STARTING_SECONDS } from '../../../webhook/coverage/pod-reason.ts';
+import { createProjection } from '../../../webhook/coverage/pod-record.ts';
+import { at, IMAGE, injectedPod, NOW, OLDER, plainPod } from './made-pods.ts';
+
+const project = createProjection(IMAGE);
+const OPTED_IN: CoveredNamespace = { optedInAt: NOW - 7200, forbidsNetAdmin: false };
+
+function reasonOf(pod: JsonObject, namespace: Partial<CoveredNamespace> = {}) {
+  const seen = project(pod);
+  return seen && classify(seen.record, { ...OPTED_IN, ...namespace }, NOW);
+}
+
+const ephemeral = (image: string, state: object, networkSince?: string, name = 'invalid-drop-guard-1') => ({
+  spec: { containers: [{ name: 'app' }], ephemeralContainers: [{ name, image }] },
+  status: {
+    conditions: [{ type: 'PodReadyToStartContainers', status: 'True', lastTransitionTime: networkSince }],
+    ephemeralContainerStatuses: [{ name, state }],
+  },
+});
+
+const cases: [string, JsonObject, Partial<CoveredNamespace>, string][] = [
+  ['both containers, the checker Ready', injectedPod(), {}, 'guarded'],
+  [
+    'an annotation that says so',
+    plainPod({ metadata: { annotations: { 'invalid-drop.io/status': 'injected' } } }),
+    {},
+    'webhook-missed',
+  ],
+  ['a foreign image under our name', injectedPod({ image: 'evil/init-image:2.0.0' }), {}, 'webhook-missed'],
+  ['a foreign checker beside our init container', injectedPod({ checkerImage: 'evil:1' }), {}, 'webhook-missed'],
+  ['an older tag', injectedPod({ image: OLDER }), {}, 'guarded-by-older-version'],
+  ['an older tag, not Ready', injectedPod({ image: OLDER, checker: 'running' }), {}, 'checker-not-ready'],
+  [
+    'a digest of the same repository',
+    injectedPod({ image: `${OLDER.replace(':1.0.0', '')}@sha256:abc` }),
+    {},
+    'guarded-by-older-version',
+  ],
+  ['no checker, installed', injectedPod({ checker: 'none' }), {}, 'guarded-without-checker'],
+  ['no checker, not installed yet', injectedPod({ checker: 'none', install: 'waiting' }), {}, 'starting'],
+  ['not installed yet', injectedPod({ install: 'waiting', checker: 'waiting' }), {}, 'starting'],
+  ['the checker waits', injectedPod({ checker: 'waiting' }), {}, 'starting'],
+  ['the checker runs since a moment', injectedPod({ checker: 'running', checkerSince: NOW - 5 }), {}, 'starting'],
+  [
+    'the checker runs and is not Ready',
+    injectedPod({ checker: 'running', checkerSince: NOW - STARTING_SECONDS }),
+    {},
+    'checker-not-ready',
+  ],
+  ['the install failed', injectedPod({ install: 'failed', checker: 'waiting' }), {}, 'install-failed'],
+  ['the install fails again and again', injectedPod({ install: 'crashing', checker: 'waiting' }), {}, 'install-failed'],
+  [
+    'the install runs again after its node was restarted',
+    injectedPod({ install: 'again', checker: 'waiting', checkerRestarts: 1 }),
+    {},
+    'starting',
+  ],
+  [
+    'the checker fails again and again',
+    injectedPod({ checker: 'crashing', checkerRestarts: 1 }),
+    {},
+    'checker-not-ready',
+  ],
+  [
+    'the checker runs once more after it has failed again and again',
+    injectedPod({ checker: 'running', checkerSince: NOW - 1, checkerRestarts: 3 }),
+    {},
+    'checker-not-ready',
+  ],
+  [
+    'the checker was restarted once',
+    injectedPod({ checker: 'running', checkerSince: NOW - 1, checkerRestarts: 1 }),
+    {},
+    'starting',
+  ],
+  ['the checker is Ready after restarts', injectedPod({ checkerRestarts: 5 }), {}, 'guarded'],
+  ['mode observe', injectedPod({ mode: 'observe' }), {}, 'observe-mode'],
+  [
+    'an ephemeral container that ended well',
+    plainPod(ephemeral(IMAGE, { terminated: { exitCode: 0 } })),
+    {},
+    'guarded-while-running',
+  ],
+  [
+    'an ephemeral container that ended well before the network was made anew',
+    plainPod(ephemeral(IMAGE, { terminated: { exitCode: 0, finishedAt: at(NOW - 60) } }, at(NOW - 59))),
+    {},
+    'webhook-missed',
+  ],
+  [
+    'an ephemeral container that ended well since',
+    plainPod(ephemeral(IMAGE, { terminated: { exitCode: 0, finishedAt: at(NOW - 60) } }, at(NOW - 60))),
+    {},
+    'guarded-while-running',
+  ],
+  [
+    'our image under a name of another kind, as for a look from inside',
+    plainPod(ephemeral(IMAGE, { terminated: { exitCode: 0 } }, undefined, 'debugger-x7k2p')),
+    {},
+    'webhook-missed',
+  ],
+  ['an ephemeral container that runs still', plainPod(ephemeral(IMAGE, { running: {} })), {}, 'webhook-missed'],
+  [
+    'an ephemeral container that failed',
+    plainPod(ephemeral(IMAGE, { terminated: { exitCode: 1 } })),
+    {},
+    'webhook-missed',
+  ],
+  ['a foreign ephemeral container', plainPod(ephemeral('evil', { terminated: { exitCode: 0 } })), {}, 'webhook-missed'],
+  ['host network', plainPod({ spec: { containers: [{ name: 'app' }], hostNetwork: true } }), {}, 'host-network'],
+  ['a static pod', plainPod({ metadata: { annotations: { 'kubernetes.io/config.mirror': 'x' } } }), {}, 'mirror-pod'],
+  ['Windows', plainPod({ spec: { containers: [{ name: 'app' }], os: { name: 'windows' } } }), {}, 'windows'],
+  ['opted out by label', plainPod({ metadata: { labels: { 'invalid-drop.io/inject': 'disabled' } } }), {}, 'opted-out'],
+  ['Pod Security', plainPod(), { forbidsNetAdmin: true }, 'namespace-forbids-net-admin'],
+  ['guarded before Pod Security was set', injectedPod(), { forbidsNetAdmin: true }, 'guarded'],
+  ['created in the second of the label', plainPod({ created: NOW - 7200 }), {}, 'created-before-opt-in'],
+  ['created with the label there', plainPod({ created: NOW - 7199 }), {}, 'webhook-missed'],
+  ['nobody can tell when the label was set', plainPod(), { optedInAt: undefined }, 'created-before-opt-in'],
+];
+
+t.test('each pod has the reason that its containers and its namespace give it', async (t) => {
+  for (const [name, pod, namespace, reason] of cases) t.equal(reasonOf(pod, namespace), reason, name);
+});
+
+t.test('every reason has a case', async (t) => {
+  const covered = new Set(cases.map(([, , , reason]) => reason));
+  t.strictSame(
+    REASONS.filter((reason) => !covered.has(reason)),
+    [],
+  );
+});
+
+t.test('what has ended, or is about to, is gone', async (t) => {
+  t.equal(project(injectedPod())?.gone, false);
+  t.equal(project(injectedPod({ status: { phase: 'Succeeded' } }))?.gone, true);
+  t.equal(project(injectedPod({ status: { phase: 'Failed' } }))?.gone, true);
+  t.equal(project(injectedPod({ metadata: { deletionTimestamp: at(NOW) } }))?.gone, true);
+  t.equal(project({ metadata: {} }), undefined);
+});
+
+t.test('the owner is the controller, or the pod itself', async (t) => {
+  const controller = { apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'store', uid: 'u', controller: true };
+  const other = { apiVersion: 'v1', kind: 'Node', name: 'n', uid: 'v' };
+  t.match(project(plainPod({ metadata: { ownerReferences: [other, controller] } }))?.owner, {
+    kind: 'ReplicaSet',
+    name: 'store',
+    uid: 'u',
+  });
+  t.match(project(plainPod({ metadata: { ownerReferences: [other] } }))?.owner, { kind: 'Pod', name: 'store-0' });
+});
+
+t.test('pods that are alike share their facts', async (t) => {
+  const [one, other] = [project(injectedPod({ name: 'a' })), project(injectedPod({ name: 'b' }))];
+  t.ok(one !== undefined && one.record.facts === other?.record.facts);
+});
+
+t.test('a namespace is covered by its label, since the time that the API server remembers', async (t) => {
+  const labels = { 'invalid-drop.io/inject': 'enabled' };
+  const owns = { 'f:metadata': { 'f:labels': { 'f:invalid-drop.io/inject': {} } } };
+  const managed = (...times: number[]) => times.map((time) => ({ time: at(time), fieldsV1: owns }));
+  const covered = (metadata: JsonObject) => seenNamespace({ metadata: { name: 'storage', ...metadata } })?.covered;
+  t.strictSame(covered({ labels, managedFields: managed(NOW, NOW - 60) }), {
+    optedInAt: NOW - 60,
+    forbidsNetAdmin: false,
+  });
+  t.strictSame(covered({ labels, managedFields: [{ time: at(NOW), fieldsV1: {} }] }), {
+    optedInAt: undefined,
+    forbidsNetAdmin: false,
+  });
+  t.match(covered({ labels: { ...labels, 'pod-security.kubernetes.io/enforce': 'restricted' } }), {
+    forbidsNetAdmin: true,
+  });
+  t.equal(covered({ labels: { 'invalid-drop.io/inject': 'disabled' } }), undefined);
+  t.equal(covered({}), undefined);
+  t.equal(covered({ labels, deletionTimestamp: at(NOW) }), undefined, 'nothing can be written there any more');
+  t.equal(seenNamespace({ metadata: { name: 'kube-system', labels } })?.covered, undefined);
+});

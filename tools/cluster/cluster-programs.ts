@@ -1,0 +1,119 @@
+// The programs of the cluster: taken from the machine where it has the right ones, else built from pinned Go modules.
+import { access, constants } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { run } from '../../test/harness/netns/processes.ts';
+import { buildMissing, type Module } from './build-program.ts';
+import { errors } from './cluster-errors.ts';
+import type { Settings } from './cluster-settings.ts';
+
+/** Of tools/kubernetes/go.mod. */
+const VERSION = '1.34.4';
+const [MAJOR = '', MINOR = ''] = VERSION.split('.');
+/** A program of another minor version may not go with the others; the patch does not matter. */
+const WANTED = new RegExp(`\\bv${MAJOR}\\.${MINOR}\\.\\d+`);
+const COMPONENT_VERSION = 'k8s.io/component-base/version';
+
+const kubernetes = (name: string) => [name, `k8s.io/kubernetes/cmd/${name}`] as const;
+const tool = (name: string) => fileURLToPath(new URL(`../${name}`, import.meta.url));
+
+const MODULES: Module[] = [
+  {
+    directory: tool('kubernetes'),
+    packages: new Map<string, string>([
+      kubernetes('kube-apiserver'),
+      kubernetes('kube-controller-manager'),
+      kubernetes('kube-scheduler'),
+      kubernetes('kubelet'),
+      kubernetes('kube-proxy'),
+      kubernetes('kubectl'),
+      ['pause', './pause'],
+    ]),
+    // Without them a program says v0.0.0, and the others refuse it.
+    variables: {
+      [`${COMPONENT_VERSION}.gitVersion`]: `v${VERSION}`,
+      [`${COMPONENT_VERSION}.gitMajor`]: MAJOR,
+      [`${COMPONENT_VERSION}.gitMinor`]: MINOR,
+    },
+  },
+  { directory: tool('coredns'), packages: new Map([['coredns', '.']]), variables: {} },
+];
+/** How to ask a program for its version, and what it has to print. The others of the modules are always built. */
+const QUESTIONS = new Map<string, [string[], RegExp]>([
+  ...['kube-apiserver', 'kube-controller-manager', 'kube-scheduler', 'kubelet', 'kube-proxy'].map(
+    (name): [string, [string[], RegExp]] => [name, [['--version'], WANTED]],
+  ),
+  ['kubectl', [['version', '--client'], WANTED]],
+  ['coredns', [['-version'], /^CoreDNS-/]],
+]);
+/** What Debian's packages bring (install-debian.sh). */
+const PACKAGED = [
+  'etcd',
+  'containerd',
+  'containerd-shim-runc-v2',
+  'ctr',
+  'runc',
+  'conntrack',
+  'iptables',
+  'nft',
+  'ip',
+  'nsenter',
+];
+/** Plugins of the pod network, of Debian's containernetworking-plugins. */
+export const CNI = ['bridge', 'host-local', 'loopback', 'portmap'].map((name) => `/usr/lib/cni/${name}`);
+const PACKAGES =
+  'etcd-server containerd runc containernetworking-plugins conntrack iptables nftables iproute2 util-linux';
+
+/**
+ * Finds or builds the programs.
+ * @param tell is called with what takes long
+ * @returns program name to absolute path
+ * @throws CodedError CLUSTER_PROGRAM_MISSING, CLUSTER_BUILD_FAILED
+ */
+export async function findPrograms(
+  settings: Settings,
+  tell: (text: string) => void,
+  signal: AbortSignal,
+): Promise<Map<string, string>> {
+  await requirePackaged(settings.path);
+  const found = new Map<string, string>();
+  for (const name of QUESTIONS.keys()) {
+    const path = await findRight(name, settings.assets ? [settings.assets, ...settings.path] : settings.path);
+    if (path) found.set(name, path);
+  }
+  for (const module of MODULES) {
+    const missing = [...module.packages.keys()].filter((name) => !found.has(name));
+    if (missing.length === 0) continue;
+    for (const [name, path] of await buildMissing(module, missing, settings.cache, tell, signal)) found.set(name, path);
+  }
+  return found;
+}
+
+async function requirePackaged(path: string[]): Promise<void> {
+  const missing: string[] = [];
+  for (const name of PACKAGED) if (!(await findIn(name, [...path, '/usr/sbin', '/sbin']))[0]) missing.push(name);
+  for (const file of CNI) if (!(await isProgram(file))) missing.push(file);
+  if (missing.length > 0)
+    throw errors.CLUSTER_PROGRAM_MISSING(missing.join(', '), `these Debian packages: ${PACKAGES}`);
+}
+
+/** The first of that name that says that it has the right version. */
+async function findRight(name: string, directories: string[]): Promise<string | undefined> {
+  const [question, answer] = QUESTIONS.get(name) ?? [[], /^/];
+  for (const path of await findIn(name, directories)) {
+    if (answer.test((await run(path, question)).stdout)) return path;
+  }
+  return undefined;
+}
+
+async function findIn(name: string, directories: string[]): Promise<string[]> {
+  const paths = [...new Set(directories)].map((directory) => `${directory}/${name}`);
+  const are = await Promise.all(paths.map(isProgram));
+  return paths.filter((_, index) => are[index]);
+}
+
+function isProgram(path: string): Promise<boolean> {
+  return access(path, constants.X_OK).then(
+    () => true,
+    () => false,
+  );
+}

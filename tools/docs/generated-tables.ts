@@ -1,0 +1,170 @@
+// The parts of the documentation that are made from the program, and where they stand: between
+// `<!-- NAME -->` and `<!-- end -->`.
+import { readFile } from 'node:fs/promises';
+import { METRICS } from '../../init-image/checker/checker-metrics.ts';
+import { KINDS } from '../../init-image/explain/node/reset-kind.ts';
+import { CHECK_OPTIONS, INSTALL_OPTIONS } from '../../init-image/program-options.ts';
+import { POD_OPTIONS } from '../../lib/contract.ts';
+import { type OptionTable, optionRows } from '../../lib/options.ts';
+import { SKIP_REASONS } from '../../webhook/admission/skip-reasons.ts';
+import { createCoverageMetrics } from '../../webhook/coverage/coverage-metrics.ts';
+import { COVERAGE_REASONS, REASONS, remedyFor } from '../../webhook/coverage/coverage-reasons.ts';
+import { coverageReport, coverageTable } from '../../webhook/coverage/coverage-report.ts';
+import { createCoverageStore } from '../../webhook/coverage/coverage-store.ts';
+import { GUARD_OPTIONS } from '../../webhook/guard/guard-options.ts';
+import { OUTCOMES } from '../../webhook/guard/guard-outcomes.ts';
+import { createMetrics } from '../../webhook/webhook-metrics.ts';
+import { OPTIONS } from '../../webhook/webhook-options.ts';
+import { explainExample, nodeExample } from './explain-examples.ts';
+
+const ROOT = new URL('../../', import.meta.url);
+const PAGES = [
+  'README.md',
+  'docs/configuration.md',
+  'docs/coverage.md',
+  'docs/diagnose.md',
+  'docs/metrics.md',
+  'docs/running-pods.md',
+];
+
+function markdownTable(headings: string[], rows: string[][]): string {
+  const line = (cells: string[]) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
+  return [line(headings), `|${headings.map(() => '---').join('|')}|`, ...rows.map(line)].join('\n');
+}
+
+function options(table: OptionTable): string {
+  const rows = optionRows(table).map(({ flag, env, default: value, allowed, help }) => {
+    return [`\`${flag}\``, `\`${env}\``, value === '' ? '(empty)' : `\`${value}\``, allowed, help];
+  });
+  return markdownTable(['flag', 'environment', 'default', 'allowed', 'meaning'], rows);
+}
+
+function annotations(): string {
+  const meaning: Record<string, string> = {
+    mode: '`enforce`: a failed install stops the pod, an unguarded pod is not Ready. `observe`: nothing is ever held back, all is reported',
+    protocol: "what the rule covers; `all` is the rule of Istio's `INVALID_DROP` up to 1.23, to the letter",
+    onDrift: 'what the checker does when an INVALID packet would no longer be dropped',
+  };
+  const own = Object.entries(POD_OPTIONS).map(([name, { annotation, values }]) => {
+    return [`\`${annotation}\``, values.map((value) => `\`${value}\``).join(', '), meaning[name] ?? ''];
+  });
+  return markdownTable(
+    ['annotation', 'values, default first', 'meaning'],
+    [
+      [
+        '`invalid-drop.io/inject`',
+        '`enabled`, `disabled`',
+        'leaves one pod of a labelled namespace alone; works as a label too',
+      ],
+      ...own,
+      ['`invalid-drop.io/checker`', '`enabled`, `disabled`', '`disabled`: the init container only'],
+    ],
+  );
+}
+
+const skipReasons = () =>
+  markdownTable(
+    ['reason', 'meaning'],
+    Object.entries(SKIP_REASONS).map(([reason, text]) => [`\`${reason}\``, text]),
+  );
+
+const checkerMetrics = () =>
+  markdownTable(
+    ['metric', 'type', 'labels', 'meaning'],
+    METRICS.map(({ name, type, labels, help }) => [
+      `\`${name}\``,
+      type,
+      labels.map((label) => `\`${label}\``).join(', '),
+      help,
+    ]),
+  );
+
+async function webhookMetrics(): Promise<string> {
+  const { registry } = createMetrics('0');
+  createCoverageMetrics(registry, () => undefined);
+  const metrics = await registry.getMetricsAsJSON();
+  const rows = metrics.map(({ name, type, help }) => [`\`${name}\``, String(type), help]);
+  return markdownTable(['metric', 'type', 'meaning'], rows);
+}
+
+const coverageReasons = () =>
+  markdownTable(
+    ['reason', 'guarded', 'meaning', 'what to do'],
+    REASONS.map((reason) => {
+      const { guarded, text } = COVERAGE_REASONS[reason];
+      return [`\`${reason}\``, guarded ? 'yes' : 'no', text, remedyFor(reason) ?? ''];
+    }),
+  );
+
+/** Made by the program from two namespaces with four pods. */
+function coverageExample(): string {
+  const store = createCoverageStore(
+    () => {},
+    () => 0,
+  );
+  const pods = [
+    ['media', 'encoder-0', 'done', 'ready'],
+    ['storage', 'store-0', 'done', 'ready'],
+    ['storage', 'store-1', 'absent', 'absent'],
+    ['storage', 'store-2', 'failed', 'waiting'],
+  ] as const;
+  for (const [namespace, name, install, checker] of pods) {
+    store.cover(namespace, { optedInAt: 0, forbidsNetAdmin: false });
+    const images = install === 'absent' ? ('none' as const) : ('current' as const);
+    const facts = { leftAlone: undefined, images, install, checker, observes: false, ephemeral: false };
+    const owner = { apiVersion: 'v1', kind: 'Pod', name, uid: name };
+    store.put({ record: { namespace, name, facts, created: 1, checkerSince: 0 }, owner, gone: false });
+  }
+  return ['```', coverageTable(coverageReport(store, true)).trimEnd(), '```'].join('\n');
+}
+
+const guardOutcomes = () =>
+  markdownTable(
+    ['outcome', 'kind', 'meaning'],
+    Object.entries(OUTCOMES).map(([outcome, { kind, text }]) => [`\`${outcome}\``, kind, text]),
+  );
+
+const resetKinds = () =>
+  markdownTable(
+    ['kind', 'meaning'],
+    Object.entries(KINDS).map(([kind, { text }]) => [`\`${kind}\``, text]),
+  );
+
+const PARTS: Record<string, () => string | Promise<string>> = {
+  annotations,
+  'webhook options': () => options(OPTIONS),
+  'install options': () => options(INSTALL_OPTIONS),
+  'check options': () => options(CHECK_OPTIONS),
+  'guard options': () => options(GUARD_OPTIONS),
+  'guard outcomes': guardOutcomes,
+  'skip reasons': skipReasons,
+  'checker metrics': checkerMetrics,
+  'webhook metrics': webhookMetrics,
+  'coverage reasons': coverageReasons,
+  'coverage table': coverageExample,
+  'explain example': explainExample,
+  'node example': nodeExample,
+  'reset kinds': resetKinds,
+};
+
+/** Every page with generated parts: its path, its text now, and as it should be. */
+export async function readPages(): Promise<{ path: URL; now: string; wanted: string }[]> {
+  return Promise.all(
+    PAGES.map(async (page) => {
+      const path = new URL(page, ROOT);
+      const now = await readFile(path, 'utf8');
+      let wanted = now;
+      for (const [name, make] of Object.entries(PARTS)) {
+        const [start, end] = [`<!-- ${name} -->`, '<!-- end -->'];
+        const from = wanted.indexOf(start);
+        if (from < 0) continue;
+        const to = wanted.indexOf(end, from);
+        wanted = `${wanted.slice(0, from)}${start}\n${await make()}\n${wanted.slice(to)}`;
+      }
+      return { path, now, wanted };
+    }),
+  );
+}
+
+/** Names of all parts, so that a test can see that each stands somewhere. */
+export const PART_NAMES = Object.keys(PARTS);

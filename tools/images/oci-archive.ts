@@ -1,0 +1,46 @@
+// Reads an OCI archive: its configuration, and its root file system as a container would see it.
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import { basename, dirname } from 'node:path';
+import { run } from './run-program.ts';
+
+interface Descriptor {
+  digest: string;
+  size: number;
+}
+
+/** The configuration of an image, as the OCI image specification has it. */
+export interface ImageConfig {
+  architecture: string;
+  os: string;
+  config: { User?: string; Env?: string[]; Entrypoint?: string[]; Cmd?: string[]; Labels?: Record<string, string> };
+}
+
+/** Unpacks the archive's only image to `folder`/root, which must not exist. */
+export async function unpack(archive: string, folder: string): Promise<{ root: string; config: ImageConfig }> {
+  const [layout, root] = [`${folder}/layout`, `${folder}/root`];
+  for (const path of [layout, root]) await mkdir(path, { recursive: true });
+  run('tar', ['-xf', archive, '-C', layout]);
+  const blob = (digest: string) => `${layout}/blobs/${digest.replace(':', '/')}`;
+  const read = async (path: string) => JSON.parse(await readFile(path, 'utf8'));
+  const index = (await read(`${layout}/index.json`)) as { manifests: Descriptor[] };
+  const [first] = index.manifests;
+  if (!first) throw new Error(`${archive} holds no image`);
+  const manifest = (await read(blob(first.digest))) as { config: Descriptor; layers: Descriptor[] };
+  for (const { digest } of manifest.layers) {
+    run('tar', ['-xf', blob(digest), '-C', root]);
+    await removeWhiteouts(root);
+  }
+  const config = (await read(blob(manifest.config.digest))) as ImageConfig;
+  await rm(layout, { recursive: true });
+  return { root, config };
+}
+
+/** A layer deletes `name` by a file `.wh.name`; our own layers only add. */
+async function removeWhiteouts(root: string): Promise<void> {
+  for (const path of await readdir(root, { recursive: true })) {
+    const name = basename(path);
+    if (!name.startsWith('.wh.')) continue;
+    const victim = `${root}/${dirname(path)}/${name.slice('.wh.'.length)}`;
+    for (const gone of [victim, `${root}/${path}`]) await rm(gone, { recursive: true, force: true });
+  }
+}

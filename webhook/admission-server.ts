@@ -1,0 +1,128 @@
+// The HTTPS server of the webhook: POST /mutate and nothing else.
+import { Server as TlsServer } from 'node:tls';
+import fastify, { type FastifyError, type FastifyReply, type FastifyRequest, LogController } from 'fastify';
+import type { CodedError } from '../lib/errors.ts';
+import { type Admission, admit, admitAfterError, describeRequest } from './admission/admission.ts';
+import type { InjectionSettings } from './admission/decision.ts';
+import type { PatchInputs } from './admission/patch.ts';
+import { rememberPatches } from './admission/patch-texts.ts';
+import { REVIEW_SCHEMA, type Review, responseText } from './admission/review.ts';
+import type { KeyPair } from './certificates/make-certificates.ts';
+import { routeUnknown, statusAndError } from './server-errors.ts';
+import type { Metrics } from './webhook-metrics.ts';
+
+export interface ServerOptions {
+  settings: InjectionSettings;
+  metrics: Metrics;
+  /** Labels of a namespace, or undefined where they are not known. */
+  labelsOf(namespace: string): Record<string, string> | undefined;
+  /** True from the stop signal on: each answer then asks the client to open its next connection elsewhere. */
+  draining(): boolean;
+  /** Private key and certificate chain, PEM; empty where useCertificate follows. Absent in tests that open no socket. */
+  tls?: Partial<KeyPair>;
+  bodyLimit: number;
+  logLevel: string;
+  /** Where log lines go; standard output if absent. */
+  logStream?: { write(line: string): void };
+}
+
+/** Longer than the 90 s after which the API server closes an idle connection: it is the side that knows. */
+const KEEP_ALIVE_MS = 120_000;
+/** The API server gives a webhook 30 s at most, so nobody waits for a request that takes longer to arrive. */
+const REQUEST_MS = 30_000;
+
+const JSON_TYPE = 'application/json; charset=utf-8';
+const TLS = { minVersion: 'TLSv1.2' } as const;
+const pairOf = ({ key, cert }: Partial<KeyPair>) => (key && cert ? { key, cert } : {});
+
+/** New connections get this certificate; the ones that there are go on as they are. */
+export function useCertificate({ server }: ReturnType<typeof buildServer>, { key, cert }: KeyPair): void {
+  if (server instanceof TlsServer) server.setSecureContext({ key, cert, ...TLS });
+}
+
+/** Makes the server; it does not listen yet. Answers are AdmissionReviews, or `{code, message}` with a 4xx status. */
+export function buildServer(options: ServerOptions) {
+  const { metrics, tls, logLevel: level, logStream: stream } = options;
+  const server = fastify({
+    https: tls ? { ...pairOf(tls), ...TLS } : null,
+    bodyLimit: options.bodyLimit,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    requestTimeout: REQUEST_MS,
+    // Both defaults make calls fail at a rollout: requests that are under way at closing are answered.
+    return503OnClosing: false,
+    forceCloseConnections: false,
+    // A Pod is passed on as it came, never merged into anything, so odd keys are harmless.
+    onProtoPoisoning: 'ignore',
+    onConstructorPoisoning: 'ignore',
+    // Ajv as fastify sets it up would change the body: convert types, fill in defaults, remove members.
+    ajv: { customOptions: { coerceTypes: false, useDefaults: false, removeAdditional: false } },
+    logController: new LogController({ disableRequestLogging: true }),
+    // A logger of its own for each request costs more than the admission; lines carry the request's uid anyway.
+    childLoggerFactory: (logger) => logger,
+    logger: stream ? { level, stream } : { level },
+  });
+  server.addHook('onSend', (_request, reply, _payload, done) => {
+    if (options.draining()) reply.header('connection', 'close');
+    done();
+  });
+  server.setNotFoundHandler((request, reply) => send(reply, 404, routeUnknown(request)));
+  server.setErrorHandler((error: FastifyError, request, reply) => {
+    const [status, answer] = statusAndError(error, request, options.bodyLimit);
+    metrics.admissions.inc({ result: 'invalid', reason: answer.code });
+    if (status >= 500) request.log.error({ err: error }, answer.message);
+    else request.log.warn({ code: answer.code, from: request.ip }, answer.message);
+    return send(reply, status, answer);
+  });
+  const encode = rememberPatches(options.settings);
+  const logsAll = ['debug', 'trace'].includes(level);
+  server.post('/mutate', { schema: { body: REVIEW_SCHEMA } }, (request, reply) => {
+    const review = request.body as Review;
+    const admission = decideOrFailOpen(review, request, options, encode);
+    const { result, reason } = admission;
+    const duration = reply.elapsedTime;
+    metrics.admissions.inc({ result, reason });
+    metrics.duration.observe(duration / 1000);
+    // What goes as it should is in metrics and coverage; a line for each would be a fifth of what an admission costs.
+    if (result !== 'injected') request.log.info(logLine(review, admission, duration), 'admission');
+    else if (logsAll) request.log.debug(logLine(review, admission, duration), 'admission');
+    sendReview(reply, responseText(admission.response), options.draining());
+  });
+  return server;
+}
+
+/** A pod is never held up by a fault of ours, and a fault is never silent. */
+function decideOrFailOpen(
+  review: Review,
+  request: FastifyRequest,
+  options: ServerOptions,
+  encode: (inputs: PatchInputs) => string,
+): Admission {
+  try {
+    const { namespace } = review.request;
+    const labels = typeof namespace === 'string' ? options.labelsOf(namespace) : undefined;
+    return admit(review, labels, options.settings, encode);
+  } catch (error) {
+    request.log.error({ uid: review.request.uid, err: error }, 'deciding failed: the pod is created unguarded');
+    return admitAfterError(review.request.uid);
+  }
+}
+
+function logLine({ request }: Review, { result, reason, message }: Admission, durationMs: number) {
+  const line = { uid: request.uid, ...describeRequest(request), result, reason, durationMs };
+  return message === undefined ? line : { ...line, message };
+}
+
+/**
+ * Past fastify, which would say that it is UTF-8: Node then takes thrice the memory for it, which malloc maps and gives
+ * back for each answer. A string it writes together with the headers, in one piece.
+ */
+function sendReview(reply: FastifyReply, text: string, draining: boolean): void {
+  const length = Buffer.byteLength(text);
+  const headers = { 'content-type': JSON_TYPE, 'content-length': length, ...(draining && { connection: 'close' }) };
+  reply.hijack();
+  reply.raw.writeHead(200, headers).end(text, length === text.length ? 'latin1' : 'utf8');
+}
+
+function send(reply: FastifyReply, status: number, { code, message }: CodedError) {
+  return reply.code(status).send({ code, message });
+}

@@ -1,0 +1,53 @@
+// What a pod's author may choose, and which choice counts.
+import { type Mode, type OnDrift, OPT_IN_LABEL, POD_OPTIONS, type Protocol } from '../../lib/contract.ts';
+import { shortText } from '../../lib/json.ts';
+import { errors } from '../webhook-errors.ts';
+import type { PodView } from './pod-view.ts';
+
+export const SWITCH = ['enabled', 'disabled'] as const;
+export type Switch = (typeof SWITCH)[number];
+export const CHECKER_ANNOTATION = 'invalid-drop.io/checker';
+
+export interface PodOptions {
+  mode: Mode;
+  protocol: Protocol;
+  onDrift: OnDrift;
+  /** disabled: the init container only. */
+  checker: Switch;
+}
+
+/**
+ * The options that count for a pod. Precedence, decided here and nowhere else: pod annotation, then the webhook's
+ * configuration (whose own default is the first of the allowed values).
+ * @param configured the webhook's configuration
+ * @returns the options, and a message for each annotation or label whose value is not allowed (empty: all are)
+ */
+export function readPodOptions(pod: PodView, configured: PodOptions): { options: PodOptions; wrong: string[] } {
+  const wrong: string[] = [];
+  const check = <const V extends string>(
+    kind: string,
+    name: string,
+    text: string | undefined,
+    values: readonly V[],
+  ) => {
+    if (text === undefined) return undefined;
+    const value = values.find((allowed) => allowed === text);
+    if (value === undefined) {
+      wrong.push(errors.ANNOTATION_INVALID(kind, name, shortText(text, 100), values.join(' or ')).message);
+    }
+    return value;
+  };
+  const annotation = <const V extends string>(name: string, values: readonly V[]) =>
+    check('annotation', name, pod.annotations?.[name], values);
+
+  annotation(OPT_IN_LABEL, SWITCH);
+  check('label', OPT_IN_LABEL, pod.labels[OPT_IN_LABEL], SWITCH);
+  const { mode, protocol, onDrift } = POD_OPTIONS;
+  const options = {
+    mode: annotation(mode.annotation, mode.values) ?? configured.mode,
+    protocol: annotation(protocol.annotation, protocol.values) ?? configured.protocol,
+    onDrift: annotation(onDrift.annotation, onDrift.values) ?? configured.onDrift,
+    checker: annotation(CHECKER_ANNOTATION, SWITCH) ?? configured.checker,
+  };
+  return { options, wrong };
+}

@@ -1,0 +1,57 @@
+// Certificates that somebody else keeps in a folder, such as a mounted Secret of cert-manager.
+import { watch } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { reasonOf } from '../cluster/api-error.ts';
+import { errors } from '../webhook-errors.ts';
+import type { KeyPair } from './make-certificates.ts';
+import { isPair } from './read-certificates.ts';
+
+export interface DirectoryOptions {
+  /** Holds tls.crt and tls.key, PEM. */
+  path: string;
+  serve(pair: KeyPair): void;
+  log: { info(details: object, message: string): void; warn(details: object, message: string): void };
+}
+
+/**
+ * Reads the folder again whenever asked, and serves what is new in it. A pair that does not belong together, as in
+ * the middle of a change, is passed over, and what was served stays.
+ * @returns a function that reads it; never rejects
+ */
+export function createDirectoryReader({ path, serve, log }: DirectoryOptions): () => Promise<void> {
+  let present = '';
+  let complained = '';
+  const complain = (reason: string) => {
+    if (reason !== complained) log.warn({ path, reason }, 'no certificate can be read from the folder');
+    complained = reason;
+  };
+  return async () => {
+    try {
+      const [cert, key] = await Promise.all(['tls.crt', 'tls.key'].map((name) => readFile(join(path, name), 'utf8')));
+      if (cert === undefined || key === undefined || cert + key === present) return;
+      if (!isPair(cert, key)) return complain(errors.CERTIFICATE_UNUSABLE(path).message);
+      present = cert + key;
+      complained = '';
+      serve({ cert, key });
+      log.info({ path }, 'read the certificate');
+    } catch (error) {
+      complain(reasonOf(error));
+    }
+  };
+}
+
+/**
+ * Calls back when something in the folder changes; a hint only, for a mounted Secret is changed by a symbolic link
+ * beside it, and not every file system tells.
+ * @returns a function that ends it
+ */
+export function watchDirectory(path: string, changed: () => void): () => void {
+  try {
+    const watcher = watch(path, { persistent: false }, changed);
+    watcher.on('error', () => watcher.close());
+    return () => watcher.close();
+  } catch {
+    return () => {};
+  }
+}

@@ -1,0 +1,156 @@
+// Keeps the Secret, what is served, and the caBundle as the plan wants them. Every replica runs this; what two do at
+// once is settled by the API server: the first write counts, and the other reads it.
+import { OWN_NAMESPACE } from '../../lib/contract.ts';
+import type { JsonObject } from '../../lib/json.ts';
+import { ApiError, reasonOf } from '../cluster/api-error.ts';
+import type { ClusterClient } from '../cluster/cluster-client.ts';
+import { bundlePatch, holdsBundle } from './ca-bundle.ts';
+import type { KeyPair } from './make-certificates.ts';
+import { fingerprint } from './read-certificates.ts';
+import { nextStep, type Step } from './rotation-plan.ts';
+import { type Lives, takeStep } from './rotation-step.ts';
+import { readSecret, SECRET, secretData, type TlsState } from './tls-secret.ts';
+import type { HeldObject } from './watched-object.ts';
+
+export const SECRETS_PATH = `/api/v1/namespaces/${OWN_NAMESPACE}/secrets`;
+export const CONFIGURATION = 'invalid-drop-injector';
+export const CONFIGURATIONS_PATH = '/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations';
+
+/** What the API server answers where a `test` of a JSON Patch does not hold. */
+const TEST_FAILED = 422;
+
+export interface KeeperOptions {
+  client: ClusterClient;
+  secret: HeldObject;
+  configuration: HeldObject;
+  lives: Lives;
+  /** True where every replica serves the certificate with that fingerprint. */
+  servedByAll(fingerprint: string): Promise<boolean>;
+  /** Called with each new certificate, before anything waits for it. */
+  serve(pair: KeyPair, authority: string): void;
+  /** Called for each step that this replica has carried out, and each caBundle that it has put in place. */
+  did(what: Step | 'bundle'): void;
+  log: { info(details: object, message: string): void; warn(details: object, message: string): void };
+  /** Milliseconds since 1970. */
+  now(): number;
+}
+
+/** @returns a function that does what is to be done now; it never rejects, and never runs twice at once */
+export function createKeeper(options: KeeperOptions): () => Promise<void> {
+  const { client, secret, configuration, lives, log, now } = options;
+  let last: TlsState | undefined;
+  const held = createSince(now);
+  const served = createSince(now);
+
+  async function round(): Promise<boolean> {
+    if (!secret.synced() || !configuration.synced()) return false;
+    // The watch may change what is held while keys are made: what is written must replace what was decided upon.
+    const present = secret.object();
+    const state = readSecret(present);
+    if (state !== undefined) adopt(state);
+    if (state !== undefined && !holdsBundle(configuration.object(), state.bundle)) await putBundle();
+    const step = nextStep({
+      state,
+      last,
+      now: now(),
+      bundleHeldMs: held(state?.bundle ?? '', state !== undefined && holdsBundle(configuration.object(), state.bundle)),
+      servedByAllMs: await askServed(state),
+    });
+    const wanted = await takeStep(step, state ?? last, new Date(now()), lives);
+    if (wanted === undefined) return false;
+    if (await store(wanted, present)) {
+      options.did(step);
+      log.info({ step, serving: fingerprint(wanted.serving.cert) }, 'changed the certificates');
+    }
+    return true;
+  }
+
+  function adopt(state: TlsState): void {
+    if (state.serving.cert !== last?.serving.cert || state.ca.cert !== last.ca.cert) {
+      options.serve(state.serving, state.ca.cert);
+    }
+    last = state;
+  }
+
+  async function askServed(state: TlsState | undefined): Promise<number> {
+    if (state === undefined || state.next !== undefined || state.bundle === state.ca.cert) return served('', false);
+    const print = fingerprint(state.serving.cert);
+    return served(print, await options.servedByAll(print));
+  }
+
+  /** The Secret is read again first: with one that is out of date an older bundle would be put over a newer one. */
+  async function putBundle(): Promise<void> {
+    const fresh = await client.get(`${SECRETS_PATH}/${SECRET}`);
+    secret.set(fresh);
+    const state = readSecret(fresh);
+    const present = configuration.object();
+    if (state === undefined || present === undefined || holdsBundle(present, state.bundle)) return;
+    try {
+      const path = `${CONFIGURATIONS_PATH}/${CONFIGURATION}`;
+      configuration.set(await client.patch(path, bundlePatch(present, state.bundle)));
+      options.did('bundle');
+      log.info({ configuration: CONFIGURATION }, 'put the CA into the webhook configuration');
+    } catch (error) {
+      // Another replica was first; the watch will tell.
+      if (!(error instanceof ApiError && error.status === TEST_FAILED)) throw error;
+    }
+  }
+
+  /** @returns false where another replica was first; its Secret is then read */
+  async function store(state: TlsState, present: JsonObject | undefined): Promise<boolean> {
+    const body = { ...(present ?? NEW_SECRET), data: secretData(state) };
+    try {
+      if (present === undefined) secret.set(await client.create(SECRETS_PATH, body));
+      else secret.set(await client.replace(`${SECRETS_PATH}/${SECRET}`, body));
+      return true;
+    } catch (error) {
+      if (!(error instanceof ApiError) || (error.status !== 409 && error.status !== 404)) throw error;
+      secret.set(error.status === 409 ? await client.get(`${SECRETS_PATH}/${SECRET}`) : undefined);
+      return false;
+    }
+  }
+
+  return serially(async () => {
+    try {
+      // Bounded: each round that returns true has changed the Secret, or has read what another changed.
+      for (let rounds = 0; rounds < 5 && (await round()); rounds++);
+    } catch (error) {
+      log.warn({ reason: reasonOf(error) }, 'the certificates could not be looked after; trying again');
+    }
+  });
+}
+
+const NEW_SECRET: JsonObject = {
+  apiVersion: 'v1',
+  kind: 'Secret',
+  metadata: { name: SECRET, namespace: OWN_NAMESPACE, labels: { 'app.kubernetes.io/name': 'invalid-drop' } },
+  type: 'kubernetes.io/tls',
+};
+
+/** For how long something has held without a break, in milliseconds; begins anew with another subject. */
+function createSince(now: () => number) {
+  let since: { subject: string; at: number } | undefined;
+  return (subject: string, holds: boolean): number => {
+    if (!holds) since = undefined;
+    else if (since?.subject !== subject) since = { subject, at: now() };
+    return since === undefined ? 0 : now() - since.at;
+  };
+}
+
+/** Calls while one is under way lead to one more after it. */
+function serially(work: () => Promise<void>): () => Promise<void> {
+  let running: Promise<void> | undefined;
+  let again = false;
+  const run = async () => {
+    do {
+      again = false;
+      await work();
+    } while (again);
+    running = undefined;
+  };
+  return () => {
+    if (running !== undefined) again = true;
+    running ??= run();
+    return running;
+  };
+}

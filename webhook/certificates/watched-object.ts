@@ -1,0 +1,59 @@
+// One named object of the cluster, as a watch has last told of it.
+
+import { isObject, type JsonObject, shortText } from '../../lib/json.ts';
+import { type ReflectOptions, reflect } from '../cluster/reflector.ts';
+
+export interface HeldObject {
+  /** undefined: there is none, or nothing is known yet (see synced). */
+  object(): JsonObject | undefined;
+  /** True once it is known whether there is one. */
+  synced(): boolean;
+  /** Puts in what the API server has answered, so that the watch need not be waited for. */
+  set(object: JsonObject | undefined): void;
+  stop(): Promise<void>;
+}
+
+type Options = Pick<ReflectOptions<JsonObject>, 'client' | 'path' | 'what' | 'log' | 'retryDelay'> & {
+  name: string;
+  /** Called when the object, or that there is none, has become known. */
+  changed(): void;
+};
+
+/** Follows the object; what is older than what is known is passed over, for an answer can overtake the watch. */
+export function holdObject({ name, changed, ...options }: Options): HeldObject {
+  let held: JsonObject | undefined;
+  const change = (object: JsonObject | undefined) => {
+    held = object;
+    changed();
+  };
+  const reflection = reflect<JsonObject>({
+    ...options,
+    query: { fieldSelector: `metadata.name=${name}` },
+    project: (object) => object,
+    sink: {
+      replace: ([object]) => change(object),
+      put: (object) => isOlder(object, held) || change(object),
+      remove: (object) => isOlder(object, held) || change(undefined),
+    },
+  });
+  return {
+    object: () => held,
+    synced: reflection.synced,
+    set: (object) => {
+      held = object;
+    },
+    stop: reflection.stop,
+  };
+}
+
+/** Versions of one collection grow (documented since Kubernetes 1.35, true of every release with etcd). */
+function isOlder(object: JsonObject, than: JsonObject | undefined): boolean {
+  const [one, other] = [versionOf(object), versionOf(than)];
+  if (!/^\d+$/.test(one) || !/^\d+$/.test(other)) return false;
+  return BigInt(one) < BigInt(other);
+}
+
+function versionOf(object: JsonObject | undefined): string {
+  const metadata = object?.['metadata'];
+  return isObject(metadata) ? shortText(metadata['resourceVersion']) : '';
+}

@@ -1,0 +1,91 @@
+// What GET /coverage answers. Pure.
+import { COVERAGE_REASONS, type CoverageReason, isGuarded, REASONS } from './coverage-reasons.ts';
+import type { Counts, CoverageStore } from './coverage-store.ts';
+
+/** Names of pods in one answer; the rest are counted. */
+const NAMED_PODS = 1000;
+
+export interface CoverageReport {
+  /** False until the pods have been listed: the numbers are then not whole. */
+  synced: boolean;
+  total: number;
+  guarded: number;
+  /** guarded / total; null where there are no pods. */
+  share: number | null;
+  reasons: Counts;
+  namespaces: { namespace: string; total: number; guarded: number; reasons: Counts }[];
+  notGuarded: { namespace: string; pod: string; reason: CoverageReason }[];
+  /** Pods that are not guarded and did not fit into the list above. */
+  notGuardedMore: number;
+}
+
+/** @param only a namespace; '' for all */
+export function coverageReport(store: CoverageStore, synced: boolean, only = ''): CoverageReport {
+  const namespaces = store
+    .counts()
+    .filter(({ namespace }) => only === '' || namespace === only)
+    .map(({ namespace, counts }) => ({ namespace, ...totals(counts), reasons: inOrder(counts) }));
+  const reasons: Counts = {};
+  for (const one of namespaces) {
+    for (const reason of REASONS) {
+      const count = one.reasons[reason];
+      if (count !== undefined) reasons[reason] = (reasons[reason] ?? 0) + count;
+    }
+  }
+  const { total, guarded } = totals(reasons);
+  const open = [...store.pods()].filter((pod) => !isGuarded(pod.reason) && (only === '' || pod.namespace === only));
+  open.sort((a, b) => (`${a.namespace}/${a.pod}` < `${b.namespace}/${b.pod}` ? -1 : 1));
+  const notGuarded = open.slice(0, NAMED_PODS);
+  return {
+    synced,
+    total,
+    guarded,
+    share: total === 0 ? null : guarded / total,
+    reasons: inOrder(reasons),
+    namespaces,
+    notGuarded,
+    notGuardedMore: open.length - notGuarded.length,
+  };
+}
+
+function totals(counts: Counts): { total: number; guarded: number } {
+  let [total, guarded] = [0, 0];
+  for (const reason of REASONS) {
+    const count = counts[reason] ?? 0;
+    total += count;
+    if (isGuarded(reason)) guarded += count;
+  }
+  return { total, guarded };
+}
+
+function inOrder(counts: Counts): Counts {
+  return Object.fromEntries(REASONS.flatMap((reason) => (counts[reason] ? [[reason, counts[reason]]] : [])));
+}
+
+/** The report for a terminal: a line for each namespace, then what is not guarded. */
+export function coverageTable(report: CoverageReport): string {
+  const { synced, total, guarded, namespaces, notGuarded, notGuardedMore } = report;
+  const summary = `${guarded} of ${total} pods in ${namespaces.length} namespaces are guarded${synced ? '' : ' (not all have been listed yet)'}\n`;
+  const byNamespace = namespaces.map((one) => [
+    one.namespace,
+    String(one.total),
+    String(one.guarded),
+    Object.entries(one.reasons)
+      .filter(([reason]) => !isGuarded(reason as CoverageReason))
+      .map(([reason, count]) => `${count} ${reason}`)
+      .join(', '),
+  ]);
+  const byPod = notGuarded.map(({ namespace, pod, reason }) => [namespace, pod, reason, COVERAGE_REASONS[reason].text]);
+  const parts = [summary];
+  if (byNamespace.length > 0) parts.push(columns([['NAMESPACE', 'PODS', 'GUARDED', 'NOT GUARDED'], ...byNamespace]));
+  if (byPod.length > 0) parts.push(columns([['NAMESPACE', 'POD', 'REASON', 'MEANING'], ...byPod]));
+  if (notGuardedMore > 0) parts.push(`and ${notGuardedMore} more\n`);
+  return parts.join('\n');
+}
+
+/** @param rows the headings first */
+export function columns(rows: string[][]): string {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  const line = (row: string[]) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ');
+  return `${rows.map((row) => line(row).trimEnd()).join('\n')}\n`;
+}

@@ -1,0 +1,140 @@
+// All pods of opted-in namespaces with their reason, counted as they come and go.
+
+import type { CoverageReason } from './coverage-reasons.ts';
+import { type CoveredNamespace, changesWithTime, classify } from './pod-reason.ts';
+import type { PodOwner, PodRecord, SeenPod } from './pod-record.ts';
+
+export type Counts = Partial<Record<CoverageReason, number>>;
+
+export interface Change {
+  namespace: string;
+  pod: string;
+  from: CoverageReason | undefined;
+  /** undefined: it is gone. */
+  to: CoverageReason | undefined;
+  /** Known where the pod itself has changed, or was starting. */
+  owner: PodOwner | undefined;
+}
+
+interface Entry {
+  record: PodRecord;
+  reason: CoverageReason;
+}
+
+interface Covered {
+  settings: CoveredNamespace;
+  pods: Map<string, Entry>;
+  counts: Counts;
+}
+
+export type CoverageStore = ReturnType<typeof createCoverageStore>;
+
+/**
+ * @param changed called for each pod whose reason has changed
+ * @param now seconds since 1970
+ */
+export function createCoverageStore(changed: (change: Change) => void, now: () => number) {
+  const namespaces = new Map<string, Covered>();
+  /** Pods whose reason changes by time alone, and who is to be told then. */
+  const starting = new Map<string, { namespace: string; pod: string; owner: PodOwner | undefined }>();
+
+  function setReason(covered: Covered, entry: Entry, reason: CoverageReason, told?: PodOwner, isNew = false): void {
+    const { namespace, name } = entry.record;
+    const from = isNew ? undefined : entry.reason;
+    const key = `${namespace}/${name}`;
+    const owner = told ?? starting.get(key)?.owner;
+    if (reason === 'starting' && changesWithTime(entry.record)) starting.set(key, { namespace, pod: name, owner });
+    else starting.delete(key);
+    if (from === reason) return;
+    if (from !== undefined) count(covered, from, -1);
+    entry.reason = reason;
+    count(covered, reason, 1);
+    changed({ namespace, pod: name, from, to: reason, owner });
+  }
+
+  function drop(covered: Covered, { record, reason }: Entry): void {
+    const { namespace, name } = record;
+    covered.pods.delete(name);
+    starting.delete(`${namespace}/${name}`);
+    count(covered, reason, -1);
+    changed({ namespace, pod: name, from: reason, to: undefined, owner: undefined });
+  }
+
+  function put({ record, owner, gone }: SeenPod): void {
+    const covered = namespaces.get(record.namespace);
+    if (covered === undefined) return;
+    const known = covered.pods.get(record.name);
+    if (gone) {
+      if (known !== undefined) drop(covered, known);
+      return;
+    }
+    const reason = classify(record, covered.settings, now());
+    const entry = known ?? { record, reason };
+    entry.record = record;
+    covered.pods.set(record.name, entry);
+    setReason(covered, entry, reason, owner, known === undefined);
+  }
+
+  return {
+    /** Opts a namespace in, or changes what is known of it. @returns true where it was not opted in before */
+    cover(name: string, settings: CoveredNamespace): boolean {
+      const covered = namespaces.get(name);
+      if (covered === undefined) {
+        namespaces.set(name, { settings, pods: new Map(), counts: {} });
+        return true;
+      }
+      covered.settings = settings;
+      for (const entry of covered.pods.values()) {
+        setReason(covered, entry, classify(entry.record, settings, now()));
+      }
+      return false;
+    },
+    /** Opts a namespace out. */
+    uncover(name: string): void {
+      const covered = namespaces.get(name);
+      for (const entry of covered?.pods.values() ?? []) if (covered) drop(covered, entry);
+      namespaces.delete(name);
+    },
+    put,
+    remove({ record }: SeenPod): void {
+      const covered = namespaces.get(record.namespace);
+      const entry = covered?.pods.get(record.name);
+      if (covered && entry) drop(covered, entry);
+    },
+    /** After a list: those that are not among the pods are gone. */
+    replace(pods: SeenPod[]): void {
+      const there = new Set(pods.map(({ record }) => `${record.namespace}/${record.name}`));
+      for (const [namespace, covered] of namespaces) {
+        for (const entry of [...covered.pods.values()]) {
+          if (!there.has(`${namespace}/${entry.record.name}`)) drop(covered, entry);
+        }
+      }
+      for (const pod of pods) put(pod);
+    },
+    /** Looks again at pods whose reason changes by time alone. */
+    tick(): void {
+      for (const { namespace, pod } of [...starting.values()]) {
+        const covered = namespaces.get(namespace);
+        const entry = covered?.pods.get(pod);
+        if (covered && entry) setReason(covered, entry, classify(entry.record, covered.settings, now()));
+      }
+    },
+    covers: (namespace: string) => namespaces.has(namespace),
+    names: () => [...namespaces.keys()],
+    /** Every opted-in namespace with its counts, in order of name. */
+    counts: (): { namespace: string; counts: Counts }[] =>
+      [...namespaces].sort(([a], [b]) => (a < b ? -1 : 1)).map(([namespace, { counts }]) => ({ namespace, counts })),
+    /** Every pod with its reason. */
+    *pods(): Generator<{ namespace: string; pod: string; reason: CoverageReason }> {
+      for (const [namespace, { pods }] of namespaces) {
+        for (const [pod, { reason }] of pods) yield { namespace, pod, reason };
+      }
+    },
+  };
+}
+
+function count({ counts }: Covered, reason: CoverageReason, by: 1 | -1): void {
+  const value = (counts[reason] ?? 0) + by;
+  if (value === 0) delete counts[reason];
+  else counts[reason] = value;
+}

@@ -1,0 +1,41 @@
+// Whether a pod is guarded, or why not. Pure. Decided from the containers that are there, never from an annotation.
+
+import type { CoverageReason } from './coverage-reasons.ts';
+import type { PodRecord } from './pod-record.ts';
+
+export interface CoveredNamespace {
+  /** Seconds since 1970 at which it was opted in; undefined where nobody can tell. */
+  optedInAt: number | undefined;
+  forbidsNetAdmin: boolean;
+}
+
+/** For so long a checker that runs may not be Ready without anything being said: the kubelet has to ask it first. */
+export const STARTING_SECONDS = 30;
+
+/** @param now seconds since 1970 */
+export function classify(pod: PodRecord, namespace: CoveredNamespace, now: number): CoverageReason {
+  const { images, install, ephemeral, leftAlone } = pod.facts;
+  if (images !== 'none' && install !== 'absent') return classifyInjected(pod, now);
+  if (ephemeral) return 'guarded-while-running';
+  if (leftAlone !== undefined) return leftAlone;
+  if (namespace.forbidsNetAdmin) return 'namespace-forbids-net-admin';
+  const { optedInAt } = namespace;
+  // Times are whole seconds: what was created within the second of the label counts as older, which blames nobody.
+  return optedInAt === undefined || pod.created <= optedInAt ? 'created-before-opt-in' : 'webhook-missed';
+}
+
+/** Whether time alone can change what `classify` says of the pod: a checker that runs is given some time to be Ready. */
+export function changesWithTime({ facts }: PodRecord): boolean {
+  return facts.checker === 'running';
+}
+
+function classifyInjected({ facts, checkerSince }: PodRecord, now: number): CoverageReason {
+  const { install, checker, images, observes } = facts;
+  if (install === 'failed') return 'install-failed';
+  if (install === 'waiting' || checker === 'waiting') return 'starting';
+  if (observes) return 'observe-mode';
+  if (checker === 'absent') return 'guarded-without-checker';
+  if (checker === 'failing') return 'checker-not-ready';
+  if (checker === 'running') return now - checkerSince < STARTING_SECONDS ? 'starting' : 'checker-not-ready';
+  return images === 'current' ? 'guarded' : 'guarded-by-older-version';
+}

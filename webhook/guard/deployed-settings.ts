@@ -1,0 +1,59 @@
+// What to put into pods: what the cluster's webhook puts into new ones.
+import { OWN_NAMESPACE } from '../../lib/contract.ts';
+import { CodedError } from '../../lib/errors.ts';
+import { isObject, isObjectList, type JsonObject, textsIn } from '../../lib/json.ts';
+import { readOptions } from '../../lib/options.ts';
+import type { InjectionSettings } from '../admission/decision.ts';
+import { ApiError, reasonOf } from '../cluster/api-error.ts';
+import type { ClusterClient } from '../cluster/cluster-client.ts';
+import { errors } from '../webhook-errors.ts';
+import { injectionSettings, OPTIONS } from '../webhook-options.ts';
+
+const NAME = 'invalid-drop-webhook';
+const PATH = `/apis/apps/v1/namespaces/${OWN_NAMESPACE}/deployments/${NAME}`;
+
+/**
+ * @param image in place of the one that the webhook injects; '' for that one
+ * @param note told where the webhook's options cannot be read, and are taken to be the defaults
+ * @throws CodedError GUARD_IMAGE_UNKNOWN
+ */
+export async function readSettings(
+  client: Pick<ClusterClient, 'get'>,
+  image: string,
+  note: (text: string) => void,
+): Promise<InjectionSettings> {
+  try {
+    const settings = settingsOf(await client.get(PATH));
+    return { ...settings, image: image || settings.image };
+  } catch (error) {
+    if (!isAnswer(error)) throw error;
+    if (image === '') throw errors.GUARD_IMAGE_UNKNOWN(reasonOf(error));
+    note(`the webhook's options cannot be read, and are taken to be the defaults: ${reasonOf(error)}`);
+    return { ...defaults(), image };
+  }
+}
+
+/** There is a cluster, but no Deployment that may be read, or one of another version. */
+const isAnswer = (error: unknown) => error instanceof CodedError || (error instanceof ApiError && error.status < 500);
+
+const defaults = () => injectionSettings(readOptions(OPTIONS, [], {}).values);
+
+/**
+ * The settings of a webhook, from its Deployment. Values that come from a ConfigMap or a Secret are not seen.
+ * @throws CodedError where an option of it is none of this version's
+ */
+export function settingsOf(deployment: JsonObject): InjectionSettings {
+  const container = firstContainer(deployment);
+  const env = isObjectList(container['env']) ? container['env'] : [];
+  const texts = env.flatMap(({ name, value }) =>
+    typeof name === 'string' && typeof value === 'string' ? [[name, value]] : [],
+  );
+  return injectionSettings(readOptions(OPTIONS, textsIn(container['args']), Object.fromEntries(texts)).values);
+}
+
+function firstContainer({ spec }: JsonObject): JsonObject {
+  const template = isObject(spec) ? spec['template'] : undefined;
+  const podSpec = isObject(template) ? template['spec'] : undefined;
+  const containers = isObject(podSpec) ? podSpec['containers'] : undefined;
+  return (isObjectList(containers) && containers.find(({ name }) => name === 'webhook')) || {};
+}

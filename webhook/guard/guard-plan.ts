@@ -1,0 +1,74 @@
+// What to do about a pod that runs: a function from data to data.
+import { GUARD_CHECKER_CONTAINER, GUARD_CONTAINER } from '../../lib/contract.ts';
+import { isObject, type JsonObject, shortText } from '../../lib/json.ts';
+import { ephemeralContainer } from '../admission/containers.ts';
+import type { InjectionSettings } from '../admission/decision.ts';
+import { readPodOptions } from '../admission/pod-options.ts';
+import { isProtectedNamespace } from '../admission/pod-predicates.ts';
+import { viewPod } from '../admission/pod-view.ts';
+import { type EphemeralGuards, readEphemeral } from '../coverage/ephemeral-guards.ts';
+import { createProjection, type PodFacts } from '../coverage/pod-record.ts';
+import type { Outcome } from './guard-outcomes.ts';
+
+/** One container to see through. */
+export interface Step {
+  job: 'install' | 'check';
+  name: string;
+  /** undefined: it is in the pod already, and has not ended yet. */
+  container: JsonObject | undefined;
+}
+
+export type GuardPlan = { do: 'leave'; outcome: Outcome; detail: string } | { do: 'add'; steps: Step[] };
+
+/**
+ * Decides about one pod, from its containers and what the kubelet says of them.
+ * @param object a Pod as the API server sent it
+ * @param stay whether a checker is to stay in it
+ * @returns leave with the reason, or the containers to add, one after the other
+ */
+export function planGuard(object: JsonObject, settings: InjectionSettings, stay: boolean): GuardPlan {
+  const view = viewPod(object);
+  const seen = createProjection(settings.image)(object);
+  if (view === undefined || seen === undefined) return leave('unreadable-pod');
+  const { facts, namespace } = seen.record;
+  const status = isObject(object['status']) ? object['status'] : {};
+  if (isProtectedNamespace(namespace)) return leave('own-namespace');
+  if (facts.leftAlone !== undefined) return leave(facts.leftAlone);
+  if (isObject(object['metadata']) && object['metadata']['deletionTimestamp'] !== undefined)
+    return leave('being-deleted');
+  const phase = shortText(status['phase'], 30);
+  if (phase !== 'Running') return leave('not-running', `its phase is ${phase || 'not known'}`);
+  const { options, wrong } = readPodOptions(view, settings.options);
+  if (wrong.length > 0) return leave('wrong-annotation', wrong.join('; '));
+
+  const ephemeral = readEphemeral(view, status, settings.image);
+  const installedBy = ephemeral.installed ?? (isGuardedByInit(facts) ? 'its init container' : undefined);
+  const jobs: Step['job'][] = installedBy === undefined ? ['install'] : [];
+  if (stay && !hasChecker(facts) && ephemeral.checker === undefined) jobs.push('check');
+  if (jobs.length === 0) return leave('already-guarded', `by ${installedBy}`);
+  const container = (job: Step['job'], name: string) => ephemeralContainer(name, job, options, settings);
+  return { do: 'add', steps: jobs.map((job) => stepFor(job, ephemeral, container)) };
+}
+
+const leave = (outcome: Outcome, detail = ''): GuardPlan => ({ do: 'leave', outcome, detail });
+
+/** In mode observe its exit code says nothing, and a checker that is not Ready says that the rule does not hold. */
+function isGuardedByInit({ images, install, checker, observes }: PodFacts): boolean {
+  return images !== 'none' && install === 'done' && !observes && (checker === 'absent' || checker === 'ready');
+}
+
+function hasChecker({ images, checker }: PodFacts): boolean {
+  return images !== 'none' && checker !== 'absent';
+}
+
+/** None can ever be removed from a pod: one that has not ended yet is waited for, and no other is added. */
+function stepFor(
+  job: Step['job'],
+  { pending, next }: EphemeralGuards,
+  container: (job: Step['job'], name: string) => JsonObject,
+): Step {
+  const waiting = pending[job];
+  if (waiting !== undefined) return { job, name: waiting, container: undefined };
+  const name = `${job === 'install' ? GUARD_CONTAINER : GUARD_CHECKER_CONTAINER}-${next}`;
+  return { job, name, container: container(job, name) };
+}

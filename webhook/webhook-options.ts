@@ -1,0 +1,157 @@
+// Every option of the webhook: flag, environment variable, default, allowed values. --help and the docs print it.
+import { POD_OPTIONS, VERSION } from '../lib/contract.ts';
+import { duration, type OptionValues, oneOf, textLike, wholeNumber } from '../lib/options.ts';
+import { containerResources, resourcesOption } from './admission/container-resources.ts';
+import type { InjectionSettings } from './admission/decision.ts';
+import { SWITCH } from './admission/pod-options.ts';
+
+const { mode, protocol, onDrift } = POD_OPTIONS;
+const ADDRESS = /^[0-9A-Za-z.:_-]{1,253}$/;
+const PORTS = /^(\d{1,5}(,\d{1,5})*)?$/;
+const IMAGE = /^[\w][\w.:/@-]{0,511}$/;
+const LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'silent'] as const;
+
+export const OPTIONS = {
+  'listen-address': textLike(ADDRESS, 'an IP address or host name', {
+    env: 'INVALID_DROP_LISTEN_ADDRESS',
+    help: 'Address of both ports. In a cluster use :: (all addresses).',
+    default: '127.0.0.1',
+  }),
+  port: wholeNumber(0, 65535, {
+    env: 'INVALID_DROP_PORT',
+    help: 'HTTPS port of POST /mutate. 0 takes a free one.',
+    default: 8443,
+  }),
+  'metrics-port': wholeNumber(0, 65535, {
+    env: 'INVALID_DROP_METRICS_PORT',
+    help: 'Plain HTTP port of /metrics, /healthz, /readyz, /selfcheck and /coverage. 0 takes a free one.',
+    default: 8080,
+  }),
+  image: textLike(IMAGE, 'an image reference', {
+    env: 'INVALID_DROP_IMAGE',
+    help: 'Image of the init container and the checker.',
+    default: `localhost/invalid-drop/init-image:${VERSION}`,
+  }),
+  mode: oneOf(mode.values, {
+    env: 'INVALID_DROP_MODE',
+    help: 'For pods without the annotation. enforce: an unguarded pod does not get Ready. observe: nothing is blocked.',
+    default: mode.values[0],
+  }),
+  protocol: oneOf(protocol.values, {
+    env: 'INVALID_DROP_PROTOCOL',
+    help: "For pods without the annotation. tcp: only TCP is dropped. all: Istio's rule to the letter.",
+    default: protocol.values[0],
+  }),
+  'on-drift': oneOf(onDrift.values, {
+    env: 'INVALID_DROP_ON_DRIFT',
+    help: 'For pods without the annotation. What the checker does when the rule no longer holds.',
+    default: onDrift.values[0],
+  }),
+  checker: oneOf(SWITCH, {
+    env: 'INVALID_DROP_CHECKER',
+    help: 'For pods without the annotation. disabled: the init container only.',
+    default: SWITCH[0],
+  }),
+  'native-sidecars': oneOf(SWITCH, {
+    env: 'INVALID_DROP_NATIVE_SIDECARS',
+    help: 'Whether the cluster runs init containers with restartPolicy Always (Kubernetes 1.29 and later).',
+    default: SWITCH[0],
+  }),
+  'legacy-iptables': oneOf(SWITCH, {
+    env: 'INVALID_DROP_LEGACY_IPTABLES',
+    help: 'Whether nodes use iptables-legacy. enabled: both containers get CAP_NET_RAW as well.',
+    default: 'disabled',
+  }),
+  'init-resources': resourcesOption({
+    env: 'INVALID_DROP_INIT_RESOURCES',
+    // A whole core: the application waits for it, and it runs for a tenth of a second.
+    help: 'Requests and limits of the init container.',
+    default: 'cpu=10m:1,memory=32Mi:128Mi',
+  }),
+  'checker-resources': resourcesOption({
+    env: 'INVALID_DROP_CHECKER_RESOURCES',
+    help: 'Requests and limits of the checker.',
+    default: 'cpu=10m:200m,memory=32Mi:128Mi',
+  }),
+  'mesh-exclude-inbound-ports': textLike(PORTS, 'port numbers with commas between, or nothing', {
+    env: 'INVALID_DROP_MESH_EXCLUDE_INBOUND_PORTS',
+    help: "The mesh's own default (Istio's Helm value global.proxy.excludeInboundPorts), which a pod's annotation replaces.",
+    default: '',
+  }),
+  'body-limit': wholeNumber(1024, 64 * 1024 * 1024, {
+    env: 'INVALID_DROP_BODY_LIMIT',
+    help: 'Largest AdmissionReview, in bytes.',
+    default: 8 * 1024 * 1024,
+  }),
+  certificates: oneOf(['memory', 'secret', 'directory'], {
+    env: 'INVALID_DROP_CERTIFICATES',
+    help: 'memory: made at the start, for one process without a cluster. secret: made and renewed by the replicas, in one Secret. directory: kept by somebody else, such as cert-manager.',
+    default: 'memory',
+  }),
+  'ca-file': textLike(/^[^\0]+$/, 'a path', {
+    env: 'INVALID_DROP_CA_FILE',
+    help: 'For memory: where to write the certificate of the authority that clients are to trust. Its folder is made.',
+    default: '.run/ca.pem',
+  }),
+  'certificate-directory': textLike(/^[^\0]+$/, 'a path', {
+    env: 'INVALID_DROP_CERTIFICATE_DIRECTORY',
+    help: 'For directory: the folder of tls.crt and tls.key.',
+    default: '/etc/invalid-drop/tls',
+  }),
+  'certificate-life': duration({
+    env: 'INVALID_DROP_CERTIFICATE_LIFE',
+    help: 'For secret: how long a serving certificate is valid. It is renewed when two thirds are over.',
+    default: '90d',
+  }),
+  'ca-life': duration({
+    env: 'INVALID_DROP_CA_LIFE',
+    help: 'For secret: how long the authority is valid. It is replaced when two thirds are over.',
+    default: '1825d',
+  }),
+  kubeconfig: textLike(/^[^\0]*$/, 'a path, in-cluster, or nothing', {
+    env: 'INVALID_DROP_KUBECONFIG',
+    help: 'Cluster to work in: a kubeconfig file, or in-cluster for the service account. Empty: none.',
+    default: '',
+  }),
+  coverage: oneOf(SWITCH, {
+    env: 'INVALID_DROP_COVERAGE',
+    help: 'Whether to watch the pods of opted-in namespaces and tell which are guarded. Needs a cluster.',
+    default: SWITCH[0],
+  }),
+  events: oneOf(SWITCH, {
+    env: 'INVALID_DROP_EVENTS',
+    help: 'Whether to write an Event for the owner of a pod that is left out. Needs coverage.',
+    default: SWITCH[0],
+  }),
+  'drain-seconds': wholeNumber(0, 300, {
+    env: 'INVALID_DROP_DRAIN_SECONDS',
+    help: 'How long to serve on after SIGTERM, until the API server has heard of it.',
+    default: 10,
+  }),
+  'log-level': oneOf(LEVELS, {
+    env: 'INVALID_DROP_LOG_LEVEL',
+    help: 'Least severe log lines to print. debug has one for each pod that gets the containers, too.',
+    default: 'info',
+  }),
+};
+
+export type Configuration = OptionValues<typeof OPTIONS>;
+
+/** The part of the configuration that decides what goes into pods. */
+export function injectionSettings(configuration: Configuration): InjectionSettings {
+  return {
+    image: configuration.image,
+    version: VERSION,
+    options: {
+      mode: configuration.mode,
+      protocol: configuration.protocol,
+      onDrift: configuration['on-drift'],
+      checker: configuration.checker,
+    },
+    nativeSidecars: configuration['native-sidecars'] === 'enabled',
+    legacyIptables: configuration['legacy-iptables'] === 'enabled',
+    initResources: containerResources(configuration['init-resources']),
+    checkerResources: containerResources(configuration['checker-resources']),
+    meshExcludeInboundPorts: configuration['mesh-exclude-inbound-ports'],
+  };
+}
