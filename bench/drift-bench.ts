@@ -3,7 +3,7 @@
 // The time is from the end of the command that lost the rule to the arrival of the checker's log line `repaired`,
 // which it writes after it has read the ruleset back. iptables-save then has to show the rule at position 1.
 import { setTimeout as wait } from 'node:timers/promises';
-import type { Family } from '../lib/netfilter/model.ts';
+import type { Family } from '../lib/netfilter/packet.ts';
 import type { Backend } from './bench-pod.ts';
 import { describeDrift, type Loss } from './drift-figures.ts';
 import { type DriftPod, startDriftPod } from './drift-pod.ts';

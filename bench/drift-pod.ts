@@ -1,7 +1,7 @@
 // A guarded pod whose rule is taken away again and again, and the checker that puts it back.
 import { performance } from 'node:perf_hooks';
 import { CHAIN, RULE } from '../lib/netfilter/drop-rule.ts';
-import type { Family } from '../lib/netfilter/model.ts';
+import type { Family } from '../lib/netfilter/packet.ts';
 import { Namespace } from '../test/harness/netns/namespaces.ts';
 import { type Backend, CHECK, INSTALL, prepare } from './bench-pod.ts';
 import type { Command, Way } from './drift-ways.ts';

@@ -1,6 +1,6 @@
 // The ways to lose the rule, as commands that others really run.
 import { CHAIN, RULE, TABLE } from '../lib/netfilter/drop-rule.ts';
-import type { Family } from '../lib/netfilter/model.ts';
+import type { Family } from '../lib/netfilter/packet.ts';
 import type { Backend } from './bench-pod.ts';
 
 export interface Command {

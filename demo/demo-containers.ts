@@ -3,7 +3,7 @@
 import type { CheckerReport } from '../init-image/checker/checker-report.ts';
 import { CHECKER_CONTAINER, CHECKER_PORT, INIT_CONTAINER } from '../lib/contract.ts';
 import { CHAIN, RULE, TABLE } from '../lib/netfilter/drop-rule.ts';
-import type { Family } from '../lib/netfilter/model.ts';
+import type { Family } from '../lib/netfilter/packet.ts';
 import { ADDRESS, type Pair } from '../test/harness/netns/namespaces.ts';
 import type { Program } from '../test/harness/netns/processes.ts';
 import { type ContainerSpec, startContainer } from '../test/harness/netns/run-container.ts';

@@ -1,5 +1,5 @@
 // One backend and one family: uploads with stray segments with no rule, with the rule, and after somebody took it away.
-import type { Family } from '../lib/netfilter/model.ts';
+import type { Family } from '../lib/netfilter/packet.ts';
 import { addPair, type Pair } from '../test/harness/netns/namespaces.ts';
 import type { Program } from '../test/harness/netns/processes.ts';
 import { startMesh, upload } from '../test/harness/netns/redirected-upload.ts';

@@ -1,36 +1,35 @@
-// The checker container: keeps looking whether the rule still does its job, repairs it, tells.
+// The checker container: keeps verifying that the rule still does its job, repairs it, reports.
 import type { Server } from 'node:http';
 import { setFlagsFromString } from 'node:v8';
-import { startCommand, startDialogue } from '../lib/command.ts';
+import { startCommand } from '../lib/command.ts';
 import { CodedError, errors } from '../lib/errors.ts';
 import { makeLog } from '../lib/log.ts';
 import { install } from '../lib/netfilter/installer.ts';
-import { NftSession } from '../lib/netfilter/nft-session.ts';
+import { withLockFile } from '../lib/netfilter/namespace-lock.ts';
 import { readEvidence } from '../lib/netfilter/proc.ts';
-import { summarize, takeLook } from '../lib/netfilter/ruleset-check.ts';
-import { makeReader } from '../lib/netfilter/ruleset-reader.ts';
-import { withLockFile } from '../lib/netfilter/xtables-lock.ts';
+import { checkRuleset, summarize } from '../lib/netfilter/ruleset-check.ts';
+import { makeRulesetReader } from '../lib/netfilter/ruleset-reader.ts';
 import { helpText, type OptionValues, readOptions } from '../lib/options.ts';
-import { Schedule } from './checker/check-schedule.ts';
+import { CheckSchedule } from './checker/check-schedule.ts';
 import { Checker } from './checker/checker.ts';
-import { describeChecker, describeLook } from './checker/checker-report.ts';
-import { makeServer } from './checker/checker-server.ts';
-import { Monitor } from './checker/nft-monitor.ts';
+import { describeCheck, describeChecker } from './checker/checker-report.ts';
+import { makeCheckerServer } from './checker/checker-server.ts';
+import { NftMonitor } from './checker/nft-monitor.ts';
 import { askReady } from './checker/readiness-probe.ts';
 import { explain } from './explain/explain.ts';
 import { isOnNode } from './explain/node/is-node.ts';
 import { watchNode } from './explain/node/watch-node.ts';
-import { CHECK_OPTIONS, CHECK_SWITCHES } from './program-options.ts';
+import { CHECK_OPTIONS, CHECK_SWITCHES, installOptions } from './program-options.ts';
 
 const USAGE = `check: keeps verifying that INVALID TCP packets are dropped in this network namespace.
   --once   print the report and exit. 0: guarded, 1: not guarded, 2: cannot tell
   --probe  ask a running checker and exit. 0: ready, 1: not ready
   --explain [--seconds N] [--json]
-           say of this pod's resets whether they are of the kind that the rule prevents, and exit.
+           say whether this pod's resets are of the kind that the rule prevents, and exit.
            0: prevented, or not this; 1: suspected; 2: cannot tell
   --explain --node [--seconds N] [--json]
-           on a node (kubectl debug node/NAME --profile=sysadmin; found by itself there): name each reset that a pod
-           sends, with its cause, and exit. 0: none of this kind; 1: some; 2: cannot watch
+           on a node (kubectl debug node/NAME --profile=sysadmin; --node is implied there): name each reset that
+           a pod sends, with its cause, and exit. 0: none of this kind; 1: some; 2: cannot watch
   --help   print this`;
 const PROBE_TIMEOUT = 2000;
 const log = makeLog('check', (line) => process.stdout.write(line));
@@ -38,16 +37,16 @@ const log = makeLog('check', (line) => process.stdout.write(line));
 type Values = OptionValues<typeof CHECK_OPTIONS>;
 
 async function once(values: Values): Promise<number> {
-  const look = await takeLook(makeReader(values['command-timeout'] * 1000));
-  process.stdout.write(`${JSON.stringify(describeLook(look, readEvidence()), null, 2)}\n`);
-  return { guarded: 0, 'not guarded': 1, 'cannot tell': 2 }[summarize(look)];
+  const check = await checkRuleset(makeRulesetReader(values['command-timeout'] * 1000));
+  process.stdout.write(`${JSON.stringify(describeCheck(check, readEvidence()), null, 2)}\n`);
+  return { guarded: 0, 'not guarded': 1, 'cannot tell': 2 }[summarize(check)];
 }
 
-/** Anybody who waits at a terminal sees the progress; Ctrl-C ends the watch early, not without an answer. */
+/** On a terminal it shows its progress; Ctrl-C ends the watch early, with an answer. */
 function explainHere(values: Values, json: boolean, node: boolean): Promise<number> {
   const stop = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stop.abort());
-  // Whoever reads has gone, as with | head: what was made for the watch is taken away all the same.
+  // The reader of the output has gone, as with | head: what was made for the watch is removed all the same.
   process.stdout.on('error', () => stop.abort());
   const options = {
     seconds: values.seconds,
@@ -57,36 +56,33 @@ function explainHere(values: Values, json: boolean, node: boolean): Promise<numb
     stop: stop.signal,
   };
   if (node || isOnNode()) return watchNode({ ...options, pid: process.pid });
-  return explain({ ...options, read: makeReader(values['command-timeout'] * 1000) });
+  return explain({ ...options, read: makeRulesetReader(values['command-timeout'] * 1000) });
 }
 
-/** A look every ten seconds never earns back what compiling its code for speed costs in memory and time. */
+/** So few checks never earn back what compiling their code for speed costs in memory and time. */
 function compileForSize(): void {
   for (const flag of ['--no-opt', '--no-maglev', '--no-sparkplug']) setFlagsFromString(flag);
 }
 
 async function serve(values: Values): Promise<void> {
   compileForSize();
-  const commandTimeout = values['command-timeout'] * 1000;
-  const interval = values.interval * 1000;
-  const session = new NftSession(
-    (onText, onTrouble) => startDialogue('nft', ['-j', '-i'], onText, onTrouble),
-    commandTimeout,
-  );
-  const read = makeReader(commandTimeout, session);
-  const installOptions = {
-    protocol: values.protocol,
-    backend: values.backend,
-    lockWait: values['lock-wait'] * 1000,
-    commandTimeout,
-    environment: withLockFile(process.env, process.argv[1] ?? '/'),
-  };
+  const read = makeRulesetReader(values['command-timeout'] * 1000);
+  const environment = withLockFile(process.env, process.argv[1] ?? '/');
   const checker: Checker = new Checker(
-    { mode: values.mode, onDrift: values['on-drift'], interval },
-    { look: () => takeLook(read, checker.last), repair: () => install(read, installOptions), log, now: Date.now },
+    { mode: values.mode, onDrift: values['on-drift'], interval: values.interval * 1000 },
+    {
+      check: () => checkRuleset(read, checker.last),
+      repair: () => install(read, installOptions(values, environment)),
+      reportsChanges: () => monitor.running,
+      log,
+      now: Date.now,
+    },
   );
-  const schedule = new Schedule((trigger) => checker.look(trigger), interval);
-  const monitor = new Monitor(
+  const schedule = new CheckSchedule(
+    (trigger) => checker.check(trigger),
+    () => checker.nextCheckIn(),
+  );
+  const monitor = new NftMonitor(
     (onText, onEnd) => startCommand('nft', ['monitor'], onText, onEnd),
     (changes) => {
       checker.noteChanges(changes);
@@ -95,9 +91,9 @@ async function serve(values: Values): Promise<void> {
     log,
   );
   const report = () => describeChecker(checker, readEvidence(), monitor);
-  const server = makeServer(report, () => checker.notReady());
+  const server = makeCheckerServer(report, () => checker.notReady());
   await listen(server, values.port);
-  stopOnSignal(server, [schedule, monitor, session]);
+  stopOnSignal(server, [schedule, monitor]);
   monitor.start();
   await schedule.start();
 }
@@ -113,7 +109,7 @@ function listen(server: Server, port: number): Promise<void> {
   });
 }
 
-/** As process 1 of a container this must be asked for: the kernel ignores signals that process 1 does not handle. */
+/** The kernel ignores signals that process 1, as in a container, does not handle. */
 function stopOnSignal(server: Server, parts: { stop(): void }[]): void {
   const stop = (signal: string) => {
     log('info', 'stopping', { signal });

@@ -1,17 +1,14 @@
 // The init container: puts the rule in, reads the ruleset back, ends.
-
-import { startDialogue } from '../lib/command.ts';
 import { POD_OPTIONS } from '../lib/contract.ts';
 import { CodedError, errors } from '../lib/errors.ts';
 import { makeLog } from '../lib/log.ts';
-import { unguardedClasses } from '../lib/netfilter/check-report.ts';
-import { type Installed, install } from '../lib/netfilter/installer.ts';
-import { NftSession } from '../lib/netfilter/nft-session.ts';
-import { FAMILIES } from '../lib/netfilter/programs.ts';
-import { makeReader } from '../lib/netfilter/ruleset-reader.ts';
-import { withLockFile } from '../lib/netfilter/xtables-lock.ts';
+import { type InstallResult, install } from '../lib/netfilter/installer.ts';
+import { withLockFile } from '../lib/netfilter/namespace-lock.ts';
+import { FAMILIES } from '../lib/netfilter/packet.ts';
+import { unguardedClasses } from '../lib/netfilter/ruleset-check.ts';
+import { makeRulesetReader } from '../lib/netfilter/ruleset-reader.ts';
 import { helpText, type OptionValues, readOptions } from '../lib/options.ts';
-import { INSTALL_OPTIONS, INSTALL_SWITCHES } from './program-options.ts';
+import { INSTALL_OPTIONS, INSTALL_SWITCHES, installOptions } from './program-options.ts';
 
 const USAGE =
   'install: drops INVALID TCP packets in this network namespace.\n' +
@@ -19,30 +16,20 @@ const USAGE =
 const log = makeLog('install', (line) => process.stdout.write(line));
 
 async function run(values: OptionValues<typeof INSTALL_OPTIONS>): Promise<boolean> {
-  const commandTimeout = values['command-timeout'] * 1000;
-  // One nft for all looks: each new process costs a tenth of the whole.
-  const session = new NftSession(
-    (onText, onTrouble) => startDialogue('nft', ['-j', '-i'], onText, onTrouble),
-    commandTimeout,
-  );
-  const installed = await install(makeReader(commandTimeout, session), {
-    protocol: values.protocol,
-    backend: values.backend,
-    lockWait: values['lock-wait'] * 1000,
-    commandTimeout,
-    environment: withLockFile(process.env, process.argv[1] ?? '/'),
-  }).finally(() => session.stop());
-  tell(installed);
-  return installed.guarded;
+  const environment = withLockFile(process.env, process.argv[1] ?? '/');
+  const read = makeRulesetReader(values['command-timeout'] * 1000);
+  const result = await install(read, installOptions(values, environment));
+  report(result);
+  return result.guarded;
 }
 
-function tell({ families, look, warnings, guarded }: Installed): void {
+function report({ families, check, warnings, guarded }: InstallResult): void {
   for (const { code, message } of warnings) log('warn', 'warning', { code, message });
   for (const family of FAMILIES) {
-    const { presence } = look.families[family];
-    log(families[family].action === 'failed' ? 'error' : 'info', 'family', { family, ...families[family], presence });
+    const { status } = check.families[family];
+    log(families[family].action === 'failed' ? 'error' : 'info', 'family', { family, ...families[family], status });
   }
-  for (const { family, interfaceClass, interface: name, reason } of unguardedClasses(look)) {
+  for (const { family, interfaceClass, interface: name, reason } of unguardedClasses(check)) {
     const { code, message } = errors.NOT_GUARDED(family, interfaceClass, reason);
     log('error', 'not-guarded', { code, message, family, interface: name });
   }
@@ -56,7 +43,7 @@ function fail(error: unknown): string {
 }
 
 async function main(argv: string[], env: NodeJS.ProcessEnv): Promise<number> {
-  // Known before the options are: in observe mode not even a wrong option holds the pod back.
+  // Read before the options are: in observe mode a wrong option must not block the pod.
   let observe = env[POD_OPTIONS.mode.env] === 'observe';
   try {
     const { values, given } = readOptions(INSTALL_OPTIONS, argv, env, INSTALL_SWITCHES);
@@ -73,6 +60,5 @@ async function main(argv: string[], env: NodeJS.ProcessEnv): Promise<number> {
   }
 }
 
-// At once: what is printed has been written (to files and pipes Node writes synchronously on Linux), and to wait until
-// the nft that was killed is gone would add to every pod's start.
+// At once: what is printed has been written, for Node writes to files and pipes synchronously on Linux.
 main(process.argv.slice(2), process.env).then((exitCode) => process.exit(exitCode));

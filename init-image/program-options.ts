@@ -1,17 +1,18 @@
 // The options of install and check. Both read them from the environment that the webhook writes into the Pod.
 import { CHECKER_PORT, POD_OPTIONS } from '../lib/contract.ts';
-import { oneOf, wholeNumber } from '../lib/options.ts';
+import type { InstallOptions } from '../lib/netfilter/installer.ts';
+import { type OptionValues, oneOf, wholeNumber } from '../lib/options.ts';
 
 const BOTH = {
   mode: oneOf(POD_OPTIONS.mode.values, {
     env: POD_OPTIONS.mode.env,
     default: 'enforce',
-    help: 'enforce: a pod that is not guarded is held back. observe: nothing is ever held back, all is reported.',
+    help: 'enforce: an unguarded pod does not start, or does not get Ready. observe: nothing is blocked, everything is reported.',
   }),
   protocol: oneOf(POD_OPTIONS.protocol.values, {
     env: POD_OPTIONS.protocol.env,
     default: 'tcp',
-    help: "What the rule covers. all is the rule of Istio's INVALID_DROP up to 1.23, to the letter.",
+    help: "What the rule covers. all: every protocol, as the rule of Istio's INVALID_DROP up to 1.23.",
   }),
   backend: oneOf(['auto', 'nft', 'legacy'], {
     env: 'INVALID_DROP_BACKEND',
@@ -37,12 +38,12 @@ export const CHECK_OPTIONS = {
   'on-drift': oneOf(POD_OPTIONS.onDrift.values, {
     env: POD_OPTIONS.onDrift.env,
     default: 'repair',
-    help: 'What to do when an INVALID packet would no longer be dropped.',
+    help: 'What to do when INVALID packets are no longer dropped.',
   }),
   interval: wholeNumber(1, 3600, {
     env: 'INVALID_DROP_INTERVAL',
     default: 10,
-    help: 'Seconds from one look to the next where the kernel reports no change.',
+    help: 'Seconds from one check to the next. Three times as many while nft monitor runs and iptables-legacy holds no tables: then the kernel reports every change.',
   }),
   port: wholeNumber(1, 65535, {
     env: 'INVALID_DROP_PORT',
@@ -59,3 +60,17 @@ export const CHECK_OPTIONS = {
 /** Flags of check that take no value. */
 export const CHECK_SWITCHES = ['once', 'probe', 'explain', 'node', 'json', 'help'] as const;
 export const INSTALL_SWITCHES = ['help'] as const;
+
+/** The part of the options that says how to install; seconds become milliseconds. */
+export function installOptions(
+  values: OptionValues<typeof INSTALL_OPTIONS>,
+  environment: NodeJS.ProcessEnv,
+): InstallOptions {
+  return {
+    protocol: values.protocol,
+    backend: values.backend,
+    lockWait: values['lock-wait'] * 1000,
+    commandTimeout: values['command-timeout'] * 1000,
+    environment,
+  };
+}

@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { errors } from './errors.ts';
 
-export interface Finished {
+export interface ProgramOutput {
   /** Null where it was ended by a signal. */
   exitCode: number | null;
   stdout: string;
@@ -11,7 +11,7 @@ export interface Finished {
 
 /**
  * Runs a program to its end.
- * @param options.input what it reads on standard input; without it there is none, which saves a pipe for each look
+ * @param options.input what it reads on standard input; without it there is none, which saves a pipe for each run
  * @param options.timeout milliseconds until it is killed
  * @returns its exit code and output, also where the exit code is not 0
  * @throws CodedError COMMAND_MISSING or COMMAND_TIMEOUT
@@ -20,7 +20,7 @@ export function runCommand(
   command: string,
   args: string[],
   options: { timeout: number; input?: string; env?: NodeJS.ProcessEnv },
-): Promise<Finished> {
+): Promise<ProgramOutput> {
   const { timeout, input, env } = options;
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, {
@@ -48,11 +48,11 @@ export function runCommand(
   });
 }
 
-/** As `runCommand`: for those that are given their way to run programs. */
+/** For functions that are given `runCommand`, or a test's own. */
 export type RunCommand = typeof runCommand;
 
 /**
- * Starts a program that stays.
+ * Starts a program that keeps running.
  * @param onText called with what it prints on standard output, as it comes
  * @param onEnd called once, when it has ended or could not be started
  * @returns the process; the caller ends it
@@ -67,25 +67,5 @@ export function startCommand(
   child.stdout.setEncoding('utf8').on('data', onText);
   child.once('error', (error) => onEnd(error.message));
   child.once('exit', (code, signal) => onEnd(signal ?? `exit code ${code}`));
-  return child;
-}
-
-/**
- * Starts a program that is talked to.
- * @param onText called with what it prints on standard output, as it comes
- * @param onTrouble called when it prints on standard error, ends, or cannot be started; perhaps more than once
- * @returns the process; the caller writes to its standard input, and ends it
- */
-export function startDialogue(
-  command: string,
-  args: string[],
-  onText: (text: string) => void,
-  onTrouble: () => void,
-): ChildProcess {
-  const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'] });
-  child.stdout.setEncoding('utf8').on('data', onText);
-  child.stderr.on('data', onTrouble);
-  child.once('error', onTrouble);
-  child.once('exit', onTrouble);
   return child;
 }

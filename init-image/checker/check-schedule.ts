@@ -1,31 +1,30 @@
-// When to look: at once when the kernel reports a change, and on a schedule in any case.
-
-export type Trigger = 'start' | 'event' | 'schedule' | 'retry';
+// When to check: at once when the kernel reports a change, and on a schedule in any case.
+import type { Trigger } from './checker.ts';
 
 const FIRST_GAP = 20;
 const LAST_GAP = 1000;
 const RETRY_AFTER = 1000;
 
 /**
- * Runs one look at a time. Changes that come while one runs are looked at once more, together; where they keep
- * coming, the gap between looks doubles up to a second, so that a storm of changes costs little.
+ * Runs one check at a time. Changes that come while one runs lead to one more check, for all of them together; where
+ * they keep coming, the gap between checks doubles up to a second, so that a storm of changes costs little.
  */
-export class Schedule {
+export class CheckSchedule {
   private busy = false;
   private pending = false;
   private gap = FIRST_GAP;
   private timer: NodeJS.Timeout | undefined;
   private gapTimer: NodeJS.Timeout | undefined;
   private stopped = false;
-  private readonly look: (trigger: Trigger) => Promise<boolean>;
-  private readonly interval: number;
+  private readonly check: (trigger: Trigger) => Promise<boolean>;
+  private readonly interval: () => number;
 
   /**
-   * @param look one look; true where it could see, false where it is to be tried again soon. Must not throw.
-   * @param interval milliseconds from the end of one look to the next
+   * @param check one check; false where the ruleset could not be read, and is to be read again soon. Must not throw.
+   * @param interval milliseconds from the end of a check to the next, asked after each
    */
-  constructor(look: (trigger: Trigger) => Promise<boolean>, interval: number) {
-    this.look = look;
+  constructor(check: (trigger: Trigger) => Promise<boolean>, interval: () => number) {
+    this.check = check;
     this.interval = interval;
   }
 
@@ -49,11 +48,11 @@ export class Schedule {
     clearTimeout(this.timer);
     this.busy = true;
     this.pending = false;
-    const saw = await this.look(trigger);
+    const done = await this.check(trigger);
     this.busy = false;
     if (this.stopped) return;
-    const next = saw ? this.interval : Math.min(RETRY_AFTER, this.interval);
-    this.timer = setTimeout(() => void this.run(saw ? 'schedule' : 'retry'), next);
+    const next = done ? this.interval() : Math.min(RETRY_AFTER, this.interval());
+    this.timer = setTimeout(() => void this.run(done ? 'schedule' : 'retry'), next);
     if (trigger === 'event' || this.pending) this.holdOff();
   }
 

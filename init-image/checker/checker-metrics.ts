@@ -1,5 +1,5 @@
-// The report's numbers in Prometheus' text format (version 0.0.4). Written by hand: prom-client would cost the
-// checker more memory than all the rest of it (docs/decisions).
+// The report's numbers in Prometheus' text format (version 0.0.4). Written by hand: prom-client would cost the checker
+// more memory than all the rest of it (docs/decisions/0002).
 import { INTERFACE_CLASSES } from '../../lib/netfilter/ruleset-check.ts';
 import type { CheckerReport } from './checker-report.ts';
 
@@ -37,14 +37,14 @@ export const METRICS: Metric[] = [
   {
     name: 'invalid_drop_guarded',
     type: 'gauge',
-    help: '1 while an INVALID TCP packet on this class of interfaces is dropped for sure.',
+    help: '1 while every INVALID TCP packet on this class of interfaces is certain to be dropped.',
     labels: ['family', 'interface'],
     samples: (report) => perInterface(report, (verdict) => (verdict === 'dropped' ? 1 : 0)),
   },
   {
     name: 'invalid_drop_verdict_unknown',
     type: 'gauge',
-    help: '1 while it cannot be told what becomes of an INVALID TCP packet.',
+    help: '1 while the verdict on an INVALID TCP packet is unknown.',
     labels: ['family', 'interface'],
     samples: (report) => perInterface(report, (verdict) => (verdict === 'unknown' ? 1 : 0)),
   },
@@ -58,7 +58,7 @@ export const METRICS: Metric[] = [
   {
     name: 'invalid_drop_dropped_packets_total',
     type: 'counter',
-    help: 'Packets that the deciding rules dropped: each a connection reset that may have been prevented.',
+    help: 'INVALID packets that the rules dropped: each may have caused a connection reset.',
     labels: ['family'],
     samples: (report) =>
       Object.entries(report.prevented).map(([family, { packets }]) => ({ labels: { family }, value: packets })),
@@ -89,30 +89,30 @@ export const METRICS: Metric[] = [
     ],
   },
   {
-    name: 'invalid_drop_looks_total',
+    name: 'invalid_drop_checks_total',
     type: 'counter',
-    help: 'Looks at the ruleset, by what caused them.',
+    help: 'Checks of the ruleset, by what caused them.',
     labels: ['trigger'],
-    samples: (report) => Object.entries(report.looks).map(([trigger, value]) => ({ labels: { trigger }, value })),
+    samples: (report) => Object.entries(report.checks).map(([trigger, value]) => ({ labels: { trigger }, value })),
   },
   {
-    name: 'invalid_drop_look_failures_total',
+    name: 'invalid_drop_check_failures_total',
     type: 'counter',
-    help: 'Looks that could not read the ruleset.',
+    help: 'Checks that could not read the ruleset.',
     labels: [],
-    samples: (report) => [{ value: report.lookFailures }],
+    samples: (report) => [{ value: report.checkFailures }],
   },
   {
-    name: 'invalid_drop_last_look_timestamp_seconds',
+    name: 'invalid_drop_last_check_timestamp_seconds',
     type: 'gauge',
-    help: 'When the ruleset was last read, in seconds since 1970.',
+    help: 'When the ruleset was last checked, in seconds since 1970.',
     labels: [],
-    samples: (report) => [{ value: report.lastLook === null ? null : Date.parse(report.lastLook) / 1000 }],
+    samples: (report) => [{ value: report.lastCheck === null ? null : Date.parse(report.lastCheck) / 1000 }],
   },
   {
     name: 'invalid_drop_monitor_up',
     type: 'gauge',
-    help: '1 while nft monitor runs, so that a change is seen at once.',
+    help: '1 while nft monitor runs, so that each change of the nft ruleset is checked at once.',
     labels: [],
     samples: (report) => [{ value: report.monitor.running ? 1 : 0 }],
   },
@@ -133,7 +133,7 @@ export const METRICS: Metric[] = [
   {
     name: 'invalid_drop_tcp_resets_sent_total',
     type: 'counter',
-    help: 'TCP segments with RST that this pod sent, for whatever reason.',
+    help: 'TCP segments with RST that this pod sent, for any reason.',
     labels: [],
     samples: (report) => [{ value: report.evidence.tcpResetsSent }],
   },

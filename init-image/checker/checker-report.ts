@@ -1,47 +1,46 @@
 // The whole report, for /selfcheck and --once.
-
 import { VERSION } from '../../lib/contract.ts';
-import { describeFamilies } from '../../lib/netfilter/check-report.ts';
 import type { Evidence } from '../../lib/netfilter/proc.ts';
-import { type Look, summarize } from '../../lib/netfilter/ruleset-check.ts';
+import { describeFamilies, type RulesetCheck, summarize } from '../../lib/netfilter/ruleset-check.ts';
 import type { Checker } from './checker.ts';
 
-/** What one look says: the part of the report that needs no running checker. */
-export function describeLook(look: Look, evidence: Evidence) {
+/** What one check says: the part of the report that needs no running checker. */
+export function describeCheck(check: RulesetCheck, evidence: Evidence) {
   return {
     version: VERSION,
-    result: summarize(look),
-    lastLook: new Date(look.at).toISOString(),
-    families: describeFamilies(look),
+    result: summarize(check),
+    lastCheck: new Date(check.at).toISOString(),
+    families: describeFamilies(check),
     evidence,
   };
 }
 
 /**
  * @param monitor whether nft monitor runs, and how often it was started again
- * @returns the report as plain data; `result` is null before the first look
+ * @returns the report as plain data; `result` is null before the first check
  */
 export function describeChecker(checker: Checker, evidence: Evidence, monitor: { running: boolean; restarts: number }) {
-  const { last, settings, tally } = checker;
+  const { last, settings, dropCounters } = checker;
   const notReady = checker.notReady();
-  const seen = last
-    ? describeLook(last, evidence)
-    : { version: VERSION, result: null, lastLook: null, families: null, evidence };
+  const checked = last
+    ? describeCheck(last, evidence)
+    : { version: VERSION, result: null, lastCheck: null, families: null, evidence };
   return {
-    ...seen,
+    ...checked,
     guarded: checker.guarded,
     ready: notReady === undefined,
     ...(notReady === undefined ? {} : { notReady }),
     mode: settings.mode,
     onDrift: settings.onDrift,
     intervalSeconds: settings.interval / 1000,
-    prevented: tally.total,
+    nextCheckInSeconds: checker.nextCheckIn() / 1000,
+    prevented: dropCounters.total,
     drift: checker.drift,
     repairs: checker.repairs,
     repairFailures: checker.repairFailures,
     readiness: { lost: checker.readinessLost },
-    looks: checker.looks,
-    lookFailures: checker.lookFailures,
+    checks: checker.checks,
+    checkFailures: checker.checkFailures,
     monitor: { running: monitor.running, restarts: monitor.restarts },
   };
 }

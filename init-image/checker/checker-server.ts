@@ -1,4 +1,4 @@
-// The checker's HTTP server: four pages, read only, cheap enough to be asked by anybody in the cluster.
+// The checker's HTTP server: four pages, read only, cheap to answer, because anybody in the cluster can ask.
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import { renderMetrics } from './checker-metrics.ts';
 import type { CheckerReport } from './checker-report.ts';
@@ -11,7 +11,7 @@ const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
  * @param notReady why the pod is not ready, or undefined where it is
  * @returns a server that does not listen yet
  */
-export function makeServer(report: () => CheckerReport, notReady: () => string | undefined): Server {
+export function makeCheckerServer(report: () => CheckerReport, notReady: () => string | undefined): Server {
   const pages: Record<string, (response: ServerResponse) => void> = {
     '/healthz': (response) => send(response, 200, 'ok\n'),
     '/readyz': (response) => {

@@ -1,156 +1,162 @@
-// What the checker knows, and what it does when a look shows that the pod is no longer guarded.
+// What the checker knows, and what it does when a check shows that the pod is no longer guarded.
 import type { Mode, OnDrift } from '../../lib/contract.ts';
 import { CodedError, errors } from '../../lib/errors.ts';
 import type { Log } from '../../lib/log.ts';
-import { rulesOf, unguardedClasses } from '../../lib/netfilter/check-report.ts';
-import type { Installed } from '../../lib/netfilter/installer.ts';
-import { FAMILIES } from '../../lib/netfilter/programs.ts';
-import { isGuarded, type Look } from '../../lib/netfilter/ruleset-check.ts';
-import type { Trigger } from './check-schedule.ts';
-import { addLook, emptyTally, restartCounters } from './drop-counters.ts';
-import type { Change } from './monitor-text.ts';
+import { identityOf, referTo } from '../../lib/netfilter/drop-rule.ts';
+import type { InstallResult } from '../../lib/netfilter/installer.ts';
+import { FAMILIES } from '../../lib/netfilter/packet.ts';
+import { droppingRules, isGuarded, type RulesetCheck, unguardedReasons } from '../../lib/netfilter/ruleset-check.ts';
+import { addCheck, emptyDropCounters, restartCounters } from './drop-counters.ts';
+import type { RulesetChange } from './nft-monitor.ts';
+
+export type Trigger = 'start' | 'event' | 'schedule' | 'retry';
 
 export interface CheckerSettings {
   mode: Mode;
   onDrift: OnDrift;
-  /** Milliseconds; a look that is older than three of them and 5 s is no longer recent. */
+  /** Milliseconds from one check to the next where the kernel does not report every change. */
   interval: number;
 }
 
-/** How the checker reaches the world; tests give their own. */
-export interface CheckerEdges {
-  look(): Promise<Look>;
-  repair(): Promise<Installed>;
+/** What the checker needs from outside; tests give their own. */
+export interface CheckerDependencies {
+  check(): Promise<RulesetCheck>;
+  repair(): Promise<InstallResult>;
+  /** Whether the kernel reports changes of the nft ruleset now. */
+  reportsChanges(): boolean;
   log: Log;
   /** Milliseconds since 1970. */
   now(): number;
 }
 
 const MAX_CHANGES = 10;
+/** How much rarer checks are while the kernel reports every change: each costs a process. */
+const REPORTED_FACTOR = 3;
+/** Milliseconds that a check may take before its predecessor counts as too old, besides two intervals. */
+const CHECK_LIMIT = 5000;
 
 export class Checker {
-  last: Look | undefined;
+  last: RulesetCheck | undefined;
   guarded = false;
-  tally = emptyTally();
-  looks: Record<Trigger, number> = { start: 0, event: 0, schedule: 0, retry: 0 };
-  lookFailures = 0;
+  dropCounters = emptyDropCounters();
+  checks: Record<Trigger, number> = { start: 0, event: 0, schedule: 0, retry: 0 };
+  checkFailures = 0;
   drift = 0;
   repairs = 0;
   repairFailures = 0;
   readinessLost = 0;
   readonly settings: CheckerSettings;
-  private changes: Change[] = [];
-  private complaint = '';
-  private readonly edges: CheckerEdges;
+  private changes: RulesetChange[] = [];
+  private lastError = '';
+  private readonly dependencies: CheckerDependencies;
 
-  constructor(settings: CheckerSettings, edges: CheckerEdges) {
+  constructor(settings: CheckerSettings, dependencies: CheckerDependencies) {
     this.settings = settings;
-    this.edges = edges;
+    this.dependencies = dependencies;
   }
 
   /** Remembers who changed the ruleset, for the log line that says what was lost. */
-  noteChanges(changes: Change[]): void {
+  noteChanges(changes: RulesetChange[]): void {
     this.changes = [...this.changes, ...changes].slice(-MAX_CHANGES);
+  }
+
+  /**
+   * Milliseconds to the next check. Longer while the kernel reports every change, which it does not do for
+   * iptables-legacy.
+   */
+  nextCheckIn(): number {
+    const legacy = FAMILIES.some((family) => (this.last?.snapshot.legacyTables[family].length ?? 0) > 0);
+    const reported = this.last !== undefined && !legacy && this.dependencies.reportsChanges();
+    return this.settings.interval * (reported ? REPORTED_FACTOR : 1);
   }
 
   /** Why the pod is not ready, or undefined where it is. In observe mode it always is. */
   notReady(): string | undefined {
     if (this.settings.mode === 'observe') return undefined;
-    if (!this.last) return 'no look has succeeded yet';
-    const age = this.edges.now() - this.last.at;
-    if (age > 3 * this.settings.interval + 5000) return `the last look is ${Math.round(age / 1000)} s old`;
-    return this.guarded ? undefined : (reasonsOf(this.last)[0] ?? 'not guarded');
+    if (!this.last) return 'no check has succeeded yet';
+    const age = this.dependencies.now() - this.last.at;
+    const limit = this.nextCheckIn() + 2 * this.settings.interval + CHECK_LIMIT;
+    if (age > limit) return `the last successful check is ${Math.round(age / 1000)} s old`;
+    return this.guarded ? undefined : (unguardedReasons(this.last)[0] ?? 'not guarded');
   }
 
-  /** One look and what follows from it. Never throws; false where it could not see. */
-  async look(trigger: Trigger): Promise<boolean> {
-    this.looks[trigger]++;
+  /** One check, and what follows from it. Never throws; false where the ruleset could not be read. */
+  async check(trigger: Trigger): Promise<boolean> {
+    this.checks[trigger]++;
     try {
-      await this.settle(await this.edges.look());
+      await this.reactTo(await this.dependencies.check());
       return true;
     } catch (error) {
-      this.lookFailures++;
-      this.complain('look-failed', error);
+      this.checkFailures++;
+      this.logOnce('check-failed', error);
       return false;
     }
   }
 
-  private async settle(look: Look): Promise<void> {
+  private async reactTo(check: RulesetCheck): Promise<void> {
     const before = this.last;
     const wasGuarded = this.guarded;
-    this.accept(look);
+    this.accept(check);
     if (this.guarded) {
-      if (!wasGuarded) this.edges.log('info', 'ready', { message: 'INVALID TCP packets are dropped' });
+      if (!wasGuarded) this.dependencies.log('info', 'ready', { message: 'INVALID TCP packets are dropped' });
       this.changes = [];
-      this.complaint = '';
+      this.lastError = '';
       return;
     }
-    if (wasGuarded && before) this.reportDrift(before, look);
-    else if (!before) this.edges.log('warn', 'not-guarded', { reasons: reasonsOf(look) });
+    if (wasGuarded && before) this.reportDrift(before, check);
+    else if (!before) this.dependencies.log('warn', 'not-guarded', { reasons: unguardedReasons(check) });
     if (this.settings.onDrift === 'repair') await this.repair();
   }
 
-  private accept(look: Look): void {
-    this.last = look;
-    this.guarded = isGuarded(look);
-    this.tally = addLook(this.tally, look);
+  private accept(check: RulesetCheck): void {
+    this.last = check;
+    this.guarded = isGuarded(check);
+    this.dropCounters = addCheck(this.dropCounters, check);
   }
 
-  private reportDrift(before: Look, look: Look): void {
+  private reportDrift(before: RulesetCheck, check: RulesetCheck): void {
     this.drift++;
     this.readinessLost++;
-    const by = this.changes.map(({ process, pid, lines }) => ({ process, pid, lines }));
-    this.edges.log('warn', 'drift', { lost: lostRules(before, look), reasons: reasonsOf(look), by });
-    if (this.settings.mode === 'enforce') this.edges.log('warn', 'not-ready', { reasons: reasonsOf(look) });
+    const reasons = unguardedReasons(check);
+    this.dependencies.log('warn', 'drift', { lost: lostRules(before, check), reasons, by: this.changes });
+    if (this.settings.mode === 'enforce') this.dependencies.log('warn', 'not-ready', { reasons });
   }
 
   private async repair(): Promise<void> {
-    const started = this.edges.now();
+    const started = this.dependencies.now();
     try {
-      const { guarded, families, look } = await this.edges.repair();
-      this.tally = restartCounters(this.tally);
-      this.accept(look);
-      if (!guarded) throw errors.REPAIR_FAILED(repairReasons(families, look));
+      const { guarded, families, check } = await this.dependencies.repair();
+      this.dropCounters = restartCounters(this.dropCounters);
+      this.accept(check);
+      if (!guarded) throw errors.REPAIR_FAILED(repairReasons(families, check));
       this.repairs++;
-      this.edges.log('info', 'repaired', { families, milliseconds: this.edges.now() - started });
-      this.edges.log('info', 'ready', { message: 'INVALID TCP packets are dropped' });
+      this.dependencies.log('info', 'repaired', { families, milliseconds: this.dependencies.now() - started });
+      this.dependencies.log('info', 'ready', { message: 'INVALID TCP packets are dropped' });
     } catch (error) {
       this.repairFailures++;
-      this.complain('repair-failed', error);
+      this.logOnce('repair-failed', error);
     }
   }
 
-  /** Logs a trouble once for as long as it stays the same. */
-  private complain(event: string, error: unknown): void {
+  /** Logs an error once for as long as it stays the same. */
+  private logOnce(event: string, error: unknown): void {
     const code = error instanceof CodedError ? error.code : 'UNEXPECTED';
     const message = error instanceof Error ? error.message : String(error);
-    if (this.complaint === message) return;
-    this.complaint = message;
-    this.edges.log('error', event, { code, message });
+    if (this.lastError === message) return;
+    this.lastError = message;
+    this.dependencies.log('error', event, { code, message });
   }
 }
 
-function reasonsOf(look: Look): string[] {
-  const reasons = unguardedClasses(look).map(
-    ({ family, interface: name, reason }) => `${family} on ${name}: ${reason}`,
-  );
-  return [...new Set(reasons)];
-}
-
-function repairReasons(families: Installed['families'], look: Look): string {
+function repairReasons(families: InstallResult['families'], check: RulesetCheck): string {
   const failures = Object.values(families).flatMap((done) => (done.action === 'failed' ? [done.message] : []));
-  return [...failures, ...reasonsOf(look)].join('; ');
+  return [...failures, ...unguardedReasons(check)].join('; ');
 }
 
-/** The rules that dropped before and no longer do. */
-function lostRules(before: Look, look: Look): string[] {
-  const texts = (one: Look) =>
-    FAMILIES.flatMap((family) =>
-      Object.values(one.families[family].classes)
-        .filter(({ verdict }) => verdict === 'dropped')
-        .flatMap(rulesOf)
-        .map((rule) => `${rule.table} ${rule.chain}: ${rule.rule}`),
-    );
-  const now = new Set(texts(look));
-  return [...new Set(texts(before))].filter((text) => !now.has(text));
+/** The rules that dropped before and no longer do, as text. */
+function lostRules(before: RulesetCheck, check: RulesetCheck): string[] {
+  const rulesOf = ({ families }: RulesetCheck) => FAMILIES.flatMap((family) => droppingRules(families[family]));
+  const now = new Set(rulesOf(check).map(identityOf));
+  const lost = rulesOf(before).filter((location) => !now.has(identityOf(location)));
+  return [...new Set(lost.map(referTo).map(({ table, chain, rule }) => `${table} ${chain}: ${rule}`))];
 }

@@ -1,27 +1,35 @@
-// Keeps `nft monitor` running: the kernel's word that the ruleset has changed. iptables-legacy sends none.
+// Keeps `nft monitor` running: the kernel reports each change of the nft ruleset at once. iptables-legacy sends no events.
 import type { ChildProcess } from 'node:child_process';
 import type { Log } from '../../lib/log.ts';
-import { type Change, makeMonitorParser } from './monitor-text.ts';
+
+/** One committed change of the ruleset. */
+export interface RulesetChange {
+  /** Name and id of the process that made it, as the kernel gives them; null where it does not. */
+  process: string | null;
+  pid: number | null;
+  /** The first few lines of what it did, as nft prints them. */
+  lines: string[];
+}
 
 const FIRST_DELAY = 1000;
 const LAST_DELAY = 60_000;
 
-/** Starts the program: see startCommand. Given from outside, so that a test can end it. */
-export type Start = (onText: (text: string) => void, onEnd: (how: string) => void) => ChildProcess;
+/** Starts the program: see startCommand. A parameter, so that a test can end it. */
+export type StartMonitor = (onText: (text: string) => void, onEnd: (how: string) => void) => ChildProcess;
 
-export class Monitor {
+export class NftMonitor {
   running = false;
   /** How often it was started again. */
   restarts = 0;
   private child: ChildProcess | undefined;
   private timer: NodeJS.Timeout | undefined;
   private delay = FIRST_DELAY;
-  private readonly launch: Start;
-  private readonly onChange: (changes: Change[]) => void;
+  private readonly launch: StartMonitor;
+  private readonly onChange: (changes: RulesetChange[]) => void;
   private readonly log: Log;
 
   /** @param onChange called for each change; with an empty list when events may have been missed */
-  constructor(launch: Start, onChange: (changes: Change[]) => void, log: Log) {
+  constructor(launch: StartMonitor, onChange: (changes: RulesetChange[]) => void, log: Log) {
     this.launch = launch;
     this.onChange = onChange;
     this.log = log;
@@ -60,4 +68,32 @@ export class Monitor {
     }, this.delay);
     this.delay = Math.min(this.delay * 2, LAST_DELAY);
   }
+}
+
+const MAX_LINES = 5;
+/** `# new generation 3 by process 3389 (iptables-nft)` (nft 0.8 or later); the process is missing in older ones. */
+const GENERATION = /^# new generation \d+(?: by process (\d+) \((.*)\))?$/;
+
+/**
+ * A parser that keeps what is not yet a whole change.
+ * @returns a function from a piece of nft's output to the changes that it completes
+ */
+export function makeMonitorParser(): (text: string) => RulesetChange[] {
+  let rest = '';
+  let lines: string[] = [];
+  return (text) => {
+    const parts = (rest + text).split('\n');
+    rest = parts.pop() ?? '';
+    const changes: RulesetChange[] = [];
+    for (const line of parts) {
+      const generation = line.match(GENERATION);
+      if (generation) {
+        changes.push({ process: generation[2] ?? null, pid: generation[1] ? Number(generation[1]) : null, lines });
+        lines = [];
+      } else if (line !== '' && lines.length < MAX_LINES) {
+        lines.push(line);
+      }
+    }
+    return changes;
+  };
 }

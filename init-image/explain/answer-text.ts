@@ -1,13 +1,12 @@
 // An answer with its evidence, for people and for machines.
 import type { Answer } from './answer.ts';
-import type { Counters, Rules, Sample } from './evidence.ts';
-import { portsText } from './port-ranges.ts';
-import { meshText } from './redirection.ts';
+import type { EvidenceSample, NamespaceCounters, RulesetEvidence } from './evidence.ts';
+import { portsText, redirectionText } from './redirection.ts';
 
 type Line = [name: string, text: string];
 
 /** The answer and what it is drawn from, as lines that a terminal shows well. */
-export function answerText({ answer, why, advice }: Answer, before: Sample, after: Sample): string {
+export function answerText({ answer, why, advice }: Answer, before: EvidenceSample, after: EvidenceSample): string {
   const seconds = Math.round((after.at - before.at) / 1000);
   const seen = [...counterLines(before.counters, after.counters), ...ruleLines(before, after)];
   return [
@@ -21,7 +20,7 @@ export function answerText({ answer, why, advice }: Answer, before: Sample, afte
 }
 
 /** The same as plain data. Ports are texts, such as "all but 15020, 15021". */
-export function answerData(answer: Answer, before: Sample, after: Sample) {
+export function answerData(answer: Answer, before: EvidenceSample, after: EvidenceSample) {
   return {
     ...answer,
     seconds: (after.at - before.at) / 1000,
@@ -31,7 +30,7 @@ export function answerData(answer: Answer, before: Sample, after: Sample) {
   };
 }
 
-function describeRules({ mesh, ...rules }: Rules) {
+function describeRules({ mesh, ...rules }: RulesetEvidence) {
   const families = Object.entries(mesh).map(([family, { redirected, excluded, ...rest }]) => [
     family,
     { ...rest, redirected: portsText(redirected), excluded: portsText(excluded) },
@@ -39,7 +38,7 @@ function describeRules({ mesh, ...rules }: Rules) {
   return { ...rules, mesh: Object.fromEntries(families) };
 }
 
-function counterLines(before: Counters, after: Counters): Line[] {
+function counterLines(before: NamespaceCounters, after: NamespaceCounters): Line[] {
   const grew = (name: 'conntrackInvalid' | 'outRsts' | 'estabResets') => growthText(before[name], after[name]);
   const liberal = after.tcpBeLiberal === 1 ? ' (segments out of the window are not INVALID)' : '';
   const entries = after.conntrackEntries ?? 0;
@@ -53,16 +52,16 @@ function counterLines(before: Counters, after: Counters): Line[] {
   ];
 }
 
-function ruleLines({ rules: before }: Sample, { rules }: Sample): Line[] {
+function ruleLines({ rules: before }: EvidenceSample, { rules }: EvidenceSample): Line[] {
   if ('unreadable' in rules) return [['rules', `cannot be read: ${rules.unreadable}`]];
   const reasons = rules.reasons.length > 0 ? `: ${rules.reasons.join('; ')}` : '';
   const earlier = 'unreadable' in before ? [] : before.invalidRules;
   const drops = rules.invalidRules.map((rule): Line => {
-    const same = earlier.find((one) => one.table === rule.table && one.chain === rule.chain && one.rule === rule.rule);
+    const same = earlier.find((one) => one.identity === rule.identity);
     const counted = rule.packets === undefined ? 'keeps no count' : growthText(same?.packets ?? 0, rule.packets);
     return ['drop rule', `${rule.owner}: ${rule.table} ${rule.chain}, ${counted}`];
   });
-  const meshes = Object.entries(rules.mesh).map(([family, mesh]): Line => [`mesh, ${family}`, meshText(mesh)]);
+  const meshes = Object.entries(rules.mesh).map(([family, mesh]): Line => [`mesh, ${family}`, redirectionText(mesh)]);
   return [['verdict', `${rules.result}${reasons}`], ...drops, ...meshes];
 }
 

@@ -1,7 +1,7 @@
 // "Was it this?": from two samples of a pod's evidence to an answer in words.
 import { ADVICE, type Advice } from './advice.ts';
 import { type AnswerWord, CASES, type Known } from './cases.ts';
-import type { Rules, Sample } from './evidence.ts';
+import type { EvidenceSample, RulesetEvidence } from './evidence.ts';
 import { growth } from './growth.ts';
 
 export interface Answer {
@@ -19,7 +19,7 @@ export const NO_CASES = ['rules-unreadable', 'counters-missing'] as const;
  * Answers from two samples of one namespace, `before` and `after`. What could not be read makes "cannot tell": nothing
  * is guessed.
  */
-export function answer(before: Sample, after: Sample): Answer {
+export function answer(before: EvidenceSample, after: EvidenceSample): Answer {
   const { rules } = after;
   if ('unreadable' in before.rules || 'unreadable' in rules) {
     const reason = [before.rules, rules].flatMap((one) => ('unreadable' in one ? one.unreadable : []))[0];
@@ -35,8 +35,8 @@ export function answer(before: Sample, after: Sample): Answer {
   return { answer: found.answer, code: found.code, why: found.why(known), advice: toWords(found.advice) };
 }
 
-function worst(...results: Rules['result'][]): Rules['result'] {
-  const order: Rules['result'][] = ['not guarded', 'cannot tell', 'guarded'];
+function worst(...results: RulesetEvidence['result'][]): RulesetEvidence['result'] {
+  const order: RulesetEvidence['result'][] = ['not guarded', 'cannot tell', 'guarded'];
   return order.find((one) => results.includes(one)) ?? 'cannot tell';
 }
 

@@ -1,14 +1,14 @@
 // Every answer that two samples can have, in one list: the first case that holds is the answer.
 import type { Advice } from './advice.ts';
-import { meshModes, type Rules } from './evidence.ts';
+import { type RulesetEvidence, redirectionModes } from './evidence.ts';
 import type { Growth } from './growth.ts';
 
 export type AnswerWord = 'prevented' | 'suspected' | 'not this' | 'cannot tell';
 
 /** What is known where rules and counters could be read. */
 export interface Known extends Growth {
-  result: Rules['result'];
-  rules: Rules;
+  result: RulesetEvidence['result'];
+  rules: RulesetEvidence;
   reasons: string;
 }
 
@@ -90,7 +90,7 @@ export const CASES: Case[] = [
   {
     code: 'no-redirect',
     answer: 'not this',
-    when: ({ rules }) => meshModes(rules).every((mode) => mode === 'none'),
+    when: ({ rules }) => redirectionModes(rules).every((mode) => mode === 'none'),
     why: () => 'No rule redirects inbound connections, so a stray segment finds its own connection.',
     advice: ['other-causes', 'watch-node'],
   },
@@ -98,14 +98,15 @@ export const CASES: Case[] = [
     code: 'redirect-not-known',
     answer: 'cannot tell',
     when: ({ rules }) =>
-      !meshModes(rules).some((mode) => mode.startsWith('REDIRECT')) && meshModes(rules).includes('unknown'),
+      !redirectionModes(rules).some((mode) => mode.startsWith('REDIRECT')) &&
+      redirectionModes(rules).includes('unknown'),
     why: () => 'INVALID packets and resets grew together, but whether connections are redirected cannot be read.',
     advice: ['watch-node'],
   },
   {
     code: 'tproxy',
     answer: 'cannot tell',
-    when: ({ rules }) => !meshModes(rules).some((mode) => mode.startsWith('REDIRECT')),
+    when: ({ rules }) => !redirectionModes(rules).some((mode) => mode.startsWith('REDIRECT')),
     why: () =>
       'INVALID packets and resets grew together. But TPROXY hands connections over without NAT, so a stray segment finds its own connection and is not answered with a reset.',
     advice: ['watch-node', 'guard'],

@@ -1,17 +1,22 @@
 // One sample of a pod's evidence: what its network namespace counts, and what its rules are.
 import { CodedError } from '../../lib/errors.ts';
-import { unguardedClasses } from '../../lib/netfilter/check-report.ts';
-import type { Family } from '../../lib/netfilter/model.ts';
-import { read, readEvidence, readInterfaces, readSnmp } from '../../lib/netfilter/proc.ts';
-import { FAMILIES } from '../../lib/netfilter/programs.ts';
-import { type Look, summarize, takeLook } from '../../lib/netfilter/ruleset-check.ts';
-import type { Reading } from '../../lib/netfilter/ruleset-reader.ts';
-import { addLook, emptyTally } from '../checker/drop-counters.ts';
-import { findInvalidRules, type InvalidRule } from './invalid-rules.ts';
-import { describeMesh, type FamilyMesh } from './redirection.ts';
+import { identityOf, type RuleReference, referTo } from '../../lib/netfilter/drop-rule.ts';
+import { type Action, conditionsOf, type Rule, type Ruleset, type Table } from '../../lib/netfilter/model.ts';
+import { FAMILIES, type Family } from '../../lib/netfilter/packet.ts';
+import { readEvidence, readInterfaces, readProcFile, readSnmp } from '../../lib/netfilter/proc.ts';
+import {
+  checkRuleset,
+  droppingRules,
+  type RulesetCheck,
+  summarize,
+  unguardedReasons,
+} from '../../lib/netfilter/ruleset-check.ts';
+import type { RulesetSnapshot } from '../../lib/netfilter/ruleset-reader.ts';
+import { addCheck, emptyDropCounters } from '../checker/drop-counters.ts';
+import { describeRedirection, type FamilyRedirection } from './redirection.ts';
 
 /** Counters since the namespace was made; null where this kernel gives none. */
-export interface Counters {
+export interface NamespaceCounters {
   kernelRelease: string;
   tcpBeLiberal: number | null;
   /** Connections that conntrack holds now. */
@@ -23,7 +28,7 @@ export interface Counters {
   estabResets: number | null;
 }
 
-export interface Rules {
+export interface RulesetEvidence {
   result: 'guarded' | 'not guarded' | 'cannot tell';
   /** Where a packet is not dropped for sure, and why. */
   reasons: string[];
@@ -31,21 +36,21 @@ export interface Rules {
   dropped: number | null;
   invalidRules: InvalidRule[];
   /** Families that the pod has. */
-  mesh: Partial<Record<Family, FamilyMesh>>;
+  mesh: Partial<Record<Family, FamilyRedirection>>;
 }
 
-export interface Sample {
+export interface EvidenceSample {
   /** Milliseconds since 1970. */
   at: number;
-  counters: Counters;
+  counters: NamespaceCounters;
   /** Or why the rules cannot be read. */
-  rules: Rules | { unreadable: string };
+  rules: RulesetEvidence | { unreadable: string };
 }
 
 /** @param readRules reads the ruleset; what it throws as CodedError becomes `unreadable` */
-export async function takeSample(readRules: () => Promise<Reading>): Promise<Sample> {
-  const rules = await takeLook(readRules).then(
-    (look) => describeRules(look, readInterfaces()),
+export async function takeSample(readRules: () => Promise<RulesetSnapshot>): Promise<EvidenceSample> {
+  const rules = await checkRuleset(readRules).then(
+    (check) => describeRuleset(check, readInterfaces()),
     (error: unknown) => {
       if (error instanceof CodedError) return { unreadable: `${error.code}: ${error.message}` };
       throw error;
@@ -55,56 +60,84 @@ export async function takeSample(readRules: () => Promise<Reading>): Promise<Sam
 }
 
 /** Reads the counters; needs no privilege. */
-export function readCounters(): Counters {
+export function readCounters(): NamespaceCounters {
   const { kernelRelease, tcpBeLiberal, conntrackInvalid, tcpResetsSent } = readEvidence();
-  const entries = read('/proc/sys/net/netfilter/nf_conntrack_count');
+  const entries = readProcFile('/proc/sys/net/netfilter/nf_conntrack_count');
   return {
     kernelRelease,
     tcpBeLiberal,
     conntrackEntries: entries === undefined ? null : Number(entries),
     conntrackInvalid,
     outRsts: tcpResetsSent,
-    estabResets: readSnmp(read('/proc/net/snmp'), 'Tcp', 'EstabResets'),
+    estabResets: readSnmp(readProcFile('/proc/net/snmp'), 'Tcp', 'EstabResets'),
   };
 }
 
-/** Pure: what a look says of the rules. */
-export function describeRules(look: Look, interfaces: string[]): Rules {
-  const { ruleset, unreadable, unreadNat } = look.reading;
-  const present = FAMILIES.filter((family) => look.families[family].presence.present);
+/** Pure: what a check says of the rules. */
+export function describeRuleset(check: RulesetCheck, interfaces: string[]): RulesetEvidence {
+  const { ruleset, readError, natError } = check.snapshot;
+  const present = FAMILIES.filter((family) => check.families[family].status.present);
   const external = interfaces.find((name) => name !== 'lo') ?? 'eth0';
   const mesh = present.map((family) => {
-    const described = describeMesh(ruleset, family, external);
-    const error = unreadable[family] ?? (described.mode === 'none' ? unreadNat[family] : undefined);
-    return [family, error ? { ...described, mode: 'unknown', reason: error.message } : described];
+    const redirection = describeRedirection(ruleset, family, external);
+    const error = readError[family] ?? (redirection.mode === 'none' ? natError[family] : undefined);
+    return [family, error ? { ...redirection, mode: 'unknown', reason: error.message } : redirection];
   });
   return {
-    result: summarize(look),
-    reasons: reasonsOf(look),
-    dropped: countDropped(look),
+    result: summarize(check),
+    reasons: unguardedReasons(check),
+    dropped: countDropped(check),
     invalidRules: findInvalidRules(ruleset),
     mesh: Object.fromEntries(mesh),
   };
 }
 
-/** Each reason once, with the places that it is about. */
-function reasonsOf(look: Look): string[] {
-  const places = new Map<string, string[]>();
-  for (const { family, interface: name, reason } of unguardedClasses(look)) {
-    places.set(reason, [...(places.get(reason) ?? []), `${family} on ${name}`]);
-  }
-  return [...places].map(([reason, where]) => `${reason} (${where.join(', ')})`);
-}
-
-/** How each family's inbound connections are handed over. */
-export function meshModes({ mesh }: Rules): FamilyMesh['mode'][] {
+/** How each family's inbound connections are redirected. */
+export function redirectionModes({ mesh }: RulesetEvidence): FamilyRedirection['mode'][] {
   return Object.values(mesh).map(({ mode }) => mode);
 }
 
-function countDropped(look: Look): number | null {
-  const verdicts = FAMILIES.flatMap((family) => Object.values(look.families[family].classes));
-  const rules = verdicts.flatMap((verdict) => (verdict.verdict === 'dropped' ? verdict.by : []));
-  if (rules.some(({ packets }) => packets === undefined)) return null;
-  const { total } = addLook(emptyTally(), look);
+function countDropped(check: RulesetCheck): number | null {
+  const locations = FAMILIES.flatMap((family) => droppingRules(check.families[family]));
+  if (locations.some(({ rule }) => rule?.packets === undefined)) return null;
+  const { total } = addCheck(emptyDropCounters(), check);
   return total.ipv4.packets + total.ipv6.packets;
+}
+
+/** A rule that drops INVALID packets, whether or not they reach it. */
+export interface InvalidRule extends RuleReference {
+  /** The same in every sample of one network namespace. */
+  identity: string;
+}
+
+/** Every rule that names INVALID and drops, or jumps to a chain that drops; with its own counters. */
+export function findInvalidRules(ruleset: Ruleset): InvalidRule[] {
+  return ruleset.flatMap((table) =>
+    [...table.chains.values()].flatMap((chain) =>
+      chain.rules.filter(namesInvalid).flatMap((rule): InvalidRule[] => {
+        const dropper = rule.steps
+          .flatMap((step) => ('act' in step ? [step.act] : []))
+          .map((act) => dropperOf(act, table))[0];
+        if (dropper === undefined) return [];
+        const location = { table, chain, rule };
+        const { owner } = referTo({ ...location, chain: dropper ?? chain });
+        return [{ ...referTo(location), owner, identity: identityOf(location) }];
+      }),
+    ),
+  );
+}
+
+function namesInvalid(rule: Rule): boolean {
+  return conditionsOf(rule).some(
+    (one) => 'field' in one && one.field === 'ctstate' && !one.negate && one.oneOf.includes('invalid'),
+  );
+}
+
+/** Istio's rule jumps to a chain that only drops. @returns that chain; null for a rule that drops; else undefined */
+function dropperOf(act: Action, table: Table) {
+  if (act.do === 'drop') return null;
+  const chain = act.do === 'jump' || act.do === 'goto' ? table.chains.get(act.chain) : undefined;
+  return chain?.rules.some(({ steps }) => steps.some((step) => 'act' in step && step.act.do === 'drop'))
+    ? chain
+    : undefined;
 }

@@ -1,6 +1,6 @@
 // `check --explain`: two samples, some seconds apart, and the answer.
 import { setTimeout as wait } from 'node:timers/promises';
-import type { Reading } from '../../lib/netfilter/ruleset-reader.ts';
+import type { RulesetSnapshot } from '../../lib/netfilter/ruleset-reader.ts';
 import { answer } from './answer.ts';
 import { answerData, answerText } from './answer-text.ts';
 import type { AnswerWord } from './cases.ts';
@@ -9,7 +9,7 @@ import { takeSample } from './evidence.ts';
 export interface ExplainOptions {
   seconds: number;
   json: boolean;
-  read: () => Promise<Reading>;
+  read: () => Promise<RulesetSnapshot>;
   /** Writes the answer. */
   write: (text: string) => void;
   /** Shows how far it is, for whoever waits; absent where nobody does. */

@@ -1,5 +1,5 @@
 // What grew between two samples of a pod's evidence.
-import { type Counters, meshModes, type Sample } from './evidence.ts';
+import { type EvidenceSample, type NamespaceCounters, redirectionModes } from './evidence.ts';
 
 export interface Growth {
   invalid: number;
@@ -12,8 +12,8 @@ export interface Growth {
 }
 
 /** What grew, or in words why that is not known. */
-export function growth(before: Sample, after: Sample): Growth | string {
-  const grew = (name: keyof Counters) => difference(before.counters[name], after.counters[name]);
+export function growth(before: EvidenceSample, after: EvidenceSample): Growth | string {
+  const grew = (name: keyof NamespaceCounters) => difference(before.counters[name], after.counters[name]);
   const resets = grew('outRsts');
   if (resets === undefined)
     return 'The resets sent are not counted here: /proc/net/snmp cannot be read, or started anew.';
@@ -32,9 +32,9 @@ export function growth(before: Sample, after: Sample): Growth | string {
 }
 
 /** Without any rule that redirects no packet needs to be INVALID for the answer; else the count must be there. */
-function conntrackCounts({ counters, rules }: Sample): boolean {
+function conntrackCounts({ counters, rules }: EvidenceSample): boolean {
   if (counters.conntrackInvalid !== null) return true;
-  return !('unreadable' in rules) && meshModes(rules).every((mode) => mode === 'none');
+  return !('unreadable' in rules) && redirectionModes(rules).every((mode) => mode === 'none');
 }
 
 function difference(before: unknown, after: unknown): number | undefined {

@@ -1,9 +1,9 @@
-// What a mesh has done to the pod: how inbound connections come to its proxy, and which ports.
-import type { Condition, Family, Rule, Ruleset, Value } from '../../lib/netfilter/model.ts';
-import { followSyn, type HandedOver } from '../../lib/netfilter/redirect-target.ts';
-import { cutPorts, joinPorts, type PortRange, portsText } from './port-ranges.ts';
+// How a pod's inbound connections come to a proxy, and which ports the rules redirect.
+import { conditionsOf, type Ruleset } from '../../lib/netfilter/model.ts';
+import type { Family, Value } from '../../lib/netfilter/packet.ts';
+import { findRedirectTarget, type RedirectTarget } from '../../lib/netfilter/redirect-target.ts';
 
-export interface FamilyMesh {
+export interface FamilyRedirection {
   /** Without NAT (TPROXY) a stray segment finds its own connection; after NAT (REDIRECT) it does not. */
   mode: 'REDIRECT' | 'TPROXY' | 'REDIRECT and TPROXY' | 'none' | 'unknown';
   /** Why the mode is unknown, or unknown for some ports. */
@@ -16,40 +16,35 @@ export interface FamilyMesh {
   excluded: PortRange[];
 }
 
-/** More ranges of ports are not followed: a mesh makes some tens. */
+/** More ranges of ports are not evaluated: a mesh makes some tens. */
 const MAX_RANGES = 1000;
 
 /** @param iif an interface other than lo */
-export function describeMesh(ruleset: Ruleset, family: Family, iif: string): FamilyMesh {
-  const cut = cutPorts(comparedPorts(ruleset));
-  if (cut.length > MAX_RANGES) {
-    const reason = `the rules tell ${cut.length} ranges of ports apart`;
+export function describeRedirection(ruleset: Ruleset, family: Family, iif: string): FamilyRedirection {
+  const ranges = cutPorts(comparedPorts(ruleset));
+  if (ranges.length > MAX_RANGES) {
+    const reason = `the rules tell ${ranges.length} ranges of ports apart`;
     return { mode: 'unknown', reason, native: false, proxyPorts: [], redirected: [], excluded: [] };
   }
-  const ends = cut.map((range) => ({ range, end: followSyn(ruleset, family, iif, range.from) }));
-  const having = (...to: HandedOver['to'][]) =>
-    joinPorts(ends.flatMap(({ range, end }) => (to.includes(end.to) ? [range] : [])));
-  const handed = ends.flatMap(({ end }) => ('table' in end ? [end] : []));
-  const doubt = ends.map(({ end }) => end).find((end) => end.to === 'unknown');
+  const targets = ranges.map((range) => ({ range, target: findRedirectTarget(ruleset, family, iif, range.from) }));
+  const having = (...to: RedirectTarget['to'][]) =>
+    joinPorts(targets.flatMap(({ range, target }) => (to.includes(target.to) ? [range] : [])));
+  const proxied = targets.flatMap(({ target }) => ('table' in target ? [target] : []));
+  const unknown = targets.flatMap(({ target }) => (target.to === 'unknown' ? [target.reason] : []));
   return {
-    mode: modeOf(
-      handed.map(({ to }) => to),
-      doubt !== undefined,
-    ),
-    ...(doubt?.to === 'unknown' ? { reason: doubt.reason } : {}),
-    native: handed.some(({ table }) => table.includes('istio-proxy-')),
-    proxyPorts: [...new Set(handed.flatMap(({ port }) => port ?? []))],
+    mode: modeOf(new Set(proxied.map(({ to }) => to)), unknown.length > 0),
+    ...(unknown[0] === undefined ? {} : { reason: unknown[0] }),
+    native: proxied.some(({ table }) => table.includes('istio-proxy-')),
+    proxyPorts: [...new Set(proxied.flatMap(({ port }) => port ?? []))],
     redirected: having('REDIRECT', 'TPROXY'),
-    excluded: handed.length > 0 ? having('itself', 'nobody') : [],
+    excluded: proxied.length > 0 ? having('itself', 'nobody') : [],
   };
 }
 
-function modeOf(ways: string[], doubt: boolean): FamilyMesh['mode'] {
-  const [redirect, tproxy] = [ways.includes('REDIRECT'), ways.includes('TPROXY')];
-  if (redirect && tproxy) return 'REDIRECT and TPROXY';
-  if (redirect) return 'REDIRECT';
-  if (doubt) return 'unknown';
-  return tproxy ? 'TPROXY' : 'none';
+function modeOf(seen: Set<'REDIRECT' | 'TPROXY'>, isUnknown: boolean): FamilyRedirection['mode'] {
+  if (seen.has('REDIRECT')) return seen.has('TPROXY') ? 'REDIRECT and TPROXY' : 'REDIRECT';
+  if (isUnknown) return 'unknown';
+  return seen.has('TPROXY') ? 'TPROXY' : 'none';
 }
 
 function comparedPorts(ruleset: Ruleset): Value[] {
@@ -58,20 +53,75 @@ function comparedPorts(ruleset: Ruleset): Value[] {
   return conditions.flatMap((one) => ('field' in one && one.field === 'destinationPort' ? one.oneOf : []));
 }
 
-/** Every condition that a rule has. */
-export function conditionsOf({ steps }: Rule): Condition[] {
-  return steps.flatMap((step) => {
-    if ('when' in step) return [step.when];
-    return 'choose' in step ? step.choose.map(({ when }) => when) : [];
-  });
-}
-
 /** One line for people. */
-export function meshText(mesh: FamilyMesh): string {
-  const { mode, native, proxyPorts, reason } = mesh;
+export function redirectionText(redirection: FamilyRedirection): string {
+  const { mode, native, proxyPorts, redirected, reason } = redirection;
   if (mode === 'none') return 'no rule redirects inbound connections';
   if (mode === 'unknown') return `cannot be told (${reason})`;
   const how = `${mode}${native ? " (Istio's native nftables)" : ''}`;
   const doubt = reason === undefined ? '' : `; some ports cannot be told: ${reason}`;
-  return `${how} to ${proxyPorts.join(', ')}; ports redirected: ${portsText(mesh.redirected)}${doubt}`;
+  return `${how} to ${proxyPorts.join(', ')}; ports redirected: ${portsText(redirected)}${doubt}`;
+}
+
+// Which TCP ports rules tell apart: of ports that no rule tells apart one has to be evaluated.
+
+export interface PortRange {
+  from: number;
+  to: number;
+}
+
+const ALL: PortRange = { from: 1, to: 65_535 };
+
+/**
+ * Cuts all ports into ranges that no condition divides.
+ * @param values what conditions on the destination port compare with
+ */
+export function cutPorts(values: Value[]): PortRange[] {
+  const starts = values.flatMap((value): number[] => {
+    if (typeof value === 'number') return [value, value + 1];
+    return typeof value === 'object' && 'from' in value ? [value.from, value.to + 1] : [];
+  });
+  const inside = starts.filter((port) => port > ALL.from && port <= ALL.to);
+  const sorted = [ALL.from, ...new Set(inside.sort((a, b) => a - b))];
+  return sorted.map((from, i) => ({ from, to: (sorted[i + 1] ?? ALL.to + 1) - 1 }));
+}
+
+/** Joins ranges, given in order, that touch. */
+export function joinPorts(ranges: PortRange[]): PortRange[] {
+  const joined: PortRange[] = [];
+  for (const range of ranges) {
+    const last = joined.at(-1);
+    if (last && last.to + 1 === range.from) last.to = range.to;
+    else joined.push({ ...range });
+  }
+  return joined;
+}
+
+/** The ports that are in none of the ranges, which are in order. */
+export function otherPorts(ranges: PortRange[]): PortRange[] {
+  const starts = [ALL.from, ...ranges.map(({ to }) => to + 1)];
+  const ends = [...ranges.map(({ from }) => from - 1), ALL.to];
+  return starts.flatMap((from, i) => (from <= (ends[i] ?? 0) ? [{ from, to: ends[i] ?? 0 }] : []));
+}
+
+export function includesPort(ranges: PortRange[], port: number): boolean {
+  return ranges.some(({ from, to }) => port >= from && port <= to);
+}
+
+/** More ranges than these are counted, not listed. */
+const MAX_LISTED = 12;
+
+/** For people: "9000, 9100-9200", or "all but 15020, 15021" where that is shorter. */
+export function portsText(ranges: PortRange[]): string {
+  if (ranges.length === 0) return 'none';
+  const others = otherPorts(ranges);
+  if (others.length === 0) return 'all';
+  const isMost = ranges.reduce((sum, { from, to }) => sum + to - from + 1, 0) > ALL.to / 2;
+  return isMost ? `all but ${list(others)}` : list(ranges);
+}
+
+function list(ranges: PortRange[]): string {
+  const texts = ranges.map(({ from, to }) => (from === to ? `${from}` : `${from}-${to}`));
+  const more = texts.length - MAX_LISTED;
+  return more > 0 ? `${texts.slice(0, MAX_LISTED).join(', ')} and ${more} more` : texts.join(', ');
 }

@@ -1,33 +1,63 @@
-// The rule itself, and how to tell whose a rule is.
+// The rule itself, how to find it in a ruleset, and whose a rule is.
 import type { Protocol } from '../contract.ts';
-import type { Family, Ruleset } from './model.ts';
-import type { RuleReference } from './verdict.ts';
+import { parseOptions } from './iptables-save.ts';
+import { type Backend, type IptablesOption, type RuleLocation, type Ruleset, tableName } from './model.ts';
+import type { Family } from './packet.ts';
 
 export const TABLE = 'mangle';
 export const CHAIN = 'PREROUTING';
 
-/** The rule without `-A CHAIN`. `all` is what istio-iptables up to 1.23 adds, to the letter. */
+/** The rule without `-A CHAIN`. `all` is what istio-iptables up to 1.23 adds. */
 export const RULE: Record<Protocol, string> = {
   tcp: '-p tcp -m conntrack --ctstate INVALID -j DROP',
   all: '-m conntrack --ctstate INVALID -j DROP',
 };
 
-/** Where our rule stands in a chain: 1-based positions, in the order of the chain. */
-export function positionsOf(ruleset: Ruleset, family: Family, backend: 'nft' | 'legacy', protocol: Protocol): number[] {
+function isRule(options: IptablesOption[] | undefined, protocol: Protocol): boolean {
+  return options !== undefined && JSON.stringify(options) === JSON.stringify(parseOptions(RULE[protocol]));
+}
+
+/** Where our rule stands in its chain: 1-based positions, in the order of the chain. */
+export function positionsOf(ruleset: Ruleset, family: Family, backend: Backend, protocol: Protocol): number[] {
   const tableFamily = family === 'ipv4' ? 'ip' : 'ip6';
   const table = ruleset.find((one) => one.backend === backend && one.family === tableFamily && one.name === TABLE);
-  const texts = table?.chains.get(CHAIN)?.rules.map((rule) => rule.text) ?? [];
-  return texts.flatMap((text, i) => (text === `-A ${CHAIN} ${RULE[protocol]}` ? [i + 1] : []));
+  const rules = table?.chains.get(CHAIN)?.rules ?? [];
+  return rules.flatMap(({ options }, i) => (isRule(options, protocol) ? [i + 1] : []));
 }
 
 /**
  * Whose rule it is that drops, in words for a report. Forms of Istio's INVALID_DROP: up to 1.23 the rule without
  * `-p tcp`, from 1.24 a jump to ISTIO_DROP, native nftables from 1.28.
  */
-export function ownerOf({ table, chain, rule }: RuleReference): string {
-  if (chain === 'ISTIO_DROP') return 'istio (INVALID_DROP, 1.24 or later)';
-  if (table === 'inet istio-proxy-mangle') return 'istio (INVALID_DROP, native nftables)';
-  if (rule === `-A ${CHAIN} ${RULE.all}`) return 'istio (INVALID_DROP, up to 1.23) or invalid-drop with protocol=all';
-  if (rule === `-A ${CHAIN} ${RULE.tcp}`) return 'invalid-drop';
-  return 'another program';
+export function ownerOf({ table, chain, rule }: RuleLocation): string {
+  if (chain.name === 'ISTIO_DROP') return 'istio (INVALID_DROP, 1.24 or later)';
+  if (tableName(table) === 'inet istio-proxy-mangle') return 'istio (INVALID_DROP, native nftables)';
+  if (chain.name !== CHAIN) return 'another program';
+  if (isRule(rule?.options, 'all')) return 'istio (INVALID_DROP, up to 1.23) or invalid-drop with protocol=all';
+  return isRule(rule?.options, 'tcp') ? 'invalid-drop' : 'another program';
+}
+
+/** A rule, or a chain's policy, as a report names it. */
+export interface RuleReference {
+  backend: Backend;
+  /** Family and name, such as `ip mangle`. */
+  table: string;
+  chain: string;
+  rule: string;
+  /** Its counters, where it has any. */
+  packets?: number;
+  bytes?: number;
+  owner: string;
+}
+
+export function referTo(location: RuleLocation): RuleReference {
+  const { table, chain, rule } = location;
+  const counters = rule?.packets === undefined ? {} : { packets: rule.packets, bytes: rule.bytes ?? 0 };
+  const place = { backend: table.backend, table: tableName(table), chain: chain.name };
+  return { ...place, rule: rule?.text ?? `policy ${chain.policy}`, ...counters, owner: ownerOf(location) };
+}
+
+/** Identifies a rule, or a chain's policy, in a network namespace: the same rule has it in every snapshot. */
+export function identityOf({ table, chain, rule }: RuleLocation): string {
+  return JSON.stringify([table.backend, tableName(table), chain.name, rule?.id ?? null]);
 }

@@ -1,17 +1,25 @@
-// Puts the rule in, and believes nothing but the ruleset that it reads back. Used by install and by the checker.
+// Puts the rule in, and trusts only the ruleset that it reads back. Used by install and by the checker.
 import { runCommand } from '../command.ts';
 import type { Protocol } from '../contract.ts';
 import { CodedError, errors } from '../errors.ts';
-import { type BackendChoice, type Plan, planFamily } from './install-plan.ts';
-import type { Family } from './model.ts';
-import { takeLock } from './namespace-lock.ts';
-import { FAMILIES, programOf } from './programs.ts';
-import { isGuarded, type Look, takeLook } from './ruleset-check.ts';
-import type { Reading } from './ruleset-reader.ts';
+import { CHAIN, ownerOf, positionsOf, RULE, TABLE } from './drop-rule.ts';
+import type { Backend } from './model.ts';
+import { takeNamespaceLock } from './namespace-lock.ts';
+import { FAMILIES, type Family } from './packet.ts';
+import {
+  checkRuleset,
+  droppingRules,
+  type FamilyCheck,
+  isFamilyGuarded,
+  isGuarded,
+  type RulesetCheck,
+} from './ruleset-check.ts';
+import { programOf, type RulesetSnapshot } from './ruleset-reader.ts';
 
 export interface InstallOptions {
   protocol: Protocol;
-  backend: BackendChoice;
+  /** auto: the backend that istio-iptables would choose. */
+  backend: 'auto' | Backend;
   /** Milliseconds to wait for a lock: the xtables lock, and that of other runs of ours. */
   lockWait: number;
   /** Milliseconds for each program, the wait for the xtables lock not counted. */
@@ -21,17 +29,17 @@ export interface InstallOptions {
 }
 
 /** What was done about a family. */
-export type Done =
+export type FamilyInstall =
   | { action: 'left'; owner: string }
-  | { action: 'inserted'; backend: 'nft' | 'legacy' }
+  | { action: 'inserted'; backend: Backend }
   | { action: 'absent'; reason: string }
   | { action: 'failed'; code: string; message: string };
 
-export interface Installed {
+export interface InstallResult {
   guarded: boolean;
-  families: Record<Family, Done>;
-  /** The ruleset as it was read back. */
-  look: Look;
+  families: Record<Family, FamilyInstall>;
+  /** Of the ruleset as it was read back. */
+  check: RulesetCheck;
   warnings: CodedError[];
 }
 
@@ -41,33 +49,76 @@ const MAX_TRIES = 5;
 
 /**
  * Installs the rule for both families where it is needed, then reads the ruleset back.
- * @returns what was done, and whether an INVALID packet would now be dropped
+ * @returns what was done, and whether an INVALID packet is dropped now
  * @throws CodedError where the ruleset cannot be read at all
  */
-export async function install(read: () => Promise<Reading>, options: InstallOptions): Promise<Installed> {
-  const lock = await takeLock(options.lockWait);
+export async function install(read: () => Promise<RulesetSnapshot>, options: InstallOptions): Promise<InstallResult> {
+  const lock = await takeNamespaceLock(options.lockWait);
   try {
-    const before = await takeLook(read);
+    const before = await checkRuleset(read);
     const [ipv4, ipv6] = await Promise.all(FAMILIES.map((family) => installFamily(before, family, options)));
-    const families = { ipv4, ipv6 } as Record<Family, Done>;
+    const families = { ipv4, ipv6 } as InstallResult['families'];
     const changed = Object.values(families).some(({ action }) => action === 'inserted' || action === 'failed');
-    const look = changed ? await takeLook(read) : before;
+    const check = changed ? await checkRuleset(read) : before;
     const warnings = lock.held ? [] : [errors.LOCK_BUSY(options.lockWait)];
-    return { guarded: isGuarded(look), families, look, warnings };
+    return { guarded: isGuarded(check), families, check, warnings };
   } finally {
     lock.release();
   }
 }
 
-async function installFamily(before: Look, family: Family, options: InstallOptions): Promise<Done> {
-  const { presence } = before.families[family];
-  const plan = planFamily(before.reading, before.families[family], family, options);
+async function installFamily(before: RulesetCheck, family: Family, options: InstallOptions): Promise<FamilyInstall> {
+  const { status } = before.families[family];
+  const plan = planFamily(before.snapshot, before.families[family], family, options);
   const done = await carryOut(plan, family, options);
   // Where no packet of the family can arrive, a rule that cannot be put in does no harm.
-  return done.action === 'failed' && !presence.present ? { action: 'absent', reason: presence.reason } : done;
+  return done.action === 'failed' && !status.present ? { action: 'absent', reason: status.reason } : done;
 }
 
-async function carryOut(plan: Plan, family: Family, options: InstallOptions): Promise<Done> {
+export type InstallPlan =
+  | { do: 'leave'; owner: string }
+  | { do: 'nothing'; reason: string }
+  | { do: 'insert'; backend: Backend; input: string }
+  | { do: 'fail'; error: CodedError };
+
+/**
+ * The backend that istio-iptables would choose (DetectIptablesVersion, Istio 1.24 to 1.32): legacy where it holds
+ * tables already, else nft, else legacy; each family for itself.
+ */
+export function chooseBackend(snapshot: RulesetSnapshot, family: Family, choice: InstallOptions['backend']): Backend {
+  if (choice !== 'auto') return choice;
+  return snapshot.legacyTables[family].length > 0 || !snapshot.nftWorks ? 'legacy' : 'nft';
+}
+
+/**
+ * Pure. Leaves a guarded family as it is. Otherwise one transaction puts our rule at position 1 and removes every other
+ * copy of it, so that one is left.
+ * @returns what to do; `input` is for `iptables-restore --noflush`
+ */
+export function planFamily(
+  snapshot: RulesetSnapshot,
+  check: FamilyCheck,
+  family: Family,
+  { protocol, backend: choice }: Pick<InstallOptions, 'protocol' | 'backend'>,
+): InstallPlan {
+  if (!check.status.present && check.status.unsupported) return { do: 'nothing', reason: check.status.reason };
+  if (isFamilyGuarded(check)) return { do: 'leave', owner: ownersOf(check) };
+  // Where our own rule might be and cannot be seen, each try would add one more.
+  const unseen = snapshot.readError[family] ?? snapshot.xtError[family];
+  if (unseen) return { do: 'fail', error: unseen };
+  const backend = chooseBackend(snapshot, family, choice);
+  const positions = positionsOf(snapshot.ruleset, family, backend, protocol);
+  if (positions.length === 1 && positions[0] === 1) return { do: 'fail', error: errors.INSERT_USELESS(family) };
+  const rule = RULE[protocol];
+  const lines = [`*${TABLE}`, ...positions.map(() => `-D ${CHAIN} ${rule}`), `-I ${CHAIN} 1 ${rule}`, 'COMMIT', ''];
+  return { do: 'insert', backend, input: lines.join('\n') };
+}
+
+function ownersOf(check: FamilyCheck): string {
+  return [...new Set(droppingRules(check).map(ownerOf))].join(', ');
+}
+
+async function carryOut(plan: InstallPlan, family: Family, options: InstallOptions): Promise<FamilyInstall> {
   switch (plan.do) {
     case 'leave':
       return { action: 'left', owner: plan.owner };
@@ -83,19 +134,17 @@ async function carryOut(plan: Plan, family: Family, options: InstallOptions): Pr
   }
 }
 
-async function insert(plan: Plan & { do: 'insert' }, family: Family, options: InstallOptions): Promise<Done> {
-  const { backend, input } = plan;
-  const { environment } = options;
+async function insert(
+  { backend, input }: Extract<InstallPlan, { do: 'insert' }>,
+  family: Family,
+  { lockWait, commandTimeout, environment: env }: InstallOptions,
+): Promise<FamilyInstall> {
   const program = programOf(family, backend, 'restore');
-  const seconds = Math.max(1, Math.ceil(options.lockWait / 1000));
-  const timeout = options.lockWait + options.commandTimeout;
-  const deadline = Date.now() + options.lockWait;
+  const seconds = Math.max(1, Math.ceil(lockWait / 1000));
+  const deadline = Date.now() + lockWait;
   for (let tries = 1; ; tries++) {
-    const restored = await runCommand(program, ['--noflush', '--wait', String(seconds)], {
-      timeout,
-      input,
-      env: environment,
-    });
+    const args = ['--noflush', '--wait', String(seconds)];
+    const restored = await runCommand(program, args, { timeout: lockWait + commandTimeout, input, env });
     if (restored.exitCode === 0) return { action: 'inserted', backend };
     const retry = restored.exitCode === RESOURCE_PROBLEM && tries < MAX_TRIES && Date.now() < deadline;
     if (!retry) throw errors.COMMAND_FAILED(program, restored.exitCode, restored.stderr.trim().slice(0, 500));

@@ -1,21 +1,25 @@
-// One run at a time in a network namespace, across containers that share no file system: abstract Unix sockets
-// belong to the network namespace (unix(7)), and the kernel frees one when its process ends, however it ends.
+// Locks: one run of ours at a time in a network namespace, and the file that iptables-legacy locks.
+import { accessSync, constants } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 
+/**
+ * Containers of a pod share no file system, but abstract Unix sockets belong to the network namespace (unix(7)), and the
+ * kernel frees one when its process ends, however it ends.
+ */
 const NAME = '\0invalid-drop.lock';
 
-export interface Lock {
-  /** False where somebody else kept it for longer than the limit. */
+export interface NamespaceLock {
+  /** False where another process kept it for longer than the limit. */
   held: boolean;
   release(): void;
 }
 
 /**
  * Waits for the lock of this network namespace.
- * @param limit milliseconds to wait at most; a lock that nobody releases must not keep a pod from its rule
+ * @param limit milliseconds to wait at most; a lock that is never released must not keep a pod from its rule
  * @returns the lock, or one that is not held when the limit has passed. Never throws.
  */
-export async function takeLock(limit: number): Promise<Lock> {
+export async function takeNamespaceLock(limit: number): Promise<NamespaceLock> {
   const deadline = Date.now() + limit;
   while (Date.now() < deadline) {
     const lock = await tryLock();
@@ -25,7 +29,7 @@ export async function takeLock(limit: number): Promise<Lock> {
   return { held: false, release: () => undefined };
 }
 
-function tryLock(): Promise<Lock | undefined> {
+function tryLock(): Promise<NamespaceLock | undefined> {
   return new Promise((resolve) => {
     const waiting = new Set<Socket>();
     const server: Server = createServer((socket) => {
@@ -52,4 +56,28 @@ function holderGone(limit: number): Promise<void> {
     });
     socket.resume();
   });
+}
+
+const XTABLES_LOCK = '/run/xtables.lock';
+
+/**
+ * iptables-legacy opens its lock file with O_CREAT, which a read-only file system allows for a file that exists: where
+ * the default cannot be made, any file of the image will do, and no writable mount is needed.
+ * @param env XTABLES_LOCKFILE in it wins (iptables 1.8.6 or later)
+ * @param fallback a file that exists
+ * @returns the environment for iptables
+ */
+export function withLockFile(env: NodeJS.ProcessEnv, fallback: string): NodeJS.ProcessEnv {
+  if (env['XTABLES_LOCKFILE']) return env;
+  const usable = allows(XTABLES_LOCK, constants.R_OK) || allows('/run', constants.W_OK);
+  return { ...env, XTABLES_LOCKFILE: usable ? XTABLES_LOCK : fallback };
+}
+
+function allows(path: string, mode: number): boolean {
+  try {
+    accessSync(path, mode);
+    return true;
+  } catch {
+    return false;
+  }
 }

@@ -1,13 +1,7 @@
-// `nft -j list ruleset` to tables. Format: libnftables-json(5).
-import { type Chain, HOOKS, type Hook, type Rule, type Table } from './model.ts';
-import { collectSets, type NftSets, tableKey } from './nft-sets.ts';
+// nft's listings to tables: `nft -j list ruleset` (libnftables-json(5)), and what only nft's text form tells.
+import { type BaseChainHook, type Chain, HOOKS, type Rule, type Table, tableName } from './model.ts';
+import { describe, type Json, type JsonItem, type NftSets, toItem } from './nft-expression.ts';
 import { parseStatement } from './nft-statement.ts';
-import { describe, type Item, type Json, toItem } from './nft-text.ts';
-
-/** A rule, and the iptables extensions in it that nft cannot print: it calls them `xt`. */
-export interface NftRule extends Rule {
-  opaque: { type: string; name: string }[];
-}
 
 /**
  * @param text JSON that nft printed
@@ -29,12 +23,17 @@ export function parseNft(text: string): Table[] {
   return [...tables.values()];
 }
 
-function addTable(tables: Map<string, Table>, item: Item): void {
+/** Identity of the table that a chain, rule or set belongs to. */
+function scopeOf(item: JsonItem): string {
+  return `${item['family']} ${item['table']}`;
+}
+
+function addTable(tables: Map<string, Table>, item: JsonItem): void {
   const family = item['family'] as Table['family'];
   if (!['ip', 'ip6', 'inet', 'netdev'].includes(family)) return;
   const name = String(item['name']);
   const dormant = isDormant(item['flags'], name);
-  tables.set(`${family} ${name}`, { backend: 'nft', family, name, dormant, chains: new Map() });
+  tables.set(tableName({ family, name }), { backend: 'nft', family, name, dormant, chains: new Map() });
 }
 
 /** Only the word `dormant` is sure, and not where it may be the table's name: see parseNft. */
@@ -43,29 +42,29 @@ function isDormant(flags: Json | undefined, table: string): Table['dormant'] {
   return [flags].flat().includes('dormant') && table !== 'dormant' ? true : 'maybe';
 }
 
-function addChain(tables: Map<string, Table>, item: Item): void {
+function addChain(tables: Map<string, Table>, item: JsonItem): void {
   const name = String(item['name']);
   const chain: Chain = { name, policy: item['policy'] === 'drop' ? 'drop' : 'accept', rules: [] };
   const hook = HOOKS.find((known) => known === item['hook']);
   if (hook) chain.hook = toHook(hook, item);
-  tables.get(tableKey(item))?.chains.set(name, chain);
+  tables.get(scopeOf(item))?.chains.set(name, chain);
 }
 
-function toHook(name: Hook['name'], item: Item): Hook {
-  const hook: Hook = { name, priority: Number(item['prio']), nat: item['type'] === 'nat' };
+function toHook(name: BaseChainHook['name'], item: JsonItem): BaseChainHook {
+  const hook: BaseChainHook = { name, priority: Number(item['prio']), nat: item['type'] === 'nat' };
   if (item['dev'] !== undefined) hook.devices = [item['dev']].flat().map(String);
   return hook;
 }
 
-function addRule(tables: Map<string, Table>, item: Item, sets: NftSets): void {
-  const scope = tableKey(item);
-  const chain = tables.get(scope)?.chains.get(String(item['chain']));
+function addRule(tables: Map<string, Table>, item: JsonItem, sets: NftSets): void {
+  const table = scopeOf(item);
+  const chain = tables.get(table)?.chains.get(String(item['chain']));
   if (!chain) return;
   const statements = [item['expr'] ?? []].flat();
-  const rule: NftRule = {
+  const rule: Rule = {
     text: statements.map(describe).join(' '),
-    steps: statements.flatMap((statement) => parseStatement(statement, { sets, scope })),
-    opaque: statements.flatMap((statement) => toOpaque(toItem(statement))),
+    id: String(item['handle'] ?? chain.rules.length),
+    steps: statements.flatMap((statement) => parseStatement(statement, { sets, table })),
   };
   const counter = toItem(statements.map(toItem).find((statement) => statement['counter'])?.['counter']);
   if (counter['packets'] !== undefined) {
@@ -75,8 +74,44 @@ function addRule(tables: Map<string, Table>, item: Item, sets: NftSets): void {
   chain.rules.push(rule);
 }
 
-function toOpaque(statement: Item): NftRule['opaque'] {
-  if (!('xt' in statement)) return [];
-  const { type, name } = toItem(statement['xt']);
-  return [{ type: String(type), name: String(name) }];
+function collectSets(items: JsonItem[]): NftSets {
+  const sets: NftSets = new Map();
+  for (const item of items) {
+    const set = toItem(item['set'] ?? item['map']);
+    if (set['name'] !== undefined) sets.set(`${scopeOf(set)} ${set['name']}`, set);
+  }
+  for (const item of items) {
+    for (const name of updatedSets(toItem(item['rule']))) {
+      const key = `${scopeOf(toItem(item['rule']))} ${name}`;
+      sets.set(key, { ...sets.get(key), flags: ['dynamic'] });
+    }
+  }
+  return sets;
+}
+
+/** Sets that the rule adds packets' values to: the kernel allows it for some that lack the flag `dynamic`. */
+function updatedSets(rule: JsonItem): string[] {
+  return [rule['expr'] ?? []].flat().flatMap((statement) => {
+    const { set, map } = toItem(statement);
+    const name = toItem(set)['set'] ?? toItem(map)['map'];
+    return typeof name === 'string' ? [name.replace(/^@/, '')] : [];
+  });
+}
+
+/** What only nft's text form tells of a table: nft 1.0.6 prints neither in JSON. */
+export interface TableText {
+  dormant: boolean;
+  /** Devices of ingress chains, by the chain's name. */
+  devices: Record<string, string[]>;
+}
+
+const CHAIN = /^\tchain (\S+) \{\n\t\ttype [^\n]*/gm;
+
+/** @param text what `nft -t list table FAMILY NAME` printed */
+export function parseTableText(text: string): TableText {
+  const chains = [...text.matchAll(CHAIN)].flatMap(([type, name = '']) => {
+    const list = type.match(/ devices = \{([^}]*)\}/)?.[1] ?? type.match(/ device (\S+)/)?.[1];
+    return list === undefined ? [] : [[name, list.split(',').map((device) => device.trim().replace(/^"|"$/g, ''))]];
+  });
+  return { dormant: /^\tflags [^;\n]*\bdormant\b/m.test(text), devices: Object.fromEntries(chains) };
 }

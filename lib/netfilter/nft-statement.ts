@@ -1,18 +1,27 @@
-// One nft statement to steps, for a packet that has no connection. A statement that is not listed is "unknown".
-import type { Action, Choice, Condition, Step } from './model.ts';
-import { opaqueStep } from './nameless.ts';
-import { fieldOf, isFamily, requirementsOf } from './nft-field.ts';
-import { parseMangle } from './nft-mangle.ts';
-import { parseMatch } from './nft-match.ts';
-import { isSteady } from './nft-sets.ts';
-import { describe, type Item, type Json, toItem } from './nft-text.ts';
-import { type Scope, toValues } from './nft-value.ts';
+// One nft statement to steps. A statement that is not listed is "unknown".
+import type { Action, Choice, Step } from './model.ts';
+import {
+  describe,
+  elementsOf,
+  fieldOf,
+  flagBits,
+  isFamily,
+  type Json,
+  type JsonItem,
+  parseMarkValue,
+  requirementsOf,
+  type SetScope,
+  toItem,
+  toNamed,
+  toValues,
+} from './nft-expression.ts';
+import { type Comparison, type Condition, needsConnection, undecidable, type Value } from './packet.ts';
 
 /** Statements that let the packet go on and change nothing that a verdict depends on. */
 const PASSES = new Set(['counter', 'log', 'ct helper', 'ct timeout', 'dup', 'last', 'secmark', 'continue']);
 
 /** Statements that end the rule for some packets and not for others. */
-const MAYBE = new Set(['limit', 'quota', 'set', 'map', 'meter', 'ct count']);
+const UNDECIDABLE = new Set(['limit', 'quota', 'set', 'map', 'meter', 'ct count']);
 
 /** Statements that end the rule where the packet has no connection (nft_flow_offload.c, nft_ct.c). */
 const NEEDS_CONNECTION = new Set(['flow', 'ct expectation']);
@@ -23,38 +32,44 @@ const VERDICTS: Record<string, Action> = {
   return: { do: 'return' },
   continue: { do: 'continue' },
   notrack: { do: 'notrack' },
-  tproxy: { do: 'tproxy', ends: false, change: { and: 0xffffffff, xor: 0 } },
 };
 
 /**
  * @param statement an element of a rule's `expr`
- * @returns steps; none for what cannot matter. `xt` is "maybe" or "unknown" here: only iptables-save can say more
+ * @returns steps; none for what cannot matter
  */
-export function parseStatement(statement: Json, scope: Scope): Step[] {
-  const [name = '', value = null] = Object.entries(toItem(statement))[0] ?? [];
+export function parseStatement(statement: Json, scope: SetScope): Step[] {
+  const [name, value] = toNamed(statement);
   const text = describe(statement);
   const item = toItem(value);
-  if (name === 'xt') return [opaqueStep(item['type'] as string | undefined, String(item['name']))];
+  if (name === 'xt') return [{ xt: parseXt(item) }];
   if (name === 'match') return conditions(parseMatch(item, scope, text));
   if (name === 'mangle') return parseMangle(item, text);
   const required = conditions([...requirementsOf(value, text), ...ownRequirements(name, item, text, scope)]);
   if (name === 'vmap') return [...required, { choose: parseChoices(item, scope, text) }];
-  return PASSES.has(name) || MAYBE.has(name) ? required : [...required, { act: toAction(name, item, text) }];
+  return PASSES.has(name) || UNDECIDABLE.has(name) ? required : [...required, { act: toAction(name, item, text) }];
 }
 
 function conditions(list: Condition[]): Step[] {
   return list.map((when) => ({ when }));
 }
 
+function parseXt({ type, name }: JsonItem) {
+  return {
+    ...(type === undefined ? {} : { type: String(type) }),
+    ...(name === undefined ? {} : { name: String(name) }),
+  };
+}
+
 /** What nft demands of the packet besides the expressions in the statement; it does not print it. */
-function ownRequirements(name: string, item: Item, text: string, { scope }: Scope): Condition[] {
-  if (MAYBE.has(name)) return [{ constant: undefined, text }];
-  if (NEEDS_CONNECTION.has(name)) return [{ field: 'connection', oneOf: ['some'], negate: false, text }];
+function ownRequirements(name: string, item: JsonItem, text: string, { table }: SetScope): Condition[] {
+  if (UNDECIDABLE.has(name)) return [undecidable(text)];
+  if (NEEDS_CONNECTION.has(name)) return [needsConnection(text)];
   if (name === 'reject' && item['type'] === 'icmp') return [isFamily('ip', text)];
   if (name === 'reject' && item['type'] === 'icmpv6') return [isFamily('ip6', text)];
   // `meta protocol ip` or `meta nfproto ipv4` before it is not printed (nft 1.0.6), where the table has both families.
-  if (name === 'reject' && item['type'] === 'tcp reset' && /^(inet|netdev) /.test(scope)) {
-    return [{ constant: undefined, text: `${text}, of which nft does not print the address family` }];
+  if (name === 'reject' && item['type'] === 'tcp reset' && /^(inet|netdev) /.test(table)) {
+    return [undecidable(`${text}, of which nft does not print the address family`)];
   }
   // A `tproxy ip` that meets IPv6 does not hand the packet over.
   if (name === 'tproxy' && (item['family'] === 'ip' || item['family'] === 'ip6')) {
@@ -63,34 +78,140 @@ function ownRequirements(name: string, item: Item, text: string, { scope }: Scop
   return [];
 }
 
-function toAction(name: string, item: Item, text: string): Action {
+function toAction(name: string, item: JsonItem, text: string): Action {
   const target = item['target'];
   if ((name === 'jump' || name === 'goto') && typeof target === 'string') return { do: name, chain: target };
   if (name === 'reject') return { do: item['type'] === 'tcp reset' ? 'reset' : 'drop' };
+  const port = typeof item['port'] === 'number' ? { port: item['port'] } : {};
+  if (name === 'redirect') return { do: 'redirect', ...port, text };
+  if (name === 'tproxy') return { do: 'tproxy', ends: false, change: { and: 0xffffffff, xor: 0 }, ...port };
   return VERDICTS[name] ?? { do: 'unknown', text };
 }
 
 /** The element for all other keys (`*`) comes last, wherever it is printed. */
-function parseChoices(vmap: Item, scope: Scope, text: string): Choice[] {
-  const pairs = elementsOf(vmap['data'], scope)?.map((pair) => (Array.isArray(pair) ? pair : []));
-  if (!pairs) return [{ when: { constant: undefined, text }, act: { do: 'unknown', text } }];
+function parseChoices(vmap: JsonItem, scope: SetScope, text: string): Choice[] {
+  const data = vmap['data'];
+  const elements = typeof data === 'string' ? elementsOf(data, scope) : [toItem(data)['set'] ?? []].flat(1);
+  const pairs = elements?.map((pair) => (Array.isArray(pair) ? pair : []));
+  if (!pairs) return [{ when: undecidable(text), act: { do: 'unknown', text } }];
   const isRest = ([key]: Json[]) => key === '*';
   const sorted = [...pairs.filter((pair) => !isRest(pair)), ...pairs.filter(isRest)];
   return sorted.map(([key = null, verdict = null]) => {
-    const [name = '', target = null] = Object.entries(toItem(verdict))[0] ?? [];
+    const [name, target] = toNamed(verdict);
     const when = key === '*' ? { constant: true, text } : keyCondition(vmap['key'] ?? null, key, scope, text);
     return { when, act: toAction(name, toItem(target), text) };
   });
 }
 
-function keyCondition(left: Json, key: Json, scope: Scope, text: string): Condition {
+function keyCondition(left: Json, key: Json, scope: SetScope, text: string): Condition {
   const field = fieldOf(left);
   const oneOf = field && toValues(field.field, key, scope);
-  return oneOf ? { ...field, oneOf, negate: false, text } : { constant: undefined, text };
+  return oneOf ? { ...field, oneOf, negate: false, text } : undecidable(text);
 }
 
-function elementsOf(data: Json | undefined, { sets, scope }: Scope): Json[] | undefined {
-  if (typeof data !== 'string') return [toItem(data)['set'] ?? []].flat(1);
-  const map = sets.get(`${scope} ${data.replace(/^@/, '')}`);
-  return map && isSteady(map) ? [map['elem'] ?? []].flat(1) : undefined;
+/**
+ * @param match {op, left, right}
+ * @param text the match as people read it
+ * @returns conditions that must all hold
+ */
+function parseMatch(match: JsonItem, scope: SetScope, text: string): Condition[] {
+  const left = match['left'] ?? null;
+  const right = match['right'] ?? null;
+  const required = requirementsOf([left, right], text);
+  const field = fieldOf(left);
+  const compared = field && compare(field, String(match['op']), right, scope);
+  if (!compared) return [...required, undecidable(text)];
+  const merged = match['op'] === '==' && 'range' in toItem(right);
+  return [...required, ...(merged ? upperEnd({ ...compared, text }) : [{ ...compared, text }])];
+}
+
+/**
+ * nft 1.0.6 prints `tcp dport >= 9003 tcp sport <= 41002` as `tcp sport 9003-41002`, whatever two fields they are: of
+ * a range only the upper end is sure to be about the field that is printed.
+ */
+function upperEnd(range: Comparison): Condition[] {
+  const oneOf = range.oneOf.map((value) =>
+    typeof value === 'object' && 'from' in value ? { ...value, from: 0 } : value,
+  );
+  const lowerEnd = undecidable(range.text);
+  return oneOf.some((value) => typeof value === 'object' && 'addressFrom' in value)
+    ? [lowerEnd]
+    : [{ ...range, oneOf }, lowerEnd];
+}
+
+type MaskedField = Pick<Comparison, 'field' | 'mask'>;
+
+function compare(field: MaskedField, op: string, right: Json, scope: SetScope): Omit<Comparison, 'text'> | undefined {
+  switch (op) {
+    case '==':
+    case '!=': {
+      const oneOf = toEqual(field, right, scope);
+      return oneOf && { ...field, oneOf, negate: op === '!=' };
+    }
+    case 'in':
+    case '!':
+      return anyOf(field, right, op === '!', scope);
+    default: {
+      const range = typeof right === 'number' && field.mask === undefined ? orderRange(op, right) : undefined;
+      return range && { ...field, oneOf: [range], negate: false };
+    }
+  }
+}
+
+/** `tcp flags == [fin, syn]` is both flags at once; the packet's state is one bit and never equals several. */
+function toEqual({ field }: MaskedField, right: Json, scope: SetScope): Value[] | undefined {
+  const bits = field === 'flags' ? flagBits(right) : undefined;
+  if (bits !== undefined) return [bits];
+  return Array.isArray(right) ? undefined : toValues(field, right, scope);
+}
+
+/** `in`: one of the bits is set, `!`: none is. */
+function anyOf(read: MaskedField, right: Json, none: boolean, scope: SetScope): Omit<Comparison, 'text'> | undefined {
+  if (read.mask !== undefined) return undefined;
+  if (read.field === 'ctstate') {
+    const oneOf = toValues('ctstate', Array.isArray(right) ? { set: right } : right, scope);
+    return oneOf && { ...read, oneOf, negate: none };
+  }
+  const mask = read.field === 'flags' ? flagBits(right) : undefined;
+  return mask === undefined ? undefined : { field: 'flags', mask, oneOf: [0], negate: !none };
+}
+
+function orderRange(op: string, value: number): { from: number; to: number } | undefined {
+  const top = 0xffffffff;
+  const ranges: Record<string, { from: number; to: number }> = {
+    '<': { from: 0, to: value - 1 },
+    '<=': { from: 0, to: value },
+    '>': { from: value + 1, to: top },
+    '>=': { from: value, to: top },
+  };
+  return ranges[op];
+}
+
+/** Header fields and metadata that a socket does not look at. */
+const HARMLESS = new Set(['ip ttl', 'ip dscp', 'ip ecn', 'ip6 hoplimit', 'ip6 dscp', 'ip6 ecn', 'ip6 flowlabel']);
+const HARMLESS_META = new Set(['priority', 'nftrace', 'secmark']);
+
+/**
+ * @param mangle {key, value}: what is set, and to what
+ * @returns steps: what must hold for the rule to go on, then the change, if a verdict depends on it
+ */
+function parseMangle({ key, value }: JsonItem, text: string): Step[] {
+  const required = requirementsOf([value ?? null, 'payload' in toItem(key) ? (key ?? null) : null], text);
+  return [...conditions(required), ...changeOf(toItem(key), value ?? null, text)];
+}
+
+function changeOf(key: JsonItem, value: Json, text: string): Step[] {
+  const meta = toItem(key['meta'])['key'];
+  const ct = toItem(key['ct'])['key'];
+  if (meta === 'mark') {
+    const change = parseMarkValue(value);
+    // An expression that is not understood may end the rule as well.
+    return change ? [{ act: { do: 'mark', change } }] : [{ when: undecidable(text) }, { act: { do: 'mark' } }];
+  }
+  // Every other `ct ... set` does nothing where the packet has no connection, and changes only the connection where it
+  // has one (nft_ct_set_eval, nft_ct.c).
+  if (ct !== undefined) return ct === 'zone' ? [{ act: { do: 'template' } }] : [];
+  if (HARMLESS_META.has(String(meta)) || HARMLESS.has(describe(key))) return [];
+  if ('tcp option' in key) return [{ when: undecidable(text) }];
+  return [{ act: { do: 'rewrite' } }];
 }

@@ -1,15 +1,16 @@
-// The packet that a verdict is about, and whether it meets a condition.
-import { BlockList } from 'node:net';
-import type { Mark } from './mark.ts';
-import type { Comparison, Condition, Family, Value } from './model.ts';
+// The packet that is evaluated, and the conditions that rules put on it: fields, values as iptables-save and nft print
+// them, and whether a packet meets a condition.
+import { BlockList, isIP } from 'node:net';
 
-/**
- * A TCP packet that conntrack has marked INVALID, arriving for this host: a segment, and no reset itself unless
- * `flags` says so. What is left out is not known, and a condition on it is "maybe".
- */
+export type Family = 'ipv4' | 'ipv6';
+export const FAMILIES: Family[] = ['ipv4', 'ipv6'];
+
+/** A TCP packet that arrives for this host. A member that is left out is not known: a condition on it is undecidable. */
 export interface Packet {
+  /** How conntrack classifies it: INVALID, so that it never has a connection, or the first packet of a connection. */
+  ctstate: 'invalid' | 'new';
   family: Family;
-  /** Name of the interface it arrives on; there is no other below it. */
+  /** Name of the interface on which it arrives; that interface is no port of a bridge or bond. */
   iif: string;
   /** fwmark on arrival. */
   mark?: number;
@@ -17,50 +18,123 @@ export interface Packet {
   destination?: string;
   sourcePort?: number;
   destinationPort?: number;
-  /** TCP flag bits (RFC 9293). */
+  /** TCP flag bits (RFC 9293). An INVALID packet without them is taken for a segment without RST. */
   flags?: number;
 }
 
 /**
- * How conntrack sees the packet at a point of its way. Before conntrack runs, and after it found the packet
- * INVALID, the packet has no connection, and that reads as INVALID (net/netfilter/xt_conntrack.c, nft_ct.c).
+ * How conntrack sees the packet at a point of its path. `none`: it has no connection, because conntrack has not run yet
+ * or has found the packet INVALID. Rules see both as state INVALID (net/netfilter/xt_conntrack.c, nft_ct.c).
  */
-export type CtState = 'invalid' | 'untracked' | 'template';
+export type CtState = 'none' | 'new' | 'untracked' | 'template';
 
-/** The packet on its way: what rules can change of it. */
-export interface Moment {
+/** What rules can change of a packet. */
+export interface PacketState {
   ct: CtState;
   mark: Mark;
-  /** Addresses, ports and flags are no longer those of the packet. */
+  /** A rule has changed addresses, ports or flags: they are no longer those of the packet. */
   rewritten: boolean;
 }
 
-const TCP = 6;
+/** A packet mark of which only some bits may be known. */
+export interface Mark {
+  value: number;
+  /** Bits of `value` that are known; the others are 0 there. */
+  known: number;
+}
 
-/** Whether the condition holds: true, false, or undefined for "maybe". */
-export function meets(packet: Packet, moment: Moment, condition: Condition): boolean | undefined {
+export const UNKNOWN_MARK: Mark = { value: 0, known: 0 };
+
+/** A mark that is known in full, or not at all. */
+export function toMark(value: number | undefined): Mark {
+  return value === undefined ? UNKNOWN_MARK : { value: value >>> 0, known: 0xffffffff };
+}
+
+/** new mark = (old & and) ^ xor, on 32 bits */
+export interface MarkChange {
+  and: number;
+  xor: number;
+}
+
+/** The mark after the change; a change that is not known leaves no bit known. */
+export function changeMark(old: Mark, change: MarkChange | undefined): Mark {
+  if (!change) return UNKNOWN_MARK;
+  const known = (old.known | ~change.and) >>> 0;
+  return { value: (((old.value & change.and) ^ change.xor) & known) >>> 0, known };
+}
+
+export type Field =
+  | 'iif'
+  | 'protocol'
+  | 'family'
+  | 'ctstate'
+  | 'mark'
+  | 'source'
+  | 'destination'
+  | 'sourcePort'
+  | 'destinationPort'
+  | 'flags';
+
+export type Value =
+  | string
+  | number
+  | { from: number; to: number }
+  | { address: string; length: number }
+  | { addressFrom: string; addressTo: string }
+  | { startsWith: string };
+
+/** Holds where the field (after the mask, if any) is one of the values; or where it is none of them, if negated. */
+export interface Comparison {
+  field: Field;
+  mask?: number;
+  oneOf: Value[];
+  negate: boolean;
+  text: string;
+}
+
+/** `text` is for people. `undefined` in place of true or false: the condition is undecidable. */
+export type Condition =
+  | Comparison
+  | { constant: boolean | undefined; text: string }
+  /** Depends on whether conntrack has a connection for the packet. */
+  | { withoutConnection: boolean; withConnection: boolean | undefined; text: string };
+
+/** A condition that this program cannot decide. */
+export function undecidable(text: string): Condition {
+  return { constant: undefined, text };
+}
+
+/** A condition that holds only for packets with a connection, and for all of those. */
+export function needsConnection(text: string): Condition {
+  return { withoutConnection: false, withConnection: true, text };
+}
+
+/** Whether the condition holds: true, false, or undefined where it is undecidable. */
+export function meets(packet: Packet, state: PacketState, condition: Condition): boolean | undefined {
   if ('constant' in condition) return condition.constant;
-  const value = readField(packet, moment, condition);
+  if ('withConnection' in condition) {
+    if (state.ct === 'template') return undefined;
+    return state.ct === 'new' ? condition.withConnection : condition.withoutConnection;
+  }
+  const value = readField(packet, state, condition);
   if (value === undefined) return undefined;
   const masked = typeof value === 'number' && condition.mask !== undefined ? (value & condition.mask) >>> 0 : value;
   return condition.oneOf.some((candidate) => matches(masked, candidate)) !== condition.negate;
 }
 
-function readField(packet: Packet, moment: Moment, { field, mask }: Comparison): string | number | undefined {
+function readField(packet: Packet, state: PacketState, { field, mask }: Comparison): string | number | undefined {
   switch (field) {
     case 'protocol':
-      return TCP;
+      return PROTOCOLS['tcp'];
     case 'ctstate':
-      return moment.ct === 'template' ? undefined : moment.ct;
-    case 'connection':
-      return moment.ct === 'template' ? undefined : 'none';
+      return state.ct === 'template' ? undefined : state.ct === 'none' ? 'invalid' : state.ct;
     case 'mark':
-      return ((mask ?? 0xffffffff) & ~moment.mark.known) === 0 ? moment.mark.value : undefined;
+      return ((mask ?? 0xffffffff) & ~state.mark.known) === 0 ? state.mark.value : undefined;
     case 'family':
     case 'iif':
       return packet[field];
     default:
-      return moment.rewritten ? undefined : packet[field];
+      return state.rewritten ? undefined : packet[field];
   }
 }
 
@@ -81,4 +155,65 @@ function inNetwork(address: string, network: Network): boolean {
   if ('address' in network) list.addSubnet(network.address, network.length, type);
   else list.addRange(network.addressFrom, network.addressTo, type);
   return list.check(address, type);
+}
+
+/** IP protocol numbers by the names that the tools print (IANA). */
+const PROTOCOLS: Record<string, number> = {
+  icmp: 1,
+  igmp: 2,
+  ipip: 4,
+  tcp: 6,
+  udp: 17,
+  dccp: 33,
+  gre: 47,
+  esp: 50,
+  ah: 51,
+  'ipv6-icmp': 58,
+  icmpv6: 58,
+  sctp: 132,
+  udplite: 136,
+};
+
+/** TCP flag bits (RFC 9293, section 3.1), and iptables' words for none and all of them. */
+export const TCP_FLAGS: Record<string, number> = {
+  FIN: 1,
+  SYN: 2,
+  RST: 4,
+  PSH: 8,
+  ACK: 16,
+  URG: 32,
+  ECE: 64,
+  ECN: 64,
+  CWR: 128,
+  NONE: 0,
+  ALL: 63,
+};
+
+/** A whole number from decimal or 0x text, or undefined. */
+export function toNumber(text: string): number | undefined {
+  return /^(0x[0-9a-f]+|\d+)$/i.test(text) ? Number(text) : undefined;
+}
+
+/** The protocol's number from a name or number, or undefined for a name that is not known here. */
+export function toProtocol(value: string | number): number | undefined {
+  if (typeof value === 'number') return value;
+  return PROTOCOLS[value] ?? toNumber(value);
+}
+
+/** The bits of a comma-separated list of TCP flags, or undefined where one is not known. */
+export function toFlags(text: string): number | undefined {
+  let bits = 0;
+  for (const name of text.split(',')) {
+    const bit = TCP_FLAGS[name.toUpperCase()];
+    if (bit === undefined) return undefined;
+    bits |= bit;
+  }
+  return bits;
+}
+
+/** The network as a value; without a length the one address. Undefined where the text is no address. */
+export function toNetwork(address: string, length?: number): Value | undefined {
+  const whole = { 0: 0, 4: 32, 6: 128 }[isIP(address.includes('%') ? '' : address)] ?? 0;
+  const bits = length ?? whole;
+  return whole > 0 && Number.isInteger(bits) && bits >= 0 && bits <= whole ? { address, length: bits } : undefined;
 }

@@ -1,12 +1,12 @@
-// What the kernel tells about this network namespace in /proc, without a privilege but for the legacy tables.
+// What the kernel tells about this network namespace in /proc. Only the names of legacy tables need a privilege.
 import { readFileSync } from 'node:fs';
-import type { Family } from './model.ts';
+import type { Family } from './packet.ts';
 
 /**
- * Text of a /proc file, or undefined where it is not there or not ours to read. Synchronous: the kernel makes the text
+ * Text of a /proc file, or undefined where there is none or it may not be read. Synchronous: the kernel makes the text
  * at once, and the threads that an asynchronous read starts would each keep memory of their own.
  */
-export function read(path: string): string | undefined {
+export function readProcFile(path: string): string | undefined {
   try {
     return readFileSync(path, 'utf8');
   } catch {
@@ -27,12 +27,12 @@ export interface Evidence {
 
 /** Reads the evidence; a number that this kernel does not give is null. */
 export function readEvidence(): Evidence {
-  const liberal = read('/proc/sys/net/netfilter/nf_conntrack_tcp_be_liberal');
+  const liberal = readProcFile('/proc/sys/net/netfilter/nf_conntrack_tcp_be_liberal');
   return {
-    kernelRelease: read('/proc/sys/kernel/osrelease')?.trim() ?? 'unknown',
+    kernelRelease: readProcFile('/proc/sys/kernel/osrelease')?.trim() ?? 'unknown',
     tcpBeLiberal: liberal === undefined ? null : Number(liberal),
-    conntrackInvalid: sumColumn(read('/proc/net/stat/nf_conntrack'), 'invalid'),
-    tcpResetsSent: readSnmp(read('/proc/net/snmp'), 'Tcp', 'OutRsts'),
+    conntrackInvalid: sumColumn(readProcFile('/proc/net/stat/nf_conntrack'), 'invalid'),
+    tcpResetsSent: readSnmp(readProcFile('/proc/net/snmp'), 'Tcp', 'OutRsts'),
   };
 }
 
@@ -56,25 +56,25 @@ export function readSnmp(text: string | undefined, protocol: string, name: strin
 
 /** Names of the interfaces in this namespace. /proc/net/dev follows the namespace; /sys/class/net may not. */
 export function readInterfaces(): string[] {
-  const lines = (read('/proc/net/dev') ?? '').split('\n').slice(2);
+  const lines = (readProcFile('/proc/net/dev') ?? '').split('\n').slice(2);
   return lines.map((line) => line.split(':')[0]?.trim() ?? '').filter((name) => name !== '');
 }
 
-/** Whether packets of the family can arrive here, and if not, why. */
-export type Presence = { present: true } | { present: false; reason: string; kernel: boolean };
+/** Whether packets of the family can arrive here, and if not, why; `unsupported`: the kernel lacks the family. */
+export type FamilyStatus = { present: true } | { present: false; reason: string; unsupported: boolean };
 
 /** IPv4 is always there: lo has 127.0.0.1. /proc/net/if_inet6 is empty without addresses, absent without IPv6. */
-export function readPresence(family: Family): Presence {
+export function readFamilyStatus(family: Family): FamilyStatus {
   if (family === 'ipv4') return { present: true };
-  const addresses = read('/proc/net/if_inet6');
-  if (addresses === undefined) return { present: false, reason: 'the kernel has no IPv6', kernel: true };
-  if (addresses.trim() === '') return { present: false, reason: 'the pod has no IPv6 address', kernel: false };
+  const addresses = readProcFile('/proc/net/if_inet6');
+  if (addresses === undefined) return { present: false, reason: 'the kernel has no IPv6', unsupported: true };
+  if (addresses.trim() === '') return { present: false, reason: 'the pod has no IPv6 address', unsupported: false };
   return { present: true };
 }
 
-/** Tables that iptables-legacy holds here. Looking creates none, as naming one to iptables-legacy would. */
+/** Tables that iptables-legacy holds here. Reading /proc creates none; naming one to iptables-legacy would. */
 export function readLegacyTables(family: Family): string[] {
-  const text = read(family === 'ipv4' ? '/proc/net/ip_tables_names' : '/proc/net/ip6_tables_names');
+  const text = readProcFile(family === 'ipv4' ? '/proc/net/ip_tables_names' : '/proc/net/ip6_tables_names');
   return (text ?? '').split('\n').filter((name) => name !== '');
 }
 
@@ -83,6 +83,6 @@ const NET_RAW = 1n << 13n;
 
 /** Whether this process can read what iptables-legacy holds: it opens a raw socket to ask. */
 export function canReadLegacy(): boolean {
-  const effective = read('/proc/self/status')?.match(/^CapEff:\s*([0-9a-f]+)$/m)?.[1] ?? '0';
+  const effective = readProcFile('/proc/self/status')?.match(/^CapEff:\s*([0-9a-f]+)$/m)?.[1] ?? '0';
   return (BigInt(`0x${effective}`) & NET_RAW) !== 0n;
 }

@@ -1,63 +1,163 @@
-// Reads the whole ruleset of this network namespace: nftables and iptables-legacy.
-import { type RunCommand, runCommand } from '../command.ts';
+// Reads the whole ruleset of this network namespace: nftables and iptables-legacy, with as few programs as can be.
+import { type ProgramOutput, type RunCommand, runCommand } from '../command.ts';
 import { type CodedError, errors } from '../errors.ts';
-import type { Family, Ruleset } from './model.ts';
-import { type Nft, parseListing, readNft } from './nft-reader.ts';
-import type { NftSession } from './nft-session.ts';
+import { type Backend, type Chain, type Ruleset, type Table, tableName } from './model.ts';
+import { parseNft, parseTableText } from './nft-json.ts';
+import { FAMILIES, type Family } from './packet.ts';
 import { canReadLegacy, readLegacyTables } from './proc.ts';
-import { programOf } from './programs.ts';
-import { parseRuleset } from './ruleset.ts';
+import { parseRuleset, type RulesetDump } from './ruleset.ts';
 
-export interface Reading {
+/** The ruleset as it was read at one time. */
+export interface RulesetSnapshot {
   ruleset: Ruleset;
   /** False where this kernel has no nftables, so that only iptables-legacy can work. */
   nftWorks: boolean;
-  /** Tables that iptables-legacy holds, but for a nat that says nothing (`isNatOnly`). */
+  /** Tables that iptables-legacy holds, but for a nat table that has no rules or cannot be read (`isNatOnly`). */
   legacyTables: Record<Family, string[]>;
-  /** Why a family's rules could not be read in full: then nothing is sure for it. */
-  unreadable: Partial<Record<Family, CodedError>>;
-  /** Why what iptables-legacy redirects is not known: the verdict does not need it. */
-  unreadNat: Partial<Record<Family, CodedError>>;
-  /** Why iptables-nft-save could not explain what nft prints as opaque: such rules are "maybe". */
-  unexplained: Partial<Record<Family, CodedError>>;
+  /** Why a family's rules could not be read in full: its verdicts are unknown. */
+  readError: Partial<Record<Family, CodedError>>;
+  /** Why the nat table of iptables-legacy could not be read: verdicts do not need it, where connections go does. */
+  natError: Partial<Record<Family, CodedError>>;
+  /** Why iptables-nft-save did not tell more of xt compat expressions: such rules are undecidable. */
+  xtError: Partial<Record<Family, CodedError>>;
+}
+
+/** The program of a family and backend: `iptables-nft-save`, `ip6tables-legacy-restore` and so on. */
+export function programOf(family: Family, backend: Backend, what: 'save' | 'restore'): string {
+  return `${family === 'ipv4' ? 'iptables' : 'ip6tables'}-${backend}-${what}`;
 }
 
 /**
- * A reader that remembers: what iptables-nft-save printed for as long as nft's listing is the same (handles are never
- * used again, so that the same handles mean the same rules), and what it made of it all for as long as no counter
- * moves either. Then one program, nft, is all that a look costs.
+ * A reader that keeps what iptables-nft-save printed for as long as nft's listing is the same (a handle is never used
+ * again, so that the same handles mean the same rules), and the snapshot for as long as no counter moves either. Then
+ * one program, nft, is all that a read costs.
  * @param timeout milliseconds for each program
- * @param session a way to ask nft that costs less; where it has no answer, a new nft is run
  * @param run runs programs
  * @returns a function that reads the ruleset; the same object as before where nothing at all has changed
- * @throws (the function) CodedError COMMAND_MISSING, COMMAND_TIMEOUT, COMMAND_FAILED, NFT_UNREADABLE
+ * @throws (the function) CodedError COMMAND_MISSING, COMMAND_TIMEOUT, COMMAND_FAILED, NFT_UNREADABLE, RULESET_UNSTEADY
  */
-export function makeReader(timeout: number, session?: NftSession, run = runCommand): () => Promise<Reading> {
-  const list = async () => (await session?.list()) ?? run('nft', ['-j', 'list', 'ruleset'], { timeout });
-  let known: Nft | undefined;
-  let last: { texts: string; reading: Reading } | undefined;
+export function makeRulesetReader(timeout: number, run: RunCommand = runCommand): () => Promise<RulesetSnapshot> {
+  let known: NftDump | undefined;
+  let last: { texts: string; snapshot: RulesetSnapshot } | undefined;
 
   return async () => {
     const [nft, ipv4, ipv6] = await Promise.all([
-      readNft(list, run, timeout, known),
+      readNft(run, timeout, known),
       readLegacy('ipv4', run, timeout),
       readLegacy('ipv6', run, timeout),
     ]);
     known = nft;
-    const texts = JSON.stringify([nft?.printed.nft, ipv4, ipv6]);
-    if (last?.texts === texts) return last.reading;
+    const texts = JSON.stringify([nft?.dump.nft, ipv4, ipv6]);
+    if (last?.texts === texts) return last.snapshot;
     const legacySave = { ipv4: ipv4.text, ipv6: ipv6.text };
-    const reading = {
-      ruleset: parseListing(nft?.printed.nft, () => parseRuleset({ ...nft?.printed, legacySave })),
+    const snapshot = {
+      ruleset: parseListing(nft?.dump.nft, () => parseRuleset({ ...nft?.dump, legacySave })),
       nftWorks: nft !== undefined,
       legacyTables: { ipv4: ipv4.tables, ipv6: ipv6.tables },
-      unreadable: { ...ipv4.unreadable, ...ipv6.unreadable },
-      unreadNat: { ...ipv4.unreadNat, ...ipv6.unreadNat },
-      unexplained: nft?.unexplained ?? {},
+      readError: { ...ipv4.readError, ...ipv6.readError },
+      natError: { ...ipv4.natError, ...ipv6.natError },
+      xtError: nft?.xtError ?? {},
     };
-    last = { texts, reading };
-    return reading;
+    last = { texts, snapshot };
+    return snapshot;
   };
+}
+
+/** What `nft` says where the kernel has no nf_tables: its netlink subsystem answers EPROTONOSUPPORT or EINVAL. */
+const NO_NFTABLES = /(Protocol|Address family|Operation) not supported|Invalid argument/i;
+/** How often a ruleset that changes while it is read is read again. */
+const MAX_READS = 5;
+
+/** What nft lists, and what other programs tell that the listing leaves out. */
+export interface NftDump {
+  /** The listing without counters, which change with every packet. */
+  listing: string;
+  dump: Omit<RulesetDump, 'legacySave'>;
+  xtError: RulesetSnapshot['xtError'];
+}
+
+/**
+ * Reads again where rules changed between one program and the next.
+ * @param known what was read before: where the listing is the same, no other program is run
+ * @returns undefined where this kernel has no nftables
+ * @throws CodedError as makeRulesetReader's function
+ */
+export async function readNft(run: RunCommand, timeout: number, known?: NftDump): Promise<NftDump | undefined> {
+  let details = known;
+  for (let reads = 0; reads < MAX_READS; reads++) {
+    const listed = await run('nft', ['-j', 'list', 'ruleset'], { timeout });
+    if (listed.exitCode !== 0) {
+      if (NO_NFTABLES.test(listed.stderr)) return undefined;
+      throw failed('nft', listed);
+    }
+    if (!isWhole(listed.stdout)) {
+      if (reads < MAX_READS - 1) continue;
+      throw errors.NFT_UNREADABLE(`... ${listed.stdout.slice(-80)}`);
+    }
+    const listing = listed.stdout.replace(/"(packets|bytes)": ?\d+/g, '"$1": 0');
+    if (details?.listing !== listing && needsDetails(listing)) {
+      details = { listing, ...(await readDetails(listing, run, timeout)) };
+      continue;
+    }
+    const { dump, xtError } = details?.listing === listing ? details : { dump: {}, xtError: {} };
+    return { listing, dump: { ...dump, nft: listed.stdout }, xtError };
+  }
+  throw errors.RULESET_UNSTEADY(MAX_READS);
+}
+
+/**
+ * nft before 1.0.7 prints a table's flags from memory that it has freed: its output may end there, with exit code 0.
+ * A new process mostly prints them.
+ */
+const isWhole = (listing: string) => /\}\s*$/.test(listing.slice(-10));
+
+function needsDetails(listing: string): boolean {
+  return listing.includes('"xt"') || ambiguousTables(listing).length > 0;
+}
+
+/** Tables of which nft's JSON leaves out what its text form tells (see TableText). */
+function ambiguousTables(listing: string): Table[] {
+  // Most rulesets have neither, and need not be parsed twice.
+  if (!/"flags"|"ingress"/.test(listing)) return [];
+  const lacksDevices = ({ hook }: Chain) => hook?.name === 'ingress' && !hook.devices;
+  return parseListing(listing, () => parseNft(listing)).filter(
+    ({ dormant, chains }) => dormant === 'maybe' || [...chains.values()].some(lacksDevices),
+  );
+}
+
+/** @throws CodedError NFT_UNREADABLE where what nft printed cannot be parsed */
+function parseListing<T>(listing: string | undefined, parse: () => T): T {
+  try {
+    return parse();
+  } catch {
+    throw errors.NFT_UNREADABLE((listing ?? '').slice(0, 80));
+  }
+}
+
+/** iptables-nft-save fails on some native nft rules in its tables ("meta sreg key not supported", 1.8.9). */
+async function readDetails(listing: string, run: RunCommand, timeout: number): Promise<Omit<NftDump, 'listing'>> {
+  const nftSave: RulesetDump['nftSave'] = {};
+  const xtError: NftDump['xtError'] = {};
+  const tableTexts: RulesetDump['tableTexts'] = {};
+  if (listing.includes('"xt"')) {
+    await Promise.all(
+      FAMILIES.map(async (family) => {
+        const program = programOf(family, 'nft', 'save');
+        const saved = await run(program, ['-c'], { timeout });
+        if (saved.exitCode === 0) nftSave[family] = saved.stdout;
+        else xtError[family] = failed(program, saved);
+      }),
+    );
+  }
+  for (const table of ambiguousTables(listing)) {
+    const listed = await run('nft', ['-t', 'list', 'table', table.family, table.name], { timeout });
+    if (listed.exitCode === 0) tableTexts[tableName(table)] = parseTableText(listed.stdout);
+  }
+  return { dump: { nftSave, tableTexts }, xtError };
+}
+
+function failed(program: string, output: ProgramOutput): CodedError {
+  return errors.COMMAND_FAILED(program, output.exitCode, output.stderr.trim().slice(0, 500));
 }
 
 /**
@@ -68,13 +168,13 @@ const isNatOnly = (tables: string[]) => tables.every((name) => name === 'nat');
 
 async function readLegacy(family: Family, run: RunCommand, timeout: number) {
   const tables = readLegacyTables(family);
-  const nothing = { tables: [] as string[], text: '', unreadable: {}, unreadNat: {} };
+  const nothing = { tables: [] as string[], text: '', readError: {}, natError: {} };
   if (tables.length === 0) return nothing;
   if (isNatOnly(tables) && !canReadLegacy())
-    return { ...nothing, unreadNat: { [family]: errors.LEGACY_UNREADABLE(family, 'not tried') } };
+    return { ...nothing, natError: { [family]: errors.LEGACY_UNREADABLE(family, 'not tried') } };
   const saved = await run(programOf(family, 'legacy', 'save'), ['-c'], { timeout });
   if (saved.exitCode !== 0)
-    return { ...nothing, tables, unreadable: { [family]: errors.LEGACY_UNREADABLE(family, saved.stderr.trim()) } };
+    return { ...nothing, tables, readError: { [family]: errors.LEGACY_UNREADABLE(family, saved.stderr.trim()) } };
   if (isNatOnly(tables) && !/^(\[.*\] )?-A /m.test(saved.stdout)) return nothing;
   // Comments hold the time of day.
   return { ...nothing, tables, text: saved.stdout.replace(/^#.*\n/gm, '') };

@@ -1,66 +1,73 @@
 // What becomes of an INVALID TCP packet: the question that this project exists to answer.
-
-import { findBlame } from './blame.ts';
-import { travel } from './journey.ts';
-import type { Ruleset, Table } from './model.ts';
+import { dependsOn, evaluate, type PathResult } from './evaluator.ts';
+import type { Rule, RuleLocation, Ruleset } from './model.ts';
 import type { Packet } from './packet.ts';
-import type { End, Place } from './way.ts';
-
-/** A rule, or a chain's policy, as a report names it. */
-export interface RuleReference {
-  backend: Table['backend'];
-  /** Family and name, such as `ip mangle`. */
-  table: string;
-  chain: string;
-  rule: string;
-  /** Its counters, where it has any. */
-  packets?: number;
-  bytes?: number;
-}
 
 export type Verdict =
   /** It never reaches a socket; `by` is every rule that can be the one that drops it. */
-  | { verdict: 'dropped'; by: RuleReference[] }
-  /** It reaches a socket, or is answered with a reset; `by` is the rule that let it pass, if there is one. */
-  | { verdict: 'escapes'; by?: RuleReference; reason: string }
+  | { verdict: 'dropped'; by: RuleLocation[] }
+  /** It reaches a socket, or is answered with a reset; `by` is the rule that lets it pass, if there is one. */
+  | { verdict: 'not dropped'; by?: RuleLocation; reason: string }
   | { verdict: 'unknown'; reason: string };
 
 /**
- * Says what becomes of a packet that conntrack has marked INVALID. Both `dropped` and `escapes` hold for every
- * packet that the description fits; if they differ among themselves, or a rule is not understood, the answer is
- * `unknown` and says why. The rule that an escape is blamed on is the one without which the packet would be dropped.
+ * Says what becomes of a packet that conntrack has marked INVALID. Both `dropped` and `not dropped` hold for every
+ * packet that the description fits; where these differ among themselves, or a rule is not understood, the verdict is
+ * `unknown` and says why. The rule that `not dropped` names is the one without which the packet would be dropped.
  */
 export function judge(ruleset: Ruleset, packet: Packet): Verdict {
-  const ends = travel(ruleset, packet);
-  const unknown = ends.find((end) => end.end === 'unknown');
-  if (unknown) return { verdict: 'unknown', reason: unknown.reason };
-  const known = ends.filter((end) => end.end !== 'unknown');
-  const drops = known.filter((end) => end.end === 'dropped');
-  if (drops.length === known.length) return { verdict: 'dropped', by: distinctRules(drops.map(({ at }) => refer(at))) };
-  if (drops.length > 0) return { verdict: 'unknown', reason: dependsOn(known.flatMap(({ way }) => way.guesses)) };
-  const reset = known.find((end) => end.end === 'reset');
-  if (reset) return { verdict: 'escapes', by: refer(reset.at), reason: 'answered with a TCP reset' };
-  return judgeEscape(ruleset, packet, known);
+  const results = evaluate(ruleset, packet);
+  const unknown = results.find(({ result }) => result === 'unknown');
+  if (unknown?.result === 'unknown') return { verdict: 'unknown', reason: unknown.reason };
+  const drops = results.flatMap((one) => (one.result === 'dropped' ? [one.at] : []));
+  if (drops.length === results.length) return { verdict: 'dropped', by: distinctLocations(drops) };
+  if (drops.length > 0) return { verdict: 'unknown', reason: dependsOn(results) };
+  const reset = results.find(({ result }) => result === 'reset');
+  if (reset?.result === 'reset') return { verdict: 'not dropped', by: reset.at, reason: 'answered with a TCP reset' };
+  const by = findBypassingRule(ruleset, packet, results);
+  if (!by) return { verdict: 'not dropped', reason: 'no rule drops INVALID TCP packets' };
+  return { verdict: 'not dropped', by, reason: `passed by "${by.rule?.text}"` };
 }
 
-function judgeEscape(ruleset: Ruleset, packet: Packet, ends: Exclude<End, { end: 'unknown' }>[]): Verdict {
-  const place = findBlame(ruleset, packet, ends);
-  if (!place) return { verdict: 'escapes', reason: 'no rule drops INVALID TCP packets' };
-  return { verdict: 'escapes', by: refer(place), reason: `passed by "${place.rule?.text}"` };
+/** Rules that are taken out together before the search is given up. */
+const MAX_REMOVED = 20;
+
+/**
+ * Takes rules that let the packet pass out of the ruleset until it would be dropped, and puts back those that make no
+ * difference.
+ * @param results of the packet with all rules: none is a drop
+ * @returns the rule without which the packet would be dropped (of several that are needed, the one it meets first), or
+ *   undefined where no rule would drop it
+ */
+function findBypassingRule(ruleset: Ruleset, packet: Packet, results: PathResult[]): RuleLocation | undefined {
+  const evaluateWithout = (places: RuleLocation[]) => evaluate(ruleset, packet, { without: rulesOf(places) });
+  let removed: RuleLocation[] = [];
+  for (let now = results; !allDropped(now); now = evaluateWithout(removed)) {
+    const gone = rulesOf(removed);
+    const next = now.flatMap(acceptedBy).find(({ rule }) => rule && !gone.has(rule));
+    if (!next || removed.length === MAX_REMOVED) return undefined;
+    removed.push(next);
+  }
+  for (const location of [...removed]) {
+    const others = removed.filter((one) => one !== location);
+    if (allDropped(evaluateWithout(others))) removed = others;
+  }
+  return removed[0];
 }
 
-function dependsOn(guesses: string[]): string {
-  const [first, ...rest] = [...new Set(guesses)];
-  if (!first) return 'depends on the order of chains at one priority';
-  return `depends on ${first}${rest.length > 0 ? ` and ${rest.length} more` : ''}`;
+function allDropped(results: PathResult[]): boolean {
+  return results.every(({ result }) => result === 'dropped');
 }
 
-function refer({ table, chain, rule }: Place): RuleReference {
-  const counters = rule?.packets === undefined ? {} : { packets: rule.packets, bytes: rule.bytes ?? 0 };
-  const text = rule?.text ?? `policy ${chain.policy}`;
-  return { backend: table.backend, table: `${table.family} ${table.name}`, chain: chain.name, rule: text, ...counters };
+function acceptedBy(one: PathResult): RuleLocation[] {
+  return one.result === 'passed' ? one.path.acceptedBy : [];
 }
 
-function distinctRules(rules: RuleReference[]): RuleReference[] {
-  return [...new Map(rules.map((rule) => [JSON.stringify(rule), rule])).values()];
+function rulesOf(locations: RuleLocation[]): Set<Rule> {
+  return new Set(locations.flatMap(({ rule }) => rule ?? []));
+}
+
+/** Each rule, and each chain's policy, once. */
+function distinctLocations(locations: RuleLocation[]): RuleLocation[] {
+  return [...new Map(locations.map((location) => [location.rule ?? location.chain, location])).values()];
 }

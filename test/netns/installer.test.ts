@@ -112,7 +112,7 @@ kernelTest('an IPv6 that the pod does not have is reported, and no error', async
   await pod.must('sh', ['-c', 'echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6']);
   const { exitCode, family } = await install(pod);
   t.equal(exitCode, 0);
-  t.match(family('ipv6'), { presence: { present: false, reason: 'the pod has no IPv6 address' } });
+  t.match(family('ipv6'), { status: { present: false, reason: 'the pod has no IPv6 address' } });
 });
 
 kernelTest(

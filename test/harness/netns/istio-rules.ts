@@ -1,6 +1,6 @@
 // Rules as Istio makes them (tools/istio-iptables, 1.20 to 1.32), as input for iptables-restore or nft.
 import { CHECKER_PORT } from '../../../lib/contract.ts';
-import type { Family } from '../../../lib/netfilter/model.ts';
+import type { Family } from '../../../lib/netfilter/packet.ts';
 
 const LOCAL = {
   ipv4: { inbound: '127.0.0.6/32', loopback: '127.0.0.1/32' },

@@ -1,6 +1,6 @@
 // A pod as Istio leaves it (REDIRECT rules, a proxy on 15006, an application on 9000), and uploads to it.
 import { fileURLToPath } from 'node:url';
-import type { Family } from '../../../lib/netfilter/model.ts';
+import type { Family } from '../../../lib/netfilter/packet.ts';
 import type { Upload } from '../traffic/upload.ts';
 import { redirectRules, tproxyRules } from './istio-rules.ts';
 import { ADDRESS, type Pair } from './namespaces.ts';

@@ -43,7 +43,7 @@ export async function startChecker(
   capabilities = ['NET_ADMIN'],
 ): Promise<Program> {
   const checker = startContainer(pod, containerSpec('check', capabilities), env);
-  await checker.saw(/"event":"(ready|not-guarded|look-failed)"/);
+  await checker.saw(/"event":"(ready|not-guarded|check-failed)"/);
   return checker;
 }
 

@@ -1,5 +1,5 @@
 // Random matches and targets of iptables rules.
-import type { Family } from '../../../lib/netfilter/model.ts';
+import type { Family } from '../../../lib/netfilter/packet.ts';
 import type { TableName } from './iptables-rules.ts';
 import type { Prng } from './prng.ts';
 

@@ -1,5 +1,5 @@
 // Random tables for iptables-restore: those that an arriving packet passes.
-import type { Family } from '../../../lib/netfilter/model.ts';
+import type { Family } from '../../../lib/netfilter/packet.ts';
 import { randomRule } from './iptables-parts.ts';
 import type { Prng } from './prng.ts';
 

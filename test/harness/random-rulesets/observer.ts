@@ -18,6 +18,7 @@ function probe(from: Probe['from'], family: 'ipv4' | 'ipv6', destinationPort: nu
   const destination = from === 'pod' ? loopback : ADDRESS.pod[family];
   const localPort = destinationPort + 40_000 - 9000;
   const packet = {
+    ctstate: 'invalid' as const,
     family,
     iif: from === 'pod' ? 'lo' : 'eth0',
     mark: 0,

@@ -1,5 +1,5 @@
 // A random ruleset as the commands that install it: which programs write rules, and in what order.
-import type { Family } from '../../../lib/netfilter/model.ts';
+import type { Family } from '../../../lib/netfilter/packet.ts';
 import { randomIptables } from './iptables-rules.ts';
 import { randomNftRule } from './nft-rules.ts';
 import { randomNft } from './nft-tables.ts';

@@ -3,7 +3,7 @@
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import type { Finished, RunCommand } from '../../../lib/command.ts';
+import type { ProgramOutput, RunCommand } from '../../../lib/command.ts';
 import { errors } from '../../../lib/errors.ts';
 
 /** A line is a program with its arguments. Input and output are files, and the answer is the exit code. */
@@ -39,7 +39,7 @@ export class Runner {
     this.shell.stdin.end();
   }
 
-  private runNow(line: string, input: string, timeout: number): Promise<Finished> {
+  private runNow(line: string, input: string, timeout: number): Promise<ProgramOutput> {
     writeFileSync(`${this.folder}/in`, input);
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {

@@ -4,10 +4,8 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { startDialogue } from '../../../lib/command.ts';
 import { CodedError } from '../../../lib/errors.ts';
-import { NftSession } from '../../../lib/netfilter/nft-session.ts';
-import { makeReader } from '../../../lib/netfilter/ruleset-reader.ts';
+import { makeRulesetReader } from '../../../lib/netfilter/ruleset-reader.ts';
 import { judge } from '../../../lib/netfilter/verdict.ts';
 import { patient } from '../netns/processes.ts';
 import { closeAll, sendSyn } from './connector.ts';
@@ -22,7 +20,7 @@ export interface Comparison {
   packet: Probe['packet'];
   verdict: string;
   reason: string;
-  kernel: 'dropped' | 'escapes' | 'lost';
+  kernel: 'dropped' | 'not dropped' | 'lost';
   /** The rules as the tools print them, only where the two disagree. */
   ruleset?: string;
 }
@@ -40,8 +38,6 @@ const writer = new Runner(writers);
 const reader = WRITERS === undefined ? writer : new Runner(process.env);
 /** An older nft than the one that wrote a rule may crash on it. */
 const observer = new Observer(writers, TIMEOUT);
-/** As install does it; a nft of another release may be older than that can be done with. */
-const session = new NftSession((onText, onTrouble) => startDialogue('nft', ['-j', '-i'], onText, onTrouble), TIMEOUT);
 const [gatewayName = '', firstSeed = '', count = ''] = process.argv.slice(2);
 const connector = fileURLToPath(new URL('connector.ts', import.meta.url));
 const gateway = spawn('nsenter', [`--net=/run/netns/${gatewayName}`, '--', process.execPath, connector], {
@@ -96,7 +92,7 @@ async function observe(expected: Set<number>): Promise<Map<number, Comparison['k
 
 function outcomeOf({ arrived, reset }: Counted): Comparison['kernel'] {
   if (arrived === 0) return 'lost';
-  return reset > 0 ? 'escapes' : 'dropped';
+  return reset > 0 ? 'not dropped' : 'dropped';
 }
 
 async function printRules(): Promise<string> {
@@ -109,7 +105,9 @@ async function printRules(): Promise<string> {
 /** The verdict on each probe: unknown where the rules cannot be read. */
 async function judgeAll() {
   try {
-    const { ruleset } = await makeReader(TIMEOUT, WRITERS === undefined ? session : undefined, reader.run)();
+    const { ruleset } = await makeRulesetReader(TIMEOUT, (program, args, options) =>
+      reader.run(program, args, options),
+    )();
     return PROBES.map(({ packet }) => ({ packet, ...judge(ruleset, packet) }));
   } catch (error) {
     // A machine that is too slow says nothing about the verdict.
@@ -121,8 +119,8 @@ async function judgeAll() {
 async function compare(seed: number): Promise<Comparison[]> {
   await install(seed);
   const judged = await judgeAll();
-  const escaping = judged.filter(({ verdict }) => verdict === 'escapes').map(({ packet }) => packet.destinationPort);
-  const kernel = await observe(new Set(escaping));
+  const passing = judged.filter(({ verdict }) => verdict === 'not dropped').map(({ packet }) => packet.destinationPort);
+  const kernel = await observe(new Set(passing));
   await closeConnections();
   const comparisons = judged.map(({ packet, ...told }) => ({
     ...{ seed, packet, verdict: told.verdict, reason: told.verdict === 'dropped' ? '' : told.reason },
@@ -141,6 +139,5 @@ for (let i = 0; i < Number(count); i++) {
 }
 gateway.stdin.end();
 observer.end();
-session.stop();
 for (const runner of new Set([writer, reader])) runner.end();
 for (const listener of listeners) listener.close();

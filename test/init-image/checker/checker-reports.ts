@@ -1,23 +1,24 @@
-// Reports of a checker that has looked once, for tests of the pages that show them.
+// Reports of a checker that has checked once, for tests of the pages that show them.
 import { Checker } from '../../../init-image/checker/checker.ts';
 import { type CheckerReport, describeChecker } from '../../../init-image/checker/checker-report.ts';
-import { legacyReading, lookAt } from '../../lib/netfilter/made-checks.ts';
+import { checkOf, legacySnapshot } from '../../lib/netfilter/made-checks.ts';
 
 /** Evidence with a label that must be escaped and a number that is not known. */
 const EVIDENCE = { kernelRelease: '6.1.0 "x"\\', tcpBeLiberal: 0, conntrackInvalid: 12, tcpResetsSent: null };
 
-/** The report of a checker whose only look found these rules in both families. */
+/** The report of a checker whose only check found these rules in both families. */
 export async function reportOf(rules: string): Promise<CheckerReport> {
-  const look = lookAt(legacyReading(rules));
+  const check = checkOf(legacySnapshot(rules));
   const checker = new Checker(
     { mode: 'enforce', onDrift: 'report', interval: 10_000 },
     {
-      look: async () => look,
+      check: async () => check,
       repair: () => Promise.reject(new Error('not asked for')),
+      reportsChanges: () => true,
       log: () => undefined,
       now: () => 0,
     },
   );
-  await checker.look('start');
+  await checker.check('start');
   return describeChecker(checker, EVIDENCE, { running: true, restarts: 2 });
 }

@@ -2,7 +2,7 @@ import type { AddressInfo } from 'node:net';
 import t, { type Test } from 'tap';
 import { METRICS, renderMetrics } from '../../../init-image/checker/checker-metrics.ts';
 import type { CheckerReport } from '../../../init-image/checker/checker-report.ts';
-import { makeServer } from '../../../init-image/checker/checker-server.ts';
+import { makeCheckerServer } from '../../../init-image/checker/checker-server.ts';
 import { askReady } from '../../../init-image/checker/readiness-probe.ts';
 import { BARE, GUARDED } from '../../lib/netfilter/made-checks.ts';
 import { reportOf } from './checker-reports.ts';
@@ -13,7 +13,7 @@ async function makerOf(rules: string): Promise<() => CheckerReport> {
 }
 
 async function serve(t: Test, report: () => CheckerReport, notReady: () => string | undefined) {
-  const server = makeServer(report, notReady);
+  const server = makeCheckerServer(report, notReady);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   t.teardown(() => server.close());
   const { port } = server.address() as AddressInfo;
@@ -88,12 +88,12 @@ t.test('metrics are what Prometheus reads, and unknown numbers are left out', as
   for (const one of text.trimEnd().split('\n')) t.match(one, line);
 });
 
-t.test('a report says since when and how often it looks, and whether the pod is ready', async (t) => {
+t.test('a report says when it checked last and how often, and whether the pod is ready', async (t) => {
   t.match(await reportOf(GUARDED), {
     ready: true,
     notReady: undefined,
     intervalSeconds: 10,
-    lastLook: '1970-01-01T00:00:00.000Z',
+    lastCheck: '1970-01-01T00:00:00.000Z',
   });
   t.match(await reportOf(BARE), { ready: false, notReady: /^ipv4 on/ });
 });
@@ -107,7 +107,7 @@ t.test('the page is served as the type that Prometheus asks for', async (t) => {
 
 t.test('a pod that is not guarded shows 0, and one that was never looked at shows no verdict', async (t) => {
   t.match(renderMetrics(await reportOf(BARE)), 'invalid_drop_guarded{family="ipv6",interface="loopback"} 0\n');
-  const unseen = { ...(await reportOf(GUARDED)), families: null, lastLook: null };
+  const unseen = { ...(await reportOf(GUARDED)), families: null, lastCheck: null };
   t.notMatch(renderMetrics(unseen as CheckerReport), /invalid_drop_(guarded|last_look)/);
 });
 

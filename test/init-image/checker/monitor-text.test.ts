@@ -1,5 +1,5 @@
 import t from 'tap';
-import { makeMonitorParser } from '../../../init-image/checker/monitor-text.ts';
+import { makeMonitorParser } from '../../../init-image/checker/nft-monitor.ts';
 
 // As nft 1.0.6 prints it on Linux 6.18.
 const TEXT = `delete rule ip mangle PREROUTING handle 2

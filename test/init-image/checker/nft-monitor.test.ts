@@ -1,6 +1,6 @@
 import { mock } from 'node:test';
 import t from 'tap';
-import { Monitor } from '../../../init-image/checker/nft-monitor.ts';
+import { NftMonitor } from '../../../init-image/checker/nft-monitor.ts';
 import { startCommand } from '../../../lib/command.ts';
 
 /** A monitor on a real program; `ended` resolves each time that its end has been seen. */
@@ -8,7 +8,7 @@ function makeMonitor(program: string) {
   const changes: number[] = [];
   const waiting: (() => void)[] = [];
   const delays: unknown[] = [];
-  const monitor = new Monitor(
+  const monitor = new NftMonitor(
     (onText, onEnd) => startCommand(process.execPath, ['-e', program], onText, onEnd),
     (list) => {
       changes.push(list.length);
@@ -38,7 +38,7 @@ t.test('a change that the program prints is passed on', async (t) => {
   t.equal(monitor.running, false);
 });
 
-t.test('a program that ends is started again, ever later, and each time somebody looks', async (t) => {
+t.test('a program that ends is started again, ever later, and each time the ruleset is checked', async (t) => {
   const { monitor, changes, delays, next } = makeMonitor('process.exit(1)');
   let ended = next();
   monitor.start();
@@ -61,7 +61,7 @@ t.test('a program that ends is started again, ever later, and each time somebody
 
 t.test('a program that is not there is an end like any other', async (t) => {
   const how = await new Promise((resolve) => {
-    const monitor = new Monitor(
+    const monitor = new NftMonitor(
       (onText, onEnd) => startCommand('/no/such/program', [], onText, onEnd),
       () => undefined,
       (_level, _event, details) => resolve(details?.['message']),

@@ -2,7 +2,7 @@ import t from 'tap';
 import { answer } from '../../../init-image/explain/answer.ts';
 import { answerData, answerText } from '../../../init-image/explain/answer-text.ts';
 import { CASES } from '../../../init-image/explain/cases.ts';
-import type { Sample } from '../../../init-image/explain/evidence.ts';
+import type { EvidenceSample } from '../../../init-image/explain/evidence.ts';
 import { RULE } from '../../../lib/netfilter/drop-rule.ts';
 import { redirectRules, tproxyRules } from '../../harness/netns/istio-rules.ts';
 import { mangle } from '../../lib/netfilter/made-checks.ts';
@@ -16,7 +16,7 @@ const UNSURE = rulesOf(`${MESH}${mangle(`-m owner --uid-owner 1 -j ACCEPT`, RULE
 const UNREADABLE = { unreadable: 'COMMAND_FAILED: Operation not permitted' };
 const BOTH = { conntrackInvalid: 20, outRsts: 3, estabResets: 3 };
 
-const tell = (...pair: [Sample, Sample]) => {
+const tell = (...pair: [EvidenceSample, EvidenceSample]) => {
   const { answer: word, code } = answer(...pair);
   return `${word}: ${code}`;
 };
@@ -36,7 +36,7 @@ t.test('INVALID packets and resets that grow together in an open pod are suspect
   t.match(found, {
     answer: 'suspected',
     code: 'invalid-and-resets',
-    why: /no rule drops INVALID TCP packets \(ipv4 on eth0, ipv4 on lo, ipv6 on eth0, ipv6 on lo\)\.$/,
+    why: /: ipv4 on eth0, ipv4 on lo, ipv6 on eth0, ipv6 on lo: no rule drops INVALID TCP packets\.$/,
   });
   t.match(answer(...samples({ conntrackInvalid: 1, outRsts: 30 }, OPEN)).why, /At most 1 of the resets/);
 });

@@ -1,9 +1,14 @@
 // Samples of a pod's evidence, for tests of what follows from them.
-import { type Counters, describeRules, type Rules, type Sample } from '../../../init-image/explain/evidence.ts';
-import { legacyReading, lookAt } from '../../lib/netfilter/made-checks.ts';
+import {
+  describeRuleset,
+  type EvidenceSample,
+  type NamespaceCounters,
+  type RulesetEvidence,
+} from '../../../init-image/explain/evidence.ts';
+import { checkOf, legacySnapshot } from '../../lib/netfilter/made-checks.ts';
 
 const INTERFACES = ['lo', 'eth0'];
-const COUNTERS: Counters = {
+const COUNTERS: NamespaceCounters = {
   ...{ kernelRelease: '6.18.0', tcpBeLiberal: 0, conntrackEntries: 12 },
   ...{ conntrackInvalid: 100, outRsts: 100, estabResets: 100 },
 };
@@ -15,16 +20,16 @@ export function asSaved(rules: string): string {
 }
 
 /** The rules of a pod with lo and eth0 that has the same iptables-save text in both families. */
-export function rulesOf(saved: string): Rules {
-  return describeRules(lookAt(legacyReading(saved)), INTERFACES);
+export function rulesOf(saved: string): RulesetEvidence {
+  return describeRuleset(checkOf(legacySnapshot(saved)), INTERFACES);
 }
 
 /** Two samples ten seconds apart with the same rules, unless they are given twice. */
 export function samples(
   grown: Partial<Record<'conntrackInvalid' | 'outRsts' | 'estabResets', number>>,
-  rules: Sample['rules'],
-  first: Sample['rules'] = rules,
-): [Sample, Sample] {
+  rules: EvidenceSample['rules'],
+  first: EvidenceSample['rules'] = rules,
+): [EvidenceSample, EvidenceSample] {
   const after = { ...COUNTERS };
   for (const [name, growth] of Object.entries(grown)) after[name as 'outRsts'] = 100 + growth;
   return [

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { cutPorts, includesPort, joinPorts, otherPorts, portsText } from '../../../init-image/explain/port-ranges.ts';
+import { cutPorts, includesPort, joinPorts, otherPorts, portsText } from '../../../init-image/explain/redirection.ts';
 
 t.test('ports are cut where a condition begins and ends, and nowhere else', async (t) => {
   t.same(cutPorts([80, { from: 9000, to: 9100 }, 'x']), [

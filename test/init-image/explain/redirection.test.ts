@@ -1,17 +1,16 @@
 import t from 'tap';
-import { describeRules } from '../../../init-image/explain/evidence.ts';
-import { findInvalidRules } from '../../../init-image/explain/invalid-rules.ts';
-import { describeMesh, meshText } from '../../../init-image/explain/redirection.ts';
+import { describeRuleset, findInvalidRules } from '../../../init-image/explain/evidence.ts';
+import { describeRedirection, redirectionText } from '../../../init-image/explain/redirection.ts';
 import { errors } from '../../../lib/errors.ts';
-import type { Family } from '../../../lib/netfilter/model.ts';
+import type { Family } from '../../../lib/netfilter/packet.ts';
 import { parseRuleset } from '../../../lib/netfilter/ruleset.ts';
 import { DROP_FROM_1_24, DROP_TO_1_23, redirectRules, tproxyRules } from '../../harness/netns/istio-rules.ts';
-import { legacyReading, lookAt } from '../../lib/netfilter/made-checks.ts';
+import { checkOf, legacySnapshot } from '../../lib/netfilter/made-checks.ts';
 import { listing, match, meta, payload, prerouting, saved, table } from '../../lib/netfilter/ruleset-dumps.ts';
 import { asSaved } from './made-evidence.ts';
 
 const legacy = (text: string) => parseRuleset({ legacySave: { ipv4: text, ipv6: text } });
-const meshOf = (text: string, family: Family = 'ipv4') => describeMesh(legacy(text), family, 'eth0');
+const meshOf = (text: string, family: Family = 'ipv4') => describeRedirection(legacy(text), family, 'eth0');
 const NAT_CHAINS = [':ISTIO_INBOUND - [0:0]', ':ISTIO_IN_REDIRECT - [0:0]'];
 const TO_PROXY = '-A ISTIO_IN_REDIRECT -p tcp -j REDIRECT --to-ports 15006';
 const ENTER = '-A PREROUTING -p tcp -j ISTIO_INBOUND';
@@ -20,7 +19,7 @@ t.test('REDIRECT is told with the proxy and the ports that are excluded, in both
   for (const family of ['ipv4', 'ipv6'] as const) {
     const mesh = meshOf(asSaved(redirectRules(family, '22,8000')), family);
     t.match(mesh, { mode: 'REDIRECT', native: false, proxyPorts: [15006] });
-    t.equal(meshText(mesh), 'REDIRECT to 15006; ports redirected: all but 22, 8000, 15008, 15020-15021, 15090');
+    t.equal(redirectionText(mesh), 'REDIRECT to 15006; ports redirected: all but 22, 8000, 15008, 15020-15021, 15090');
   }
 });
 
@@ -28,12 +27,15 @@ t.test('a list of included ports is told as that list', async (t) => {
   const rules = ['9000', '9100:9200'].map(
     (ports) => `-A ISTIO_INBOUND -p tcp -m tcp --dport ${ports} -j ISTIO_IN_REDIRECT`,
   );
-  t.match(meshText(meshOf(saved('nat', ...NAT_CHAINS, TO_PROXY, ENTER, ...rules))), /redirected: 9000, 9100-9200$/);
+  t.match(
+    redirectionText(meshOf(saved('nat', ...NAT_CHAINS, TO_PROXY, ENTER, ...rules))),
+    /redirected: 9000, 9100-9200$/,
+  );
 });
 
 t.test('TPROXY is told, and what conntrack has to do with it is not in the way of a new connection', async (t) => {
   const mesh = meshOf(asSaved(tproxyRules('ipv4')));
-  t.equal(meshText(mesh), 'TPROXY to 15006; ports redirected: all but 15020-15021, 15090');
+  t.equal(redirectionText(mesh), 'TPROXY to 15006; ports redirected: all but 15020-15021, 15090');
 });
 
 t.test("Istio's native nftables mode is told by its tables", async (t) => {
@@ -43,7 +45,7 @@ t.test("Istio's native nftables mode is told by its tables", async (t) => {
   ];
   const chain = prerouting(rules, { type: 'nat', prio: -100 });
   const ruleset = parseRuleset({ nft: listing(table('inet', 'istio-proxy-nat', [chain])) });
-  const text = meshText(describeMesh(ruleset, 'ipv4', 'eth0'));
+  const text = redirectionText(describeRedirection(ruleset, 'ipv4', 'eth0'));
   t.equal(text, "REDIRECT (Istio's native nftables) to 15006; ports redirected: all but 15020");
 });
 
@@ -61,7 +63,7 @@ t.test('without rules, or with rules for loopback only, nothing is redirected', 
 t.test('a match that is not understood is named, for the ports that it concerns', async (t) => {
   const strange = meshOf(saved('nat', '-A PREROUTING -p tcp -m strange --sort odd -j REDIRECT --to-ports 1'));
   t.match(strange, { mode: 'unknown', reason: /strange/ });
-  t.match(meshText(strange), /^cannot be told \(depends on/);
+  t.match(redirectionText(strange), /^cannot be told \(depends on/);
   const partly = meshOf(
     saved(
       'nat',
@@ -69,7 +71,10 @@ t.test('a match that is not understood is named, for the ports that it concerns'
       '-A PREROUTING -p tcp -j REDIRECT --to-ports 15006',
     ),
   );
-  t.match(meshText(partly), /^REDIRECT to 15006; ports redirected: all but 80; some ports cannot be told: .*STRANGE/);
+  t.match(
+    redirectionText(partly),
+    /^REDIRECT to 15006; ports redirected: all but 80; some ports cannot be told: .*STRANGE/,
+  );
 });
 
 t.test('a ruleset of more ports than a mesh has is not followed', async (t) => {
@@ -107,8 +112,8 @@ t.test('a rule that spares INVALID packets, or only logs them, is no drop rule',
 });
 
 t.test('no redirection to be seen, and a nat table of iptables-legacy that cannot be read: unknown', async (t) => {
-  const reading = { ...legacyReading(''), unreadNat: { ipv4: errors.LEGACY_UNREADABLE('ipv4', 'not tried') } };
-  const { mesh } = describeRules(lookAt(reading), ['lo', 'eth0']);
+  const reading = { ...legacySnapshot(''), natError: { ipv4: errors.LEGACY_UNREADABLE('ipv4', 'not tried') } };
+  const { mesh } = describeRuleset(checkOf(reading), ['lo', 'eth0']);
   t.match(mesh.ipv4, { mode: 'unknown', reason: /CAP_NET_RAW/ });
   t.equal(mesh.ipv6?.mode, 'none');
 });

@@ -7,9 +7,9 @@ const RESET: Packet = { ...KNOWN, flags: 4 };
 
 /** What becomes of the packet where the rule stands before the drop of INVALID packets. */
 const BEFORE_THE_DROP: [rule: string, verdict: string][] = [
-  ['-j ACCEPT', 'escapes'],
+  ['-j ACCEPT', 'not dropped'],
   ['-j DROP', 'dropped'],
-  ['-j RETURN', 'escapes'],
+  ['-j RETURN', 'not dropped'],
   ['', 'dropped'],
   ['-p tcp', 'dropped'],
   ['-p udp -j ACCEPT', 'dropped'],
@@ -22,7 +22,7 @@ const BEFORE_THE_DROP: [rule: string, verdict: string][] = [
   ['-j TCPMSS --set-mss 1000', 'dropped'],
   ['-j TEE --gateway 10.0.0.1', 'dropped'],
   ['-j MARK --set-xmark 0x1/0xffffffff', 'dropped'],
-  ['-j TPROXY --on-port 15006 --on-ip 0.0.0.0 --tproxy-mark 0x539/0xffffffff', 'escapes'],
+  ['-j TPROXY --on-port 15006 --on-ip 0.0.0.0 --tproxy-mark 0x539/0xffffffff', 'not dropped'],
   ['-j NFQUEUE --queue-num 1', 'unknown'],
   ['-j QUEUE', 'unknown'],
   ['-j SYNPROXY --sack-perm', 'unknown'],
@@ -45,14 +45,14 @@ for (const [rule, verdict] of BEFORE_THE_DROP) {
 
 /** `MARK` and then a rule that drops what does not carry the mark. */
 const MARKS: [rule: string, mark: string, verdict: string][] = [
-  ['--set-xmark 0x539/0xffffffff', '0x539', 'escapes'],
-  ['--set-xmark 0x2/0x3', '0x2/0x3', 'escapes'],
+  ['--set-xmark 0x539/0xffffffff', '0x539', 'not dropped'],
+  ['--set-xmark 0x2/0x3', '0x2/0x3', 'not dropped'],
   ['--set-xmark 0x2/0x3', '0x3/0x3', 'dropped'],
   ['--set-xmark 0x2/0x3', '0x2', 'unknown'],
-  ['--set-mark 0x1/0x2', '0x1/0x3', 'escapes'],
-  ['--or-mark 0x4', '0x4/0x4', 'escapes'],
+  ['--set-mark 0x1/0x2', '0x1/0x3', 'not dropped'],
+  ['--or-mark 0x4', '0x4/0x4', 'not dropped'],
   ['--or-mark 0x4', '0x4/0x5', 'unknown'],
-  ['--and-mark 0xfffffffe', '0x0/0x1', 'escapes'],
+  ['--and-mark 0xfffffffe', '0x0/0x1', 'not dropped'],
   ['--xor-mark 0x1', '0x1/0x1', 'unknown'],
 ];
 
@@ -84,11 +84,11 @@ t.test('the mark that TPROXY sets is seen in INPUT', async (t) => {
   const tproxy = '-A PREROUTING -p tcp -j TPROXY --on-port 15006 --on-ip 0.0.0.0 --tproxy-mark 0x539/0xffffffff';
   const text = saved('mangle', tproxy, '-A INPUT -m mark --mark 0x539 -j DROP');
   t.equal(judgeLegacy(text).verdict, 'dropped');
-  t.equal(judgeLegacy(saved('mangle', tproxy)).verdict, 'escapes');
+  t.equal(judgeLegacy(saved('mangle', tproxy)).verdict, 'not dropped');
 });
 
 const REJECTS: [options: string, packet: Packet, verdict: string][] = [
-  ['--reject-with tcp-reset', IPV4, 'escapes'],
+  ['--reject-with tcp-reset', IPV4, 'not dropped'],
   ['--reject-with tcp-reset', RESET, 'dropped'],
   ['--reject-with icmp-port-unreachable', IPV4, 'dropped'],
   ['--reject-with icmp-admin-prohibited', IPV4, 'dropped'],
@@ -104,8 +104,8 @@ for (const [options, packet, verdict] of REJECTS) {
 }
 
 const NOTRACK: [target: string, verdict: string][] = [
-  ['NOTRACK', 'escapes'],
-  ['CT --notrack', 'escapes'],
+  ['NOTRACK', 'not dropped'],
+  ['CT --notrack', 'not dropped'],
   ['CT --zone 1', 'dropped'],
   ['CT --helper ftp', 'dropped'],
 ];

@@ -55,7 +55,7 @@ function tproxy(first: string[], last: string[]): string {
 const SEGMENT: Packet = { ...IPV4, mark: 0, source: '10.0.0.9', destination: '10.0.0.2', destinationPort: 9000 };
 
 t.test('REDIRECT mode alone lets INVALID packets pass, and no rule is to be blamed', async (t) => {
-  t.strictSame(judgeLegacy(REDIRECT), { verdict: 'escapes', reason: 'no rule drops INVALID TCP packets' });
+  t.strictSame(judgeLegacy(REDIRECT), { verdict: 'not dropped', reason: 'no rule drops INVALID TCP packets' });
 });
 
 t.test("our rule and each of Istio's forms drop, on every interface and in both families", async (t) => {
@@ -73,7 +73,7 @@ t.test('the rule of Istio 1.24 is named by the chain that drops', async (t) => {
 
 t.test('TPROXY mode with the drop appended: the proxy takes the packet first', async (t) => {
   const verdict = judgeLegacy(tproxy([], [TO_1_23]), SEGMENT);
-  t.match(verdict, { verdict: 'escapes', by: { chain: 'ISTIO_TPROXY' } });
+  t.match(verdict, { verdict: 'not dropped', by: { chain: 'ISTIO_TPROXY' } });
   t.equal(judgeLegacy(tproxy([], [TO_1_23]), IPV4).verdict, 'unknown', 'marks and ports that return are dropped');
 });
 
@@ -90,7 +90,7 @@ t.test('an excluded interface returns before the drop', async (t) => {
   const text = saved('mangle', '-A PREROUTING -i eth1 -j RETURN', ...FROM_1_24);
   t.equal(judgeLegacy(text, IPV4).verdict, 'dropped');
   t.match(judgeLegacy(text, { ...IPV4, iif: 'eth1' }), {
-    verdict: 'escapes',
+    verdict: 'not dropped',
     by: { chain: 'PREROUTING', rule: '-A PREROUTING -i eth1 -j RETURN' },
     reason: 'passed by "-A PREROUTING -i eth1 -j RETURN"',
   });

@@ -1,10 +1,9 @@
-// Looks made from iptables-save texts, for tests of what follows from a look.
-
+// Checks made from iptables-save texts, for tests of what follows from a check.
 import { RULE } from '../../../lib/netfilter/drop-rule.ts';
-import type { Presence } from '../../../lib/netfilter/proc.ts';
+import type { FamilyStatus } from '../../../lib/netfilter/proc.ts';
 import { parseRuleset } from '../../../lib/netfilter/ruleset.ts';
-import { type Look, lookAtFamily } from '../../../lib/netfilter/ruleset-check.ts';
-import type { Reading } from '../../../lib/netfilter/ruleset-reader.ts';
+import { checkFamily, type RulesetCheck } from '../../../lib/netfilter/ruleset-check.ts';
+import type { RulesetSnapshot } from '../../../lib/netfilter/ruleset-reader.ts';
 
 /** A mangle table as iptables-save prints it, with these PREROUTING rules (each with `[packets:bytes] ` or not). */
 export function mangle(...rules: string[]): string {
@@ -16,22 +15,22 @@ export const GUARDED = mangle(`[0:0] ${RULE.tcp}`);
 export const BARE = mangle();
 
 /** What a reader would give where only iptables-legacy holds rules. */
-export function legacyReading(ipv4: string, ipv6: string = ipv4): Reading {
+export function legacySnapshot(ipv4: string, ipv6: string = ipv4): RulesetSnapshot {
   return {
     ruleset: parseRuleset({ legacySave: { ipv4, ipv6 } }),
     nftWorks: true,
     legacyTables: { ipv4: ['mangle'], ipv6: ['mangle'] },
-    unreadable: {},
-    unreadNat: {},
-    unexplained: {},
+    readError: {},
+    natError: {},
+    xtError: {},
   };
 }
 
-/** A look at a pod with lo and eth0. */
-export function lookAt(reading: Reading, at = 0, ipv6: Presence = { present: true }): Look {
+/** A check of a pod with lo and eth0. */
+export function checkOf(snapshot: RulesetSnapshot, at = 0, ipv6: FamilyStatus = { present: true }): RulesetCheck {
   const families = {
-    ipv4: lookAtFamily(reading, 'ipv4', ['lo', 'eth0'], { present: true }),
-    ipv6: lookAtFamily(reading, 'ipv6', ['lo', 'eth0'], ipv6),
+    ipv4: checkFamily(snapshot, 'ipv4', ['lo', 'eth0'], { present: true }),
+    ipv6: checkFamily(snapshot, 'ipv6', ['lo', 'eth0'], ipv6),
   };
-  return { at, families, reading, seen: '' };
+  return { at, families, snapshot, namespaceState: '' };
 }

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { changeMark, toMark, UNKNOWN_MARK } from '../../../lib/netfilter/mark.ts';
+import { changeMark, toMark, UNKNOWN_MARK } from '../../../lib/netfilter/packet.ts';
 
 t.test('a mark is known in full or not at all on arrival', async (t) => {
   t.strictSame(toMark(0xffffffff), { value: 0xffffffff, known: 0xffffffff });

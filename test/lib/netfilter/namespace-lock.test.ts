@@ -1,10 +1,10 @@
 import t from 'tap';
-import { takeLock } from '../../../lib/netfilter/namespace-lock.ts';
+import { takeNamespaceLock } from '../../../lib/netfilter/namespace-lock.ts';
 
 t.test('one run at a time holds the lock, and the next gets it when it is released', async (t) => {
   const order: string[] = [];
   const work = async (name: string) => {
-    const lock = await takeLock(30_000);
+    const lock = await takeNamespaceLock(30_000);
     t.equal(lock.held, true);
     order.push(`${name} in`);
     await new Promise(setImmediate);
@@ -18,12 +18,12 @@ t.test('one run at a time holds the lock, and the next gets it when it is releas
 });
 
 t.test('a lock that nobody releases is not waited for beyond the limit', async (t) => {
-  const first = await takeLock(1000);
-  const second = await takeLock(50);
+  const first = await takeNamespaceLock(1000);
+  const second = await takeNamespaceLock(50);
   t.equal(second.held, false);
   second.release();
   first.release();
-  const third = await takeLock(1000);
+  const third = await takeNamespaceLock(1000);
   t.equal(third.held, true);
   third.release();
 });

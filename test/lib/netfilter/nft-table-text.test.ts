@@ -1,5 +1,5 @@
 import t from 'tap';
-import { parseTableText } from '../../../lib/netfilter/nft-table-text.ts';
+import { parseTableText } from '../../../lib/netfilter/nft-json.ts';
 
 t.test('devices of ingress chains, one or more, and the flag dormant are read', async (t) => {
   const text = `table netdev n {

@@ -1,5 +1,5 @@
 import t from 'tap';
-import type { Json } from '../../../lib/netfilter/nft-text.ts';
+import type { Json } from '../../../lib/netfilter/nft-expression.ts';
 import { parseRuleset } from '../../../lib/netfilter/ruleset.ts';
 import { judge } from '../../../lib/netfilter/verdict.ts';
 import { randomIptables } from '../../harness/random-rulesets/iptables-rules.ts';
@@ -163,7 +163,7 @@ forAll('what is known in part never contradicts what is known in full', (random)
   ] as const);
   const ruleset = parseRuleset({ legacySave: { [family]: randomIptables(random, family) } });
   const full = judge(ruleset, packet).verdict;
-  const part = judge(ruleset, { family, iif: packet.iif }).verdict;
+  const part = judge(ruleset, { ctstate: 'invalid', family, iif: packet.iif }).verdict;
   must(part === 'unknown' || full === part, `known in part is ${part}, in full ${full}`);
 });
 
@@ -178,5 +178,5 @@ forAll('a rule that cannot match changes nothing', (random) => {
 });
 
 t.test('a listing without rules lets everything pass', async (t) => {
-  t.equal(judge(parseRuleset({ nft: listing() }), IPV4).verdict, 'escapes');
+  t.equal(judge(parseRuleset({ nft: listing() }), IPV4).verdict, 'not dropped');
 });

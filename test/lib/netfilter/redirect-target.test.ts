@@ -1,10 +1,10 @@
 import t from 'tap';
-import { followSyn } from '../../../lib/netfilter/redirect-target.ts';
+import { findRedirectTarget } from '../../../lib/netfilter/redirect-target.ts';
 import { parseRuleset } from '../../../lib/netfilter/ruleset.ts';
 import { saved } from './ruleset-dumps.ts';
 
 const follow = (table: string, ...lines: string[]) =>
-  followSyn(parseRuleset({ legacySave: { ipv4: saved(table, ...lines) } }), 'ipv4', 'eth0', 9000).to;
+  findRedirectTarget(parseRuleset({ legacySave: { ipv4: saved(table, ...lines) } }), 'ipv4', 'eth0', 9000).to;
 const REDIRECT = '-A PREROUTING -p tcp -j REDIRECT --to-ports 15006';
 
 t.test('the packet is the first of a new connection', async (t) => {

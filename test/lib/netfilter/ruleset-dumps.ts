@@ -1,14 +1,17 @@
 // Rulesets as the tools print them, for tests of the parser and the verdict.
-import type { Json } from '../../../lib/netfilter/nft-text.ts';
-import type { Packet } from '../../../lib/netfilter/packet.ts';
-import { type Printed, parseRuleset } from '../../../lib/netfilter/ruleset.ts';
-import { judge, type Verdict } from '../../../lib/netfilter/verdict.ts';
 
-export const IPV4: Packet = { family: 'ipv4', iif: 'eth0' };
-export const IPV6: Packet = { family: 'ipv6', iif: 'eth0' };
+import { type RuleReference, referTo } from '../../../lib/netfilter/drop-rule.ts';
+import type { RuleLocation } from '../../../lib/netfilter/model.ts';
+import type { Json } from '../../../lib/netfilter/nft-expression.ts';
+import type { Packet } from '../../../lib/netfilter/packet.ts';
+import { parseRuleset, type RulesetDump } from '../../../lib/netfilter/ruleset.ts';
+import { judge } from '../../../lib/netfilter/verdict.ts';
+
+export const IPV4: Packet = { ctstate: 'invalid', family: 'ipv4', iif: 'eth0' };
+export const IPV6: Packet = { ctstate: 'invalid', family: 'ipv6', iif: 'eth0' };
 /** A packet of which everything is known. */
 export const KNOWN: Packet = {
-  ...{ family: 'ipv4', iif: 'eth0', mark: 0, source: '10.77.0.1', destination: '10.77.0.2' },
+  ...{ ctstate: 'invalid', family: 'ipv4', iif: 'eth0', mark: 0, source: '10.77.0.1', destination: '10.77.0.2' },
   ...{ sourcePort: 40_000, destinationPort: 9000, flags: 0x12 },
 };
 export const KNOWN6: Packet = { ...KNOWN, family: 'ipv6', source: 'fd77::1', destination: 'fd77::2' };
@@ -30,9 +33,29 @@ export function saved(table: string, ...lines: string[]): string {
   return [`*${table}`, ...kept, ...declared, ...rules, 'COMMIT', ''].join('\n');
 }
 
+type Reference = Omit<RuleReference, 'owner'>;
+type DescribedVerdict =
+  | { verdict: 'dropped'; by: Reference[] }
+  | { verdict: 'not dropped'; by?: Reference; reason: string }
+  | { verdict: 'unknown'; reason: string };
+
+function refer(location: RuleLocation): Reference {
+  const { owner, ...reference } = referTo(location);
+  return reference;
+}
+
+/** The verdict with its rules as reports name them. */
+function described(dump: RulesetDump, packet: Packet): DescribedVerdict {
+  const verdict = judge(parseRuleset(dump), packet);
+  if (verdict.verdict === 'dropped') return { verdict: 'dropped', by: verdict.by.map(refer) };
+  const { verdict: word, reason } = verdict;
+  if (word === 'unknown' || !('by' in verdict) || !verdict.by) return { verdict: word, reason };
+  return { verdict: word, by: refer(verdict.by), reason };
+}
+
 /** The verdict where iptables-legacy alone holds these tables, for both families. */
-export function judgeLegacy(text: string, packet: Packet = IPV4): Verdict {
-  return judge(parseRuleset({ legacySave: { ipv4: text, ipv6: text } }), packet);
+export function judgeLegacy(text: string, packet: Packet = IPV4) {
+  return described({ legacySave: { ipv4: text, ipv6: text } }, packet);
 }
 
 export interface NftChain {
@@ -66,12 +89,12 @@ export function listing(...items: Json[][]): string {
 }
 
 /** The verdict on a ruleset of nft's tables alone, as its JSON has them. */
-export function judgeNft(items: Json[], packet: Packet = IPV4, printed: Printed = {}): Verdict {
-  return judge(parseRuleset({ ...printed, nft: listing(items) }), packet);
+export function judgeNft(items: Json[], packet: Packet = IPV4, dump: RulesetDump = {}) {
+  return described({ ...dump, nft: listing(items) }, packet);
 }
 
 /** The verdict on one inet table with these rules in prerouting, at mangle's priority. */
-export function judgeRules(rules: Json[][], packet: Packet = IPV4, more: Json[] = []): Verdict {
+export function judgeRules(rules: Json[][], packet: Packet = IPV4, more: Json[] = []) {
   return judgeNft(table('inet', 't', [prerouting(rules), { name: 'sub', rules: [[DROP]] }], more), packet);
 }
 

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { splitLines, tokenize } from '../../../lib/netfilter/save-text.ts';
+import { splitLines, tokenize } from '../../../lib/netfilter/iptables-save.ts';
 
 const LINES: [name: string, text: string, lines: string[]][] = [
   ['lines end at line ends', 'a b\n\n c \nd', ['a b', 'c', 'd']],

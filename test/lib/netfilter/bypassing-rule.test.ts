@@ -5,7 +5,7 @@ const USER = [':ONE - [0:0]'];
 const DROP = '-A PREROUTING -m conntrack --ctstate INVALID -j DROP';
 
 /** Rules of mangle, and the one without which the packet would be dropped. */
-const CASES: [name: string, rules: string[], blamed: string | undefined][] = [
+const CASES: [name: string, rules: string[], bypassing: string | undefined][] = [
   ['an ACCEPT before the drop', ['-A PREROUTING -j ACCEPT', DROP], '-A PREROUTING -j ACCEPT'],
   ['a goto before the drop', ['-A PREROUTING -g ONE', DROP], '-A PREROUTING -g ONE'],
   [
@@ -32,18 +32,18 @@ const CASES: [name: string, rules: string[], blamed: string | undefined][] = [
   ['nothing where the drop is for others', ['-A PREROUTING -j ACCEPT', '-A PREROUTING -p udp -j DROP'], undefined],
 ];
 
-for (const [name, rules, blamed] of CASES) {
-  t.test(`blamed is ${name}`, async (t) => {
+for (const [name, rules, bypassing] of CASES) {
+  t.test(`the bypassing rule is ${name}`, async (t) => {
     const verdict = judgeLegacy(saved('mangle', ...USER, ...rules), KNOWN);
-    t.equal(verdict.verdict, 'escapes');
-    t.equal(verdict.verdict === 'escapes' ? verdict.by?.rule : 'none', blamed);
+    t.equal(verdict.verdict, 'not dropped');
+    t.equal(verdict.verdict === 'not dropped' ? verdict.by?.rule : 'none', bypassing);
   });
 }
 
-t.test('NOTRACK is blamed for what passes the drop of INVALID packets', async (t) => {
+t.test('NOTRACK is named where it bypasses the drop of INVALID packets', async (t) => {
   const notrack = '-A PREROUTING -p tcp -j CT --notrack';
   const verdict = judgeLegacy(saved('raw', notrack) + saved('mangle', DROP), IPV4);
-  t.match(verdict, { verdict: 'escapes', by: { table: 'ip raw', rule: notrack } });
+  t.match(verdict, { verdict: 'not dropped', by: { table: 'ip raw', rule: notrack } });
 });
 
 t.test('the rule that answers with a reset is named', async (t) => {

@@ -1,0 +1,429 @@
+// Evaluates a packet against a ruleset: base chains in order, rule by rule. Where a condition is undecidable both
+// branches are traversed, so that the results are all that the packet can come to, and perhaps a few that it cannot.
+import {
+  type Action,
+  type BaseChainHook,
+  type Chain,
+  HOOKS,
+  type HookName,
+  type Rule,
+  type RuleLocation,
+  type Ruleset,
+  type Step,
+  type Table,
+  tableName,
+} from './model.ts';
+import { type Condition, changeMark, meets, type Packet, type PacketState, toMark } from './packet.ts';
+
+/** A path that the packet can take through the ruleset, up to a point. */
+export interface Path extends PacketState {
+  /** Rules that may have let it pass rules behind them: ACCEPT, RETURN, goto, TPROXY, marks, NOTRACK. */
+  acceptedBy: RuleLocation[];
+  /** Undecidable conditions that this path assumes to hold or not to hold. */
+  assumptions: string[];
+}
+
+/** How one path of the packet ends. */
+export type PathResult =
+  | { result: 'dropped' | 'reset'; at: RuleLocation; path: Path }
+  /** Handed to a proxy; only a packet of a new connection is. `port` where the rule names one. */
+  | { result: 'redirected'; by: 'REDIRECT' | 'TPROXY'; port?: number; at: RuleLocation; path: Path }
+  | { result: 'passed'; path: Path }
+  | { result: 'unknown'; reason: string };
+
+export interface EvaluationOptions {
+  /** Rules to evaluate as if they were not there. */
+  without?: ReadonlySet<Rule>;
+  /** Chains of later hooks are left out. */
+  lastHook?: HookName;
+}
+
+/** Rules evaluated for one packet; a pod's ruleset has some tens. Rulesets can be made that take for ever. */
+const BUDGET = 100_000;
+/** The kernel allows far fewer nested jumps (NFT_JUMP_STACK_SIZE, xt stack). */
+const MAX_DEPTH = 64;
+const MAX_PATHS = 64;
+/** Bounds of what a report needs. */
+const MAX_ASSUMPTIONS = 3;
+const MAX_ACCEPTED_BY = 30;
+
+/** What is the same for a whole evaluation. */
+interface EvaluationContext {
+  packet: Packet;
+  without: ReadonlySet<Rule>;
+  /** Rules that may still be evaluated. */
+  budget: number;
+}
+
+/** What traversing some chains gives: paths that go on to the next base chain, and paths that have ended. */
+interface Traversal {
+  paths: Path[];
+  results: PathResult[];
+}
+
+/** @returns at least every result that the packet can come to */
+export function evaluate(ruleset: Ruleset, packet: Packet, options: EvaluationOptions = {}): PathResult[] {
+  const context: EvaluationContext = { packet, without: options.without ?? new Set(), budget: BUDGET };
+  let paths: Path[] = [{ ct: 'none', mark: toMark(packet.mark), rewritten: false, acceptedBy: [], assumptions: [] }];
+  const results: PathResult[] = [];
+  for (const group of baseChainsInOrder(ruleset, packet, options.lastHook ?? 'input')) {
+    if (paths.length === 0) break;
+    const traversals = orders(group)?.map((order) => traverseInOrder(context, order, paths)) ?? [tooManyOrders(group)];
+    results.push(...traversals.flatMap((traversal) => traversal.results));
+    paths = distinct(traversals.flatMap((traversal) => traversal.paths));
+  }
+  return [...results, ...paths.map(endOf)];
+}
+
+/** What the results depend on where they differ, in words. */
+export function dependsOn(results: PathResult[]): string {
+  const assumptions = results.flatMap((one) => (one.result === 'unknown' ? [] : one.path.assumptions));
+  const [first, ...rest] = [...new Set(assumptions)];
+  if (!first) return 'depends on the order of chains at one priority';
+  return `depends on ${first}${rest.length > 0 ? ` and ${rest.length} more` : ''}`;
+}
+
+/** A packet whose header was rewritten may be routed elsewhere, or be discarded: it is not known to pass. */
+function endOf(path: Path): PathResult {
+  return path.rewritten ? { result: 'unknown', reason: 'a rule rewrites the packet' } : { result: 'passed', path };
+}
+
+/** Of paths that rules cannot tell apart the first one stays. */
+function distinct(paths: Path[]): Path[] {
+  if (paths.length < 2) return paths;
+  const seen = new Map<string, Path>();
+  for (const path of paths) {
+    const key = `${path.ct} ${path.mark.value} ${path.mark.known} ${path.rewritten}`;
+    if (!seen.has(key)) seen.set(key, path);
+  }
+  return [...seen.values()];
+}
+
+function assume(path: Path, what: string): Path {
+  return path.assumptions.length < MAX_ASSUMPTIONS && !path.assumptions.includes(what)
+    ? { ...path, assumptions: [...path.assumptions, what] }
+    : path;
+}
+
+function acceptBy(path: Path, location: RuleLocation): Path {
+  return path.acceptedBy.length < MAX_ACCEPTED_BY ? { ...path, acceptedBy: [...path.acceptedBy, location] } : path;
+}
+
+// Base chains in order.
+
+/** Conntrack runs in prerouting at this priority (NF_IP_PRI_CONNTRACK), and takes templates off the packet. */
+const CONNTRACK_PRIORITY = -200;
+
+/** Undefined for chains at conntrack's own priority: the kernel does not list which of the two it calls first. */
+function conntrackHasRun({ name, priority }: BaseChainHook): boolean | undefined {
+  if (name !== 'prerouting') return name === 'input';
+  return priority === CONNTRACK_PRIORITY ? undefined : priority > CONNTRACK_PRIORITY;
+}
+
+interface BaseChain {
+  table: Table;
+  chain: Chain;
+  hook: BaseChainHook;
+  /** Why it is in doubt that the kernel calls the chain, if it is. */
+  doubt?: string;
+}
+
+/** The base chains that the packet meets, in order; those in one group share hook and priority. */
+function baseChainsInOrder(ruleset: Ruleset, packet: Packet, lastHook: HookName): BaseChain[][] {
+  const groups = new Map<string, BaseChain[]>();
+  const met = ruleset
+    .flatMap(baseChains)
+    .filter(({ hook }) => HOOKS.indexOf(hook.name) <= HOOKS.indexOf(lastHook))
+    .flatMap((base) => chainsMet(base, packet));
+  for (const base of met.sort(byOrder)) {
+    const key = `${base.hook.name} ${base.hook.priority}`;
+    groups.set(key, [...(groups.get(key) ?? []), base]);
+  }
+  return [...groups.values()];
+}
+
+function baseChains(table: Table): BaseChain[] {
+  if (table.dormant === true) return [];
+  const doubt = table.dormant === 'maybe' ? { doubt: `flags of table "${tableName(table)}"` } : {};
+  return [...table.chains.values()].flatMap((chain) =>
+    chain.hook ? [{ table, chain, hook: chain.hook, ...doubt }] : [],
+  );
+}
+
+/** The chain, if the packet meets it. */
+function chainsMet(base: BaseChain, packet: Packet): BaseChain[] {
+  const { table, chain, hook } = base;
+  if (hook.nat && packet.ctstate === 'invalid') return [];
+  if (hook.name !== 'ingress') {
+    return table.family === 'inet' || table.family === (packet.family === 'ipv4' ? 'ip' : 'ip6') ? [base] : [];
+  }
+  if (!hook.devices) return [{ ...base, doubt: `devices of ingress chain "${table.name} ${chain.name}"` }];
+  return hook.devices.some((device) => isDevice(packet.iif, device)) ? [base] : [];
+}
+
+function isDevice(name: string, device: string): boolean {
+  return device.endsWith('*') ? name.startsWith(device.slice(0, -1)) : name === device;
+}
+
+function byOrder(a: BaseChain, b: BaseChain): number {
+  return HOOKS.indexOf(a.hook.name) - HOOKS.indexOf(b.hook.name) || a.hook.priority - b.hook.priority;
+}
+
+/** Orders of more chains than these are not evaluated. */
+const MAX_PERMUTED = 4;
+
+/**
+ * Which of several chains at one priority runs first depends on the time of their registration, which the kernel does
+ * not list. It does not matter where all that they do is to accept or drop.
+ * @returns every order that may make a difference, or undefined where there are too many
+ */
+function orders(group: BaseChain[]): BaseChain[][] | undefined {
+  if (group.length === 1 || !group.some(({ table }) => orderMatters(table))) return [group];
+  return group.length > MAX_PERMUTED ? undefined : permutations(group);
+}
+
+const ORDERLESS = new Set(['accept', 'drop', 'return', 'continue', 'jump', 'goto']);
+
+function orderMatters(table: Table): boolean {
+  const steps = [...table.chains.values()].flatMap((chain) => chain.rules.flatMap((rule) => rule.steps));
+  return steps.some((step) => {
+    if ('xt' in step) return step.xt.type !== 'match';
+    return 'when' in step ? false : actionsOf(step).some((act) => !ORDERLESS.has(act.do));
+  });
+}
+
+function actionsOf(step: Extract<Step, { act: unknown } | { choose: unknown }>): Action[] {
+  return 'choose' in step ? step.choose.map(({ act }) => act) : [step.act];
+}
+
+function permutations<T>(items: T[]): T[][] {
+  if (items.length < 2) return [items];
+  return items.flatMap((item, i) => permutations(items.toSpliced(i, 1)).map((rest) => [item, ...rest]));
+}
+
+function tooManyOrders(group: BaseChain[]): Traversal {
+  return { paths: [], results: [{ result: 'unknown', reason: `${group.length} chains share one priority` }] };
+}
+
+function traverseInOrder(context: EvaluationContext, chains: BaseChain[], arriving: Path[]): Traversal {
+  const results: PathResult[] = [];
+  let paths = arriving;
+  for (const base of chains) {
+    const traversals = paths
+      .flatMap((path) => passConntrack(context, path, base))
+      .map((path) => traverseBaseChain(context, base, path));
+    results.push(...traversals.flatMap((traversal) => traversal.results));
+    const { doubt } = base;
+    const passing = traversals.flatMap((traversal) => traversal.paths);
+    paths = distinct(doubt ? [...passing, ...paths.map((path) => assume(path, doubt))] : passing);
+  }
+  return { paths, results };
+}
+
+/** The packet as the chain meets it: conntrack takes a template off, and gives a new connection to its first packet. */
+function passConntrack({ packet }: EvaluationContext, path: Path, { hook }: BaseChain): Path[] {
+  const after: Path =
+    path.ct === 'none' || path.ct === 'template' ? { ...path, ct: packet.ctstate === 'new' ? 'new' : 'none' } : path;
+  const hasRun = conntrackHasRun(hook);
+  if (hasRun === undefined && packet.ctstate === 'new') return [path, after];
+  return [hasRun ? after : path];
+}
+
+/** Chains of type nat are left out for packets without a connection, as the kernel does. */
+function traverseBaseChain(context: EvaluationContext, base: BaseChain, path: Path): Traversal {
+  if (base.hook.nat && path.ct !== 'new') return { paths: [path], results: [] };
+  const traversal = new ChainTraversal(context, base);
+  const fallenThrough = traversal.traverse(base.chain, [path], 0);
+  const { results, accepted } = traversal;
+  if (base.chain.policy === 'accept') return { paths: [...accepted, ...fallenThrough], results };
+  const at = { table: base.table, chain: base.chain };
+  const dropped = fallenThrough.map((one) => ({ result: 'dropped' as const, at, path: one }));
+  return { paths: accepted, results: [...results, ...dropped] };
+}
+
+// Rule by rule.
+
+/** Where the paths of one rule go. */
+interface RuleTraversal {
+  location: Required<RuleLocation>;
+  depth: number;
+  /** Paths that go on to the next rule. */
+  next: Path[];
+  /** Paths that leave the chain for the one that jumped to it. */
+  returned: Path[];
+}
+
+/** Traverses one base chain with the chains that it jumps to, and collects where paths go. */
+class ChainTraversal {
+  readonly accepted: Path[] = [];
+  readonly results: PathResult[] = [];
+  private readonly context: EvaluationContext;
+  private readonly base: BaseChain;
+
+  constructor(context: EvaluationContext, base: BaseChain) {
+    this.context = context;
+    this.base = base;
+  }
+
+  /** @returns paths that reach the end of the chain or return from it */
+  traverse(chain: Chain, arriving: Path[], depth: number): Path[] {
+    if (depth > MAX_DEPTH) return this.giveUp(`more than ${MAX_DEPTH} nested jumps in chain ${chain.name}`);
+    let paths = arriving;
+    const returned: Path[] = [];
+    for (const rule of chain.rules) {
+      if (paths.length === 0) break;
+      if (this.context.without.has(rule)) continue;
+      if (this.context.budget-- <= 0 || paths.length > MAX_PATHS)
+        return this.giveUp('too many paths through the rules');
+      const out: RuleTraversal = { location: { table: this.base.table, chain, rule }, depth, next: [], returned: [] };
+      for (const path of paths) this.traverseSteps(out, path, 0);
+      returned.push(...out.returned);
+      paths = distinct(out.next);
+    }
+    return distinct([...returned, ...paths]);
+  }
+
+  private traverseSteps(out: RuleTraversal, path: Path, from: number): void {
+    const step = out.location.rule.steps[from];
+    if (!step) {
+      out.next.push(path);
+    } else if ('when' in step) {
+      const { met, unmet } = this.split(out, path, step.when);
+      if (met) this.traverseSteps(out, met, from + 1);
+      if (unmet) out.next.push(unmet);
+    } else if ('choose' in step) {
+      let left: Path | undefined = path;
+      for (const { when, act } of step.choose) {
+        const { met, unmet }: ReturnType<ChainTraversal['split']> = left ? this.split(out, left, when) : {};
+        if (met) this.act(out, met, act, from);
+        left = unmet;
+      }
+      if (left) out.next.push(left);
+    } else if ('xt' in step) {
+      const { type, name } = step.xt;
+      const text = type === undefined ? 'xt without a name' : `xt ${type} ${name}`;
+      if (type !== 'match') {
+        this.giveUpAt(out, text);
+        return;
+      }
+      const assuming = assume(path, `"${text}" in rule "${out.location.rule.text}"`);
+      this.traverseSteps(out, assuming, from + 1);
+      out.next.push(assuming);
+    } else {
+      this.act(out, path, step.act, from);
+    }
+  }
+
+  /** Where the path goes by the condition; an undecidable one sends it both ways. */
+  private split({ location }: RuleTraversal, path: Path, condition: Condition): { met?: Path; unmet?: Path } {
+    const holds = meets(this.context.packet, path, condition);
+    if (holds !== undefined) return holds ? { met: path } : { unmet: path };
+    const both = assume(path, `"${condition.text}" in rule "${location.rule.text}"`);
+    return { met: both, unmet: both };
+  }
+
+  private act(out: RuleTraversal, path: Path, action: Action, from: number): void {
+    const { location } = out;
+    switch (action.do) {
+      case 'drop':
+        this.results.push({ result: 'dropped', at: location, path });
+        return;
+      case 'reset':
+        this.results.push(resetAt(location, path, this.context.packet));
+        return;
+      case 'unknown':
+        this.giveUpAt(out, action.text);
+        return;
+      case 'accept':
+        this.accepted.push(acceptBy(path, location));
+        return;
+      case 'return':
+        out.returned.push(acceptBy(path, location));
+        return;
+      case 'continue':
+        this.traverseSteps(out, path, from + 1);
+        return;
+      case 'jump':
+        out.next.push(...this.enter(out, path, action.chain));
+        return;
+      case 'goto':
+        out.returned.push(...this.enter(out, acceptBy(path, location), action.chain));
+        return;
+      case 'redirect':
+        // The kernel takes it in chains of type nat only (nft_redir_validate, xt_REDIRECT.c).
+        if (path.ct !== 'new') this.giveUpAt(out, action.text);
+        else this.results.push(redirectedBy('REDIRECT', location, path, action.port));
+        return;
+      case 'tproxy':
+        if (this.context.packet.ctstate === 'new') {
+          this.results.push(redirectedBy('TPROXY', location, path, action.port));
+          return;
+        }
+        this.change(out, acceptBy(path, location), action, from);
+        return;
+      default:
+        this.change(out, acceptBy(path, location), action, from);
+    }
+  }
+
+  private change(out: RuleTraversal, path: Path, action: Change, from: number): void {
+    // Set after conntrack has run, a template stays, and the packet reads as one of a connection.
+    if (action.do === 'template' && conntrackHasRun(this.base.hook) !== false) {
+      this.giveUp(`rule "${out.location.rule.text}" sets a conntrack zone after conntrack has run`);
+      return;
+    }
+    const changed = applyChange(path, action);
+    if (action.do === 'tproxy' && action.ends) this.accepted.push(...changed);
+    else for (const one of changed) this.traverseSteps(out, one, from + 1);
+  }
+
+  private enter({ location, depth }: RuleTraversal, path: Path, name: string): Path[] {
+    const chain = this.base.table.chains.get(name);
+    if (chain) return this.traverse(chain, [path], depth + 1);
+    return this.giveUp(`target "${name}" in rule "${location.rule.text}" is not known`);
+  }
+
+  private giveUpAt({ location }: RuleTraversal, text: string): void {
+    this.giveUp(`"${text}" in rule "${location.rule.text}" is not known`);
+  }
+
+  private giveUp(reason: string): [] {
+    this.results.push({ result: 'unknown', reason });
+    return [];
+  }
+}
+
+const RST = 4;
+
+/** No reset is answered with a reset (nf_reject_ip_tcphdr_get, net/ipv4/netfilter/nf_reject_ipv4.c). */
+function resetAt(at: RuleLocation, path: Path, { flags }: Packet): PathResult {
+  if (path.rewritten) return { result: 'unknown', reason: 'a rule rewrites the packet before it is rejected' };
+  return { result: ((flags ?? 0) & RST) === 0 ? 'reset' : 'dropped', at, path };
+}
+
+function redirectedBy(by: 'REDIRECT' | 'TPROXY', at: RuleLocation, path: Path, port: number | undefined): PathResult {
+  return { result: 'redirected', by, ...(port === undefined ? {} : { port }), at, path };
+}
+
+type Change = Extract<Action, { do: 'mark' | 'restore-mark' | 'notrack' | 'template' | 'rewrite' | 'tproxy' }>;
+
+/** The paths after the change; more than one where xtables and nftables differ. */
+function applyChange(path: Path, action: Change): Path[] {
+  switch (action.do) {
+    case 'rewrite':
+      return [{ ...path, rewritten: true }];
+    case 'notrack':
+      // A packet that has a template keeps it (xt_ct_target, nft_notrack_eval).
+      return [path.ct === 'template' ? path : { ...path, ct: 'untracked' }];
+    case 'template':
+      // xt_ct_target leaves an untracked packet alone, nft_ct_set_zone_eval does not.
+      return path.ct === 'untracked' ? [path, { ...path, ct: 'template' }] : [{ ...path, ct: 'template' }];
+    case 'restore-mark':
+      // Without a connection nothing is restored (connmark_tg, net/netfilter/xt_connmark.c).
+      return [
+        path.ct === 'none' || path.ct === 'untracked' ? path : { ...path, mark: changeMark(path.mark, undefined) },
+      ];
+    default:
+      return [{ ...path, mark: changeMark(path.mark, action.change) }];
+  }
+}
