@@ -2,7 +2,7 @@
 # packages where apt-get is there and the program is not.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-# The Node that ships, from the npm package `node`, whatever the machine's own.
+# The Node that ships, from the npm package `node`, not the machine's own.
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 # iptables, ip and friends live here, and a plain user's PATH may lack it.
 export PATH := $(PATH):/usr/sbin:/sbin
@@ -20,7 +20,7 @@ node_modules/.package-lock.json: package.json package-lock.json
 deps: node_modules/.package-lock.json
 
 tools:
-	@bash tools/install-debian.sh
+	@bash tools/install-debian.sh netfilter
 
 build: deps ## bundle the programs into dist/
 	npm run --silent build
@@ -32,60 +32,60 @@ test: deps tools build check ## types, lint, unit tests and kernel tests (root)
 	npm test --silent
 
 # Variables: KERNEL (5.10, 6.1, 6.12 or arm64), TESTS (parts of test files' paths, by commas), RULESETS, SEED.
-test-kernels: deps tools build ## the kernel tests on the kernels that fleets run, under qemu (root)
-	@bash test/kernel-vms/install-debian.sh $(KERNEL)
+test-kernels: deps tools build ## the kernel tests on other kernels, under qemu (root)
+	@bash tools/install-debian.sh kernels $(KERNEL)
 	node test/kernel-vms/run-kernels.ts
-	TAP_TIMEOUT=300 node test/kernel-vms/trouble.guest.ts
+	TAP_TIMEOUT=300 node test/kernel-vms/failing-guests.ts
 
-test-userlands: deps tools build ## the programs on older and newer Debians than the image's, on this kernel (root)
-	@bash test/kernel-vms/install-debian.sh
-	CI=true TAP_TIMEOUT=600 node test/userlands/userlands.userland.ts
+test-userlands: deps tools build ## the programs on older and newer Debian releases, on this kernel (root)
+	@bash tools/install-debian.sh kernels
+	CI=true TAP_TIMEOUT=600 node test/userlands/test-userlands.ts
 
 run: build ## serve the webhook on https://127.0.0.1:8443 without a cluster
 	node dist/webhook.js
 
-demo: deps tools build ## the fix end to end on this machine's kernel (root)
+demo: deps tools build ## show the fix from end to end on this machine's kernel (root)
 	node demo/demo.ts
 
-e2e: deps tools build images ## the whole on a real Kubernetes: KUBECONFIG's, or one node of its own (root)
-	@bash tools/cluster/install-debian.sh
+e2e: deps tools build images ## end-to-end tests on KUBECONFIG's cluster, or on one node of their own (root)
+	@bash tools/install-debian.sh cluster
 	node test/e2e/run-e2e.ts $(E2E)
 
 bench: deps tools build ## measure, print a table, write bench/results.json (root)
 	node bench/bench.ts
 
-bench-cluster: deps tools images ## measure on a Kubernetes of one node of its own, as bench does (root)
-	@bash tools/cluster/install-debian.sh
+bench-cluster: deps tools images ## measure on a Kubernetes of one node of its own (root)
+	@bash tools/install-debian.sh cluster
 	node bench/cluster/bench-cluster.ts
 
-bench-mesh: deps tools build images ## measure with a real Istio, as e2e-mesh tests (root)
-	@bash tools/cluster/install-debian.sh
+bench-mesh: deps tools build images ## measure with a real Istio (root)
+	@bash tools/install-debian.sh cluster
 	node bench/mesh/bench-mesh.ts
 
 # Variables: REGISTRY, VERSION, TAG (suffix), COMMIT, BUILDER, BASE_IMAGE, NODE_IMAGE (docs/images.md).
 images: deps ## build both images, and save them with their SBOMs in .run/images
 	node --use-env-proxy tools/images/make-images.ts
 
-cluster-up: deps tools ## a Kubernetes of one node in a network namespace of its own (root)
-	@bash tools/cluster/install-debian.sh
+cluster-up: deps tools ## start a Kubernetes of one node in a network namespace of its own (root)
+	@bash tools/install-debian.sh cluster
 	@node tools/cluster/cluster-command.ts up
 
-cluster-down: ## take it down, with all that it made
+cluster-down: ## take that cluster down, with all that it made (root)
 	@node tools/cluster/cluster-command.ts down
 
-cluster-shell: ## a shell from which kubectl reaches it
+cluster-shell: ## start a shell in which kubectl reaches that cluster (root)
 	@node tools/cluster/cluster-command.ts shell
 
 # Variables: MESH_DATAPLANE, MESH_INTERCEPTION, MESH_NATIVE_SIDECARS, MESH_NFTABLES, MESH_INVALID_DROP, MESH_DUAL_STACK.
-mesh-up: deps tools ## Istio on that cluster, or the Istio of KUBECONFIG's (root)
-	@bash tools/cluster/install-debian.sh
+mesh-up: deps tools ## install Istio on that cluster, or find the Istio of KUBECONFIG's (root)
+	@bash tools/install-debian.sh cluster
 	@node tools/mesh/mesh-up.ts
 
-e2e-mesh: deps tools build images ## the whole with a real Istio, as e2e does (root)
-	@bash tools/cluster/install-debian.sh
+e2e-mesh: deps tools build images ## end-to-end tests with a real Istio, as e2e (root)
+	@bash tools/install-debian.sh cluster
 	node test/e2e-mesh/run-e2e-mesh.ts $(E2E)
 
-coverage: ## which pods are guarded, as a table, from the webhook of KUBECONFIG's cluster
+coverage: ## print which pods are guarded, from the webhook of KUBECONFIG's cluster
 	@kubectl exec -n invalid-drop-system deploy/invalid-drop-webhook -- node /opt/invalid-drop/webhook.js coverage
 
 clean: ## remove what was built

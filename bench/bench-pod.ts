@@ -1,9 +1,10 @@
 // The states that a pod's namespace is measured in, and the programs as the image runs them.
-import { fileURLToPath } from 'node:url';
-import { redirectRules } from '../test/harness/netns/istio-rules.ts';
-import type { Namespace } from '../test/harness/netns/namespaces.ts';
 
-export type Backend = 'nft' | 'legacy';
+import { fileURLToPath } from 'node:url';
+import type { Backend } from '../lib/netfilter/model.ts';
+import { redirectRules } from '../test/harness/netns/istio-rules.ts';
+import type { NetworkNamespace } from '../test/harness/netns/network-namespaces.ts';
+
 export type PodState = 'empty' | `istio-${Backend}`;
 
 const bundle = (name: string) => fileURLToPath(new URL(`../dist/${name}.js`, import.meta.url));
@@ -14,7 +15,7 @@ export const CHECK = bundle('check');
 export const WEBHOOK = bundle('webhook');
 
 /** Puts Istio's REDIRECT rules in, both families; an empty pod is left as it is. */
-export async function prepare(pod: Namespace, state: PodState): Promise<void> {
+export async function prepare(pod: NetworkNamespace, state: PodState): Promise<void> {
   if (state === 'empty') return;
   const backend = state === 'istio-nft' ? 'nft' : 'legacy';
   await pod.must(`iptables-${backend}-restore`, ['--noflush'], { input: redirectRules('ipv4') });

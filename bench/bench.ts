@@ -1,18 +1,19 @@
 // `make bench`: measures, prints a table, writes bench/results.json and bench/machine.json. Exit 0 if all could be
-// measured, whatever came out. On a terminal it tells how far it is; in a pipe it is quiet.
+// measured, also where a goal was not reached. On a terminal it shows its progress.
+
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { removeAll, sweep } from '../test/harness/netns/namespaces.ts';
-import { missing } from '../test/harness/netns/needs.ts';
+import { missing } from '../test/harness/netns/kernel-requirements.ts';
+import { removeAll, sweep } from '../test/harness/netns/network-namespaces.ts';
 import { must, stopAll } from '../test/harness/netns/processes.ts';
-import { renderFigures, renderResults } from './bench-report.ts';
+import { makeProgress } from '../test/harness/progress-line.ts';
 import { benchChecker } from './checker-bench.ts';
 import { benchDataPath } from './data-path-bench.ts';
 import { benchDrift, benchDriftAtDefault } from './drift-bench.ts';
-import type { Figure } from './figure.ts';
+import { type Figure, renderResults } from './figure.ts';
 import { benchInstall } from './install-bench.ts';
 import { describeMachine, readLoad, renderMachine } from './machine.ts';
-import { makeProgress } from './progress-line.ts';
+import { measureSections, renderMeasured } from './sections.ts';
 import { benchWebhook } from './webhook-bench.ts';
 
 type Section = (tell: typeof progress, folder: string) => Promise<Figure[]>;
@@ -20,7 +21,7 @@ const SECTIONS: Record<string, Section> = {
   install: benchInstall,
   'data path': benchDataPath,
   drift: benchDrift,
-  // Both only wait.
+  // Both wait most of the time.
   'drift at the default schedule, or the checker': async (tell, scratch) =>
     (await Promise.all([benchDriftAtDefault(tell, scratch), benchChecker(tell)])).flat(),
   webhook: benchWebhook,
@@ -38,7 +39,7 @@ async function cleanUp(): Promise<void> {
   if (folder) await rm(folder, { recursive: true, force: true });
 }
 
-/** Twice: what was about to start something when it was stopped may have started it since. */
+/** Cleans up twice: a section may have started something during the first. */
 async function interrupt(): Promise<never> {
   interrupted = true;
   await cleanUp();
@@ -46,40 +47,25 @@ async function interrupt(): Promise<never> {
   process.exit(130);
 }
 
-/** @returns figures, and which sections failed: one that cannot be measured does not take the others along */
-async function measure(scratch: string): Promise<{ figures: Figure[]; failures: string[] }> {
-  const figures: Figure[] = [];
-  const failures: string[] = [];
-  for (const [name, section] of Object.entries(SECTIONS)) {
-    if (interrupted) break;
-    try {
-      figures.push(...(await section(progress, scratch)));
-    } catch (error) {
-      failures.push(`${name} could not be measured: ${error instanceof Error ? error.message : error}`);
-      await stopAll();
-      removeAll();
-    }
-  }
-  return { figures, failures };
-}
-
 async function bench(): Promise<boolean> {
   const [iptables, nft] = await Promise.all([must('iptables-nft', ['--version']), must('nft', ['--version'])]);
   const loadBefore = readLoad();
   const started = performance.now();
   folder = await mkdtemp(`${tmpdir()}/invalid-drop-bench-`);
-  const { figures, failures } = await measure(folder);
+  const scratch = folder;
+  const sections = Object.entries(SECTIONS).map(([name, section]) => [name, () => section(progress, scratch)] as const);
+  const afterFailure = async () => {
+    await stopAll();
+    removeAll();
+  };
+  const measured = await measureSections(Object.fromEntries(sections), afterFailure, () => interrupted);
   progress('');
   if (interrupted) return false;
   const machine = describeMachine({ iptables, nft }, loadBefore);
-  print(`${renderMachine(machine)}\n\n${renderFigures(figures)}\n`);
-  const reached = figures.filter(({ ok }) => ok === true).length;
-  const goals = figures.filter(({ ok }) => ok !== null).length;
-  print(`${reached} of ${goals} goals reached, in ${Math.round((performance.now() - started) / 1000)} s.`);
-  for (const failure of failures) print(failure);
-  await writeFile(new URL('results.json', import.meta.url), renderResults(figures));
+  print(`${renderMachine(machine)}\n\n${renderMeasured(measured, started)}`);
+  await writeFile(new URL('results.json', import.meta.url), renderResults(measured.figures));
   await writeFile(new URL('machine.json', import.meta.url), `${JSON.stringify(machine, null, 2)}\n`);
-  return failures.length === 0;
+  return measured.failures.length === 0;
 }
 
 process.once('SIGINT', () => void interrupt());

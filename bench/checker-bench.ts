@@ -1,31 +1,31 @@
-// The checker while nothing happens: its memory against a bare HTTP server, and its share of a core.
+// The idle checker: its memory against a bare HTTP server, and its share of a core.
 import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { CHECK_COMMAND, CHECKER_PORT } from '../lib/contract.ts';
-import { Namespace } from '../test/harness/netns/namespaces.ts';
+import { NetworkNamespace } from '../test/harness/netns/network-namespaces.ts';
 import type { Program } from '../test/harness/netns/processes.ts';
+import type { Tell } from '../test/harness/progress-line.ts';
 import { CHECK, INSTALL, prepare } from './bench-pod.ts';
 import { type Figure, makeFigure } from './figure.ts';
 import { childrenOf, type Memory, readCpuSeconds, readMemory } from './proc-numbers.ts';
-import type { Tell } from './progress-line.ts';
-import { median } from './statistics.ts';
+import { median } from './samples.ts';
 
 const script = (name: string) => fileURLToPath(new URL(`inside/${name}`, import.meta.url));
 /** Pods side by side: CPU times come in steps of 10 ms, and memory differs by a few percent from run to run. */
 const PODS = 3;
 const REQUESTS = 20;
 const PAGES = ['/metrics', '/selfcheck'];
-/** The default schedule is 10 s: six looks, whatever the phase. */
+/** The default schedule is 10 s: six checks, wherever the window begins. */
 const WINDOW_SECONDS = 60;
 const MB = 1e6;
 
 interface Pod {
-  namespace: Namespace;
+  namespace: NetworkNamespace;
   checker: Program;
   bare: Program;
 }
 
-/** What runs is ended by the caller's stopAll and removeAll where this is interrupted or fails. */
+/** On an error or interruption the caller ends the programs, by stopAll and removeAll. */
 export async function benchChecker(tell: Tell): Promise<Figure[]> {
   tell('checker: starting');
   const pods = await Promise.all(Array.from({ length: PODS }, startPod));
@@ -61,13 +61,13 @@ export async function benchChecker(tell: Tell): Promise<Figure[]> {
 
 /** A guarded pod with Istio's rules, and beside the checker a bare server that has answered as many requests. */
 async function startPod(): Promise<Pod> {
-  const namespace = await new Namespace('checker').add();
+  const namespace = await new NetworkNamespace('checker').add();
   await prepare(namespace, 'istio-nft');
   await namespace.must(process.execPath, [INSTALL]);
   const checker = namespace.start(process.execPath, [...CHECK_COMMAND.slice(1, -1), CHECK]);
   const barePort = String(CHECKER_PORT + 1);
   const bare = namespace.start(process.execPath, [script('bare-server.cjs'), barePort]);
-  await Promise.all([checker.saw(/"event":"ready"/), bare.saw(/ready/)]);
+  await Promise.all([checker.waitForOutput(/"event":"ready"/), bare.waitForOutput(/ready/)]);
   for (const port of [String(CHECKER_PORT), barePort]) {
     await namespace.must(process.execPath, [script('request-pages.ts'), port, String(REQUESTS), ...PAGES]);
   }

@@ -1,11 +1,10 @@
-// What the rule costs uploads that nothing is wrong with: throughput with it and without it, in turn.
+// What the rule costs uploads without stray segments: throughput with it and without it, in turn.
 import { CHAIN, RULE, TABLE } from '../lib/netfilter/drop-rule.ts';
-import { addPair, type Pair } from '../test/harness/netns/namespaces.ts';
+import { addPair, type Pair } from '../test/harness/netns/network-namespaces.ts';
 import { startMesh, upload } from '../test/harness/netns/redirected-upload.ts';
+import type { Tell } from '../test/harness/progress-line.ts';
 import { type Figure, makeFigure } from './figure.ts';
-import type { Tell } from './progress-line.ts';
-import { rounds } from './rounds.ts';
-import { median, ratios } from './statistics.ts';
+import { median, ratios, rounds } from './samples.ts';
 
 /** Short uploads and many pairs: single pairs differ by 10 %, and neighbours in time differ least. */
 const BYTES = 100_000_000;
@@ -15,7 +14,7 @@ const LEAST_PAIRS = 20;
 /** Seconds. */
 const TIME = 100;
 
-/** What runs is ended by the caller's stopAll and removeAll where this is interrupted or fails. */
+/** On an error or interruption the caller ends the programs, by stopAll and removeAll. */
 export async function benchDataPath(tell: Tell): Promise<Figure[]> {
   const pair = await addPair();
   const programs = await startMesh(pair, 'nft');

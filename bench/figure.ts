@@ -1,15 +1,17 @@
-// One figure of the bench: what was measured, against what, and whether the goal held.
+// The figures of the bench: what was measured, compared with what, whether the goal held; and their output as a table
+// and as JSON.
+import { renderTable } from '../demo/table.ts';
 
 /** As bench/results.json has it. */
 export interface Figure {
   name: string;
   value: number;
   unit: string;
-  /** What the value is held against, in the same unit and from the same run; null where there is nothing. */
+  /** What the value is compared with, in the same unit and from the same run; null where there is nothing. */
   reference: number | null;
   /** `value / reference`, or the median of the pairs' ratios where samples came in pairs. */
   ratio: number | null;
-  /** Which number must be where, such as `ratio <= 1.5`; null: for information. */
+  /** The goal, such as `ratio <= 1.5`; null: for information. */
   goal: Goal | null;
   /** Whether the goal held; null where there is none. */
   ok: boolean | null;
@@ -17,7 +19,7 @@ export interface Figure {
 
 export type Goal = `${'value' | 'ratio'} ${'<=' | '>='} ${number}`;
 
-export interface Measured {
+export interface FigureInput {
   name: string;
   value: number;
   unit: string;
@@ -28,7 +30,7 @@ export interface Measured {
 }
 
 /** Fills in the ratio and judges the goal, on the numbers as measured; then rounds to four significant digits. */
-export function makeFigure({ name, value, unit, reference, ratio, goal }: Measured): Figure {
+export function makeFigure({ name, value, unit, reference, ratio, goal }: FigureInput): Figure {
   const actual = ratio ?? (reference === undefined ? undefined : value / reference);
   return {
     name,
@@ -50,4 +52,25 @@ function holds(goal: Goal, value: number, ratio: number | undefined): boolean {
 
 function round(number: number): number {
   return Number(number.toPrecision(4));
+}
+
+const HEADINGS = ['figure', 'value', 'unit', 'reference', 'ratio', 'goal', ''];
+
+/** The table, one line a figure, no trailing newline. */
+export function renderFigures(figures: Figure[]): string {
+  const rows = figures.map(({ name, value, unit, reference, ratio, goal, ok }) => [
+    name,
+    value,
+    unit,
+    reference ?? '',
+    ratio ?? '',
+    goal ?? '',
+    ok === null ? '' : ok ? 'ok' : 'NOT REACHED',
+  ]);
+  return renderTable(HEADINGS, rows);
+}
+
+/** Text of bench/results.json: an array, one figure a line. */
+export function renderResults(figures: Figure[]): string {
+  return `[\n${figures.map((figure) => `  ${JSON.stringify(figure)}`).join(',\n')}\n]\n`;
 }

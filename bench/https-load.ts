@@ -5,14 +5,14 @@ import { tmpdir } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { must } from '../test/harness/netns/processes.ts';
 
-export interface Load {
+export interface HttpsLoad {
   perSecond: number;
   /** Milliseconds. */
   p50: number;
   p99: number;
 }
 
-export interface Target {
+export interface HttpsTarget {
   /** IPv4 addresses: each thread takes the next. */
   hosts: string[];
   port: number;
@@ -27,10 +27,10 @@ const SCRIPT = fileURLToPath(new URL('inside/load.lua', import.meta.url));
  * @throws Error where a request failed, or was not answered with a status of 2xx or 3xx
  */
 export async function load(
-  { hosts, port, path }: Target,
+  { hosts, port, path }: HttpsTarget,
   body: string,
   { threads = 1, connections, seconds }: { threads?: number; connections: number; seconds: number },
-): Promise<Load> {
+): Promise<HttpsLoad> {
   const folder = await mkdtemp(`${tmpdir()}/invalid-drop-load-`);
   try {
     const file = `${folder}/body.json`;
@@ -38,7 +38,9 @@ export async function load(
     const env = { ...process.env, LOAD_HOSTS: hosts.join(' '), LOAD_PORT: String(port), LOAD_BODY: file };
     const amount = ['-t', String(threads), '-c', String(connections), '-d', String(seconds)];
     const printed = await must('wrk', [...amount, '-s', SCRIPT, `https://${hosts[0]}:${port}${path}`], { env });
-    const { failed, ...measured } = JSON.parse(printed.trimEnd().split('\n').at(-1) ?? '') as Load & { failed: number };
+    const { failed, ...measured } = JSON.parse(printed.trimEnd().split('\n').at(-1) ?? '') as HttpsLoad & {
+      failed: number;
+    };
     if (failed > 0) throw new Error(`${failed} requests to ${hosts.join(' ')} failed: ${printed}`);
     return measured;
   } finally {

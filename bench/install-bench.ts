@@ -1,12 +1,12 @@
 // install as a process, against a bare Node and the netfilter programs that it runs, each alone.
+
+import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import { Namespace } from '../test/harness/netns/namespaces.ts';
+import { NetworkNamespace } from '../test/harness/netns/network-namespaces.ts';
+import type { Tell } from '../test/harness/progress-line.ts';
 import { INSTALL, type PodState, prepare } from './bench-pod.ts';
 import { type Figure, makeFigure } from './figure.ts';
-import type { Tell } from './progress-line.ts';
-import { recordPrograms, type Start } from './recorder.ts';
-import { rounds } from './rounds.ts';
-import { median } from './statistics.ts';
+import { median, rounds } from './samples.ts';
 
 const STATES: PodState[] = ['empty', 'istio-nft', 'istio-legacy'];
 const ROUNDS = 20;
@@ -21,8 +21,8 @@ export async function benchInstall(tell: Tell, folder: string): Promise<Figure[]
   const figures: Figure[] = [];
   for (const state of STATES) {
     const programs = await inNamespace(state, (pod) => recordPrograms(pod, [NODE, INSTALL], `${folder}/${state}`));
-    const install: Start[] = [{ command: NODE, args: [INSTALL], input: '' }];
-    const reference: Start[] = [{ command: NODE, args: ['-e', '0'], input: '' }, ...programs];
+    const install: ProgramStart[] = [{ command: NODE, args: [INSTALL], input: '' }];
+    const reference: ProgramStart[] = [{ command: NODE, args: ['-e', '0'], input: '' }, ...programs];
     const samples = { install: [] as number[], reference: [] as number[] };
     for (const round of rounds(ROUNDS, LEAST_ROUNDS, TIME, Date.now)) {
       tell(`install (${state}): round ${round + 1} of ${ROUNDS}`);
@@ -42,18 +42,69 @@ function order(round: number) {
   return round % 2 === 0 ? (['install', 'reference'] as const) : (['reference', 'install'] as const);
 }
 
-/** The sum of the programs' times, in milliseconds, in a namespace that nobody has used. */
-async function timeInFresh(state: PodState, starts: Start[]): Promise<number> {
+/** The sum of the programs' times, in milliseconds, in a fresh namespace. */
+async function timeInFresh(state: PodState, starts: ProgramStart[]): Promise<number> {
   const printed = await inNamespace(state, (pod) => pod.must(NODE, [TIMER], { input: JSON.stringify(starts) }));
   return (JSON.parse(printed) as number[]).reduce((sum, milliseconds) => sum + milliseconds, 0);
 }
 
-async function inNamespace<T>(state: PodState, body: (pod: Namespace) => Promise<T>): Promise<T> {
-  const pod = await new Namespace('install').add();
+async function inNamespace<T>(state: PodState, body: (pod: NetworkNamespace) => Promise<T>): Promise<T> {
+  const pod = await new NetworkNamespace('install').add();
   try {
     await prepare(pod, state);
     return await body(pod);
   } finally {
     await pod.remove();
   }
+}
+
+/** One program to start, with what it reads on standard input. */
+export interface ProgramStart {
+  command: string;
+  args: string[];
+  input: string;
+}
+
+const NETFILTER = /^(nft|(ip6?|x|eb|arp)tables.*)$/;
+
+/** Records name, arguments and input of each start, then runs the real program. */
+const STAND_IN = `#!/bin/sh
+record="$RECORDS/$(date +%s%N)-$$"
+printf '%s\\n' "\${0##*/}" "$@" > "$record.args"
+tee "$record.input" | PATH="$REAL_PATH" "\${0##*/}" "$@"
+`;
+
+/**
+ * Runs the command in the namespace, once.
+ * @param folder an empty folder for the stand-ins and the records
+ * @returns the netfilter programs that it ran, in the order of their starts
+ */
+export async function recordPrograms(
+  namespace: NetworkNamespace,
+  command: [string, ...string[]],
+  folder: string,
+): Promise<ProgramStart[]> {
+  const [bin, records] = [`${folder}/bin`, `${folder}/records`];
+  await Promise.all([bin, records].map((path) => mkdir(path, { recursive: true })));
+  const realPath = process.env['PATH'] ?? '';
+  for (const name of await installed(realPath)) {
+    await writeFile(`${bin}/${name}`, STAND_IN);
+    await chmod(`${bin}/${name}`, 0o755);
+  }
+  const env = { ...process.env, PATH: `${bin}:${realPath}`, REAL_PATH: realPath, RECORDS: records };
+  const [program, ...args] = command;
+  await namespace.must(program, args, { env });
+  const names = (await readdir(records)).filter((name) => name.endsWith('.args')).sort();
+  return Promise.all(names.map((name) => readStart(`${records}/${name.slice(0, -'.args'.length)}`)));
+}
+
+async function readStart(record: string): Promise<ProgramStart> {
+  const [text, input] = await Promise.all([readFile(`${record}.args`, 'utf8'), readFile(`${record}.input`, 'utf8')]);
+  const [command = '', ...args] = text.split('\n').slice(0, -1);
+  return { command, args, input };
+}
+
+async function installed(path: string): Promise<string[]> {
+  const lists = await Promise.all(path.split(':').map((folder) => readdir(folder).catch(() => [])));
+  return [...new Set(lists.flat())].filter((name) => NETFILTER.test(name));
 }

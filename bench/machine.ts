@@ -1,7 +1,7 @@
-// What the figures were measured on. Numbers from two machines are not to be compared but for their ratios.
+// What the figures were measured on. Of figures from two machines only the ratios can be compared.
 import { cpus, loadavg, release, totalmem } from 'node:os';
 
-export interface Machine {
+export interface MachineDescription {
   date: string;
   cpu: string;
   cpus: number;
@@ -10,7 +10,7 @@ export interface Machine {
   node: string;
   iptables: string;
   nft: string;
-  /** Load averages (1, 5 and 15 minutes) at the start: what else ran. Times of a loaded machine say little. */
+  /** Load averages (1, 5 and 15 minutes) at the start: other programs make times longer. */
   loadBefore: number[];
   /** As above, at the end: the bench itself leaves one of about 1. */
   loadAfter: number[];
@@ -21,7 +21,7 @@ export interface Machine {
  * @param versions what `iptables --version` and `nft --version` print
  * @param loadBefore what `readLoad` gave at the start
  */
-export function describeMachine(versions: { iptables: string; nft: string }, loadBefore: number[]): Machine {
+export function describeMachine(versions: { iptables: string; nft: string }, loadBefore: number[]): MachineDescription {
   const [first] = cpus();
   return {
     date: new Date().toISOString(),
@@ -48,7 +48,7 @@ function versionOf(printed: string): string {
 }
 
 /** The lines over the table. */
-export function renderMachine(machine: Machine): string {
+export function renderMachine(machine: MachineDescription): string {
   const { cpu, cpus: count, memoryGiB, kernel, node, iptables, nft, loadBefore, loadAfter, date } = machine;
   return [
     `${date}, ${count} x ${cpu}, ${memoryGiB} GiB, load ${loadBefore[0]} before and ${loadAfter[0]} after`,

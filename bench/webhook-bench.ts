@@ -8,12 +8,12 @@ import { text } from 'node:stream/consumers';
 import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Program } from '../test/harness/netns/processes.ts';
+import type { Tell } from '../test/harness/progress-line.ts';
 import { WEBHOOK } from './bench-pod.ts';
 import { type Figure, type Goal, makeFigure } from './figure.ts';
-import { type Load, load } from './https-load.ts';
+import { type HttpsLoad, load } from './https-load.ts';
 import { readCpuSeconds } from './proc-numbers.ts';
-import type { Tell } from './progress-line.ts';
-import { median } from './statistics.ts';
+import { median } from './samples.ts';
 
 const script = (name: string) => fileURLToPath(new URL(`inside/${name}.ts`, import.meta.url));
 const POD = new URL('../test/webhook/admission/cases/deployment-pod.json', import.meta.url);
@@ -36,7 +36,7 @@ interface Server {
   port: number;
 }
 
-interface Sample extends Load {
+interface Sample extends HttpsLoad {
   /** Microseconds of the server's CPU for a request. */
   cpu: number;
 }

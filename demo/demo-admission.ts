@@ -1,11 +1,12 @@
 // Has a Deployment's pod admitted by the webhook as the API server would: AdmissionReview over HTTPS, patch applied.
+
 import { readFile } from 'node:fs/promises';
 import { request } from 'node:https';
 import { fileURLToPath } from 'node:url';
 import { loadYaml } from '@kubernetes/client-node';
 import jsonPatch from 'fast-json-patch';
 import { Program } from '../test/harness/netns/processes.ts';
-import type { ContainerSpec } from '../test/harness/netns/run-container.ts';
+import type { ContainerSpec } from '../test/harness/netns/shipped-programs.ts';
 
 const ROOT = new URL('../', import.meta.url);
 const UID = '705ab4f5-6393-11e8-b7cc-42010a800002';
@@ -37,7 +38,7 @@ export async function admit(folder: string, legacy: boolean): Promise<AdmittedPo
     ...options,
   ]);
   try {
-    const [, port = ''] = await webhook.saw(/"port":(\d+),"metricsPort"/);
+    const [, port = ''] = await webhook.waitForOutput(/"port":(\d+),"metricsPort"/);
     const pod = await examplePod();
     const review = await post(Number(port), await readFile(caFile, 'utf8'), makeReview(pod));
     return applyAnswer(pod, review);

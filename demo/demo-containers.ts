@@ -1,24 +1,22 @@
-// Runs the containers that the admitted pod names, and tells what they said and did.
+// Runs the containers of the admitted pod, and describes what they logged and did.
 
 import type { CheckerReport } from '../init-image/checker/checker-report.ts';
 import { CHECKER_CONTAINER, CHECKER_PORT, INIT_CONTAINER } from '../lib/contract.ts';
 import { CHAIN, RULE, TABLE } from '../lib/netfilter/drop-rule.ts';
+import type { Backend } from '../lib/netfilter/model.ts';
 import type { Family } from '../lib/netfilter/packet.ts';
-import { ADDRESS, type Pair } from '../test/harness/netns/namespaces.ts';
+import { ADDRESS, type Pair } from '../test/harness/netns/network-namespaces.ts';
 import type { Program } from '../test/harness/netns/processes.ts';
-import { type ContainerSpec, startContainer } from '../test/harness/netns/run-container.ts';
-import { eventsOf, getPage } from '../test/harness/netns/shipped-programs.ts';
+import { type ContainerSpec, eventsOf, getPage, startContainer } from '../test/harness/netns/shipped-programs.ts';
 import type { AdmittedPod } from './demo-admission.ts';
 
-export type Backend = 'nft' | 'legacy';
-
-/** For the table, and whether it was what it must be. */
+/** What a container did: as text for the table, and whether it was what is expected. */
 export interface Told {
   text: string;
   proven: boolean;
 }
 
-/** Legacy tables send no events: there the checker looks every 10 s. */
+/** Legacy tables send no events: their ruleset is checked every 10 s. */
 const REPAIR_LIMIT = 60_000;
 
 /** @throws where the init container fails: the pod would not start */
@@ -34,18 +32,18 @@ export async function runInit({ pod: namespace }: Pair, pod: AdmittedPod, backen
 /** Starts the checker and waits until it is ready. */
 export async function runChecker({ pod: namespace }: Pair, pod: AdmittedPod): Promise<Program> {
   const checker = startContainer(namespace, containerOf(pod, CHECKER_CONTAINER));
-  await checker.saw(/"event":"ready"/);
+  await checker.waitForOutput(/"event":"ready"/);
   return checker;
 }
 
-/** Takes the rule away as somebody at a shell would, and waits until the checker has put it back. */
+/** Deletes the rule by iptables, and waits until the checker has put it back. */
 export async function removeByHand(pair: Pair, checker: Program, backend: Backend, family: Family): Promise<Told> {
   const before = await selfcheck(pair, family);
   const program = `${family === 'ipv4' ? 'iptables' : 'ip6tables'}-${backend}`;
-  // What it said at its start is not about this.
+  // What it logged at its start does not count.
   checker.output = '';
   await pair.pod.must(program, ['-t', TABLE, '-D', CHAIN, ...RULE.tcp.split(' ')]);
-  await checker.saw(/"event":"repaired"[\s\S]*"event":"ready"/, REPAIR_LIMIT);
+  await checker.waitForOutput(/"event":"repaired"[\s\S]*"event":"ready"/, REPAIR_LIMIT);
   const after = await selfcheck(pair, family);
   return { text: describeRepair(checker), proven: after.guarded && after.ready && wasRepaired(before, after) };
 }

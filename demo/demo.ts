@@ -1,26 +1,25 @@
-// `make demo`: a pod is admitted, its init container installs the rule, its checker keeps it, and a real upload that
-// was reset no longer is. Exit 0 only if every unguarded upload was reset and no guarded one was.
+// `make demo`: a pod is admitted, its init container installs the rule, its checker repairs it, and real uploads that
+// were reset before are no longer. Exit 0 only if every unguarded upload was reset and no guarded one was.
+
 import { mkdtempSync, rmSync } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
-import { removeAll, sweep } from '../test/harness/netns/namespaces.ts';
-import { missing } from '../test/harness/netns/needs.ts';
+import type { Backend } from '../lib/netfilter/model.ts';
+import { missing } from '../test/harness/netns/kernel-requirements.ts';
+import { removeAll, sweep } from '../test/harness/netns/network-namespaces.ts';
 import { killAll } from '../test/harness/netns/processes.ts';
-import { HEADINGS, toCells } from './columns.ts';
+import { makeProgress } from '../test/harness/progress-line.ts';
 import { type AdmittedPod, admit } from './demo-admission.ts';
-import type { Backend } from './demo-containers.ts';
-import { LOAD, type Row, runScenario, SHORT_LOAD } from './scenario.ts';
+import { type DemoRow, HEADINGS, toCells } from './demo-table.ts';
+import { LOAD, runScenario, SHORT_LOAD } from './scenario.ts';
 import { renderTable } from './table.ts';
 
-/** Ten times what it takes on two cores: a demo that hangs is a demo that failed. */
+/** Milliseconds: ten times what the demo takes on two cores. */
 const LIMIT = 600_000;
 /** `--short`: small uploads, for a machine that is emulated. */
 const load = process.argv.includes('--short') ? SHORT_LOAD : LOAD;
 const print = (text: string) => process.stdout.write(`${text}\n`);
 
-/** One line that is written over, on a terminal; nothing in a pipe. */
-function tell(text: string): void {
-  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
-}
+const tell = makeProgress(process.stderr);
 
 function describeAdmission(pod: AdmittedPod, backend: Backend): string {
   const containers = pod.spec.initContainers.map(({ name, securityContext, restartPolicy }) => {
@@ -32,7 +31,7 @@ function describeAdmission(pod: AdmittedPod, backend: Backend): string {
 }
 
 async function demo(folder: string): Promise<boolean> {
-  const rows: Row[] = [];
+  const rows: DemoRow[] = [];
   for (const backend of ['nft', 'legacy'] as const) {
     tell(`${backend}: admitting a pod`);
     const pod = await admit(folder, backend === 'legacy');
@@ -48,7 +47,7 @@ async function demo(folder: string): Promise<boolean> {
     rows.filter(({ phase }) => phase === 'no rule'),
     rows.filter(({ phase }) => phase !== 'no rule'),
   ];
-  const sum = (some: Row[], of: 'uploads' | 'resets') => some.reduce((all, row) => all + row[of], 0);
+  const sum = (some: DemoRow[], of: 'uploads' | 'resets') => some.reduce((all, row) => all + row[of], 0);
   print(`Without the rule ${sum(bare, 'resets')} of ${sum(bare, 'uploads')} uploads were reset.`);
   print(`With the rule ${sum(guarded, 'resets')} of ${sum(guarded, 'uploads')} uploads were reset.`);
   return rows.every(({ ok }) => ok);
@@ -63,14 +62,14 @@ function fail(message: string): never {
 const why = missing();
 if (why) fail(`it cannot run here: ${why}`);
 const folder = mkdtempSync(`${tmpdir()}/invalid-drop-demo-`);
-// However it ends: nothing else runs any more in an exit handler, so that nothing can be made anew meanwhile.
+// In an exit handler nothing else runs any more, so that nothing new can be made while this removes what there is.
 process.once('exit', () => {
   killAll();
   removeAll();
   rmSync(folder, { recursive: true, force: true });
 });
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  // Not once: a second Ctrl-C would then end the process in the midst of its exit handler.
+  // `on`, not `once`: a second Ctrl-C would otherwise end the process inside its exit handler.
   process.on(signal, () => {
     tell('');
     process.exit(128 + constants.signals[signal]);

@@ -1,39 +1,33 @@
-// One backend and one family: uploads with stray segments with no rule, with the rule, and after somebody took it away.
+// One backend and one family: uploads with stray segments without the rule, with it, and after it was deleted by hand.
+
+import type { Backend } from '../lib/netfilter/model.ts';
 import type { Family } from '../lib/netfilter/packet.ts';
-import { addPair, type Pair } from '../test/harness/netns/namespaces.ts';
+import { addPair, type Pair } from '../test/harness/netns/network-namespaces.ts';
 import type { Program } from '../test/harness/netns/processes.ts';
 import { startMesh, upload } from '../test/harness/netns/redirected-upload.ts';
-import { countStrays, startStrays } from '../test/harness/netns/stray.ts';
+import { countStrays, startStrays } from '../test/harness/netns/stray-segments.ts';
 import { EXCLUDE_INBOUND_PORTS } from '../webhook/admission/istio-inbound.ts';
 import type { AdmittedPod } from './demo-admission.ts';
-import { type Backend, removeByHand, runChecker, runInit } from './demo-containers.ts';
-import { isAsExpected, type Outcome, type Phase } from './outcome.ts';
+import { removeByHand, runChecker, runInit } from './demo-containers.ts';
+import { type DemoPhase, type DemoRow, isAsExpected } from './demo-table.ts';
 
-/** One row of the demo's table. */
-export interface Row extends Outcome {
-  backend: Backend;
-  family: Family;
-  /** Median of the uploads that passed, in MB/s; undefined where none did. */
-  throughput: number | undefined;
-  checker: string;
-  ok: boolean;
-}
+type Known = Pick<DemoRow, 'backend' | 'family' | 'phase' | 'checker' | 'proven'>;
 
-type Known = Pick<Row, 'backend' | 'family' | 'phase' | 'checker' | 'proven'>;
-
-/** Size of one upload, which of its segments are pushed out of the window (every Nth), and how many uploads there are. */
-export interface Load {
+/**
+ * Size of one upload, which of its segments are pushed out of the window (every Nth), and how many uploads there are.
+ */
+export interface DemoLoad {
   bytes: number;
   every: number;
-  counts: Record<Phase, number>;
+  counts: Record<DemoPhase, number>;
 }
-export const LOAD: Load = {
+export const LOAD: DemoLoad = {
   bytes: 300_000_000,
   every: 500,
   counts: { 'no rule': 3, 'with the rule': 6, 'rule removed by hand': 3 },
 };
 /** For a machine that is emulated. */
-export const SHORT_LOAD: Load = {
+export const SHORT_LOAD: DemoLoad = {
   bytes: 20_000_000,
   every: 50,
   counts: { 'no rule': 1, 'with the rule': 2, 'rule removed by hand': 1 },
@@ -45,15 +39,15 @@ export async function runScenario(
   pod: AdmittedPod,
   backend: Backend,
   family: Family,
-  load: Load,
+  load: DemoLoad,
   tell: (text: string) => void,
-): Promise<Row[]> {
+): Promise<DemoRow[]> {
   const pair = await addPair();
   const programs: Program[] = [];
   try {
     programs.push(...(await startMesh(pair, backend, pod.metadata.annotations[EXCLUDE_INBOUND_PORTS])));
     await startStrays(pair.gateway, load.every);
-    const phase = async (name: Phase, checker: string, proven: boolean) => {
+    const phase = async (name: DemoPhase, checker: string, proven: boolean) => {
       const row = await runPhase(pair, { backend, family, phase: name, checker, proven }, load, tell);
       requireAlive(programs);
       return row;
@@ -74,13 +68,18 @@ export async function runScenario(
   }
 }
 
-/** An application that is gone resets connections too. */
+/** Where the application has ended, its connections are reset too, which would prove nothing. */
 function requireAlive(programs: Program[]): void {
   const gone = programs.find(({ closed }) => closed);
   if (gone) throw new Error(`a program ended early: ${gone.child.spawnargs.join(' ')}: ${gone.errors}`);
 }
 
-async function runPhase(pair: Pair, known: Known, { bytes, counts }: Load, tell: (text: string) => void): Promise<Row> {
+async function runPhase(
+  pair: Pair,
+  known: Known,
+  { bytes, counts }: DemoLoad,
+  tell: (text: string) => void,
+): Promise<DemoRow> {
   const count = counts[known.phase];
   const [strays, dropped] = [await countStrays(pair.gateway), await countDropped(pair, known)];
   let done = 0;
@@ -104,7 +103,7 @@ async function runPhase(pair: Pair, known: Known, { bytes, counts }: Load, tell:
 }
 
 /** The counter of the rule itself; 0 where there is none. */
-async function countDropped({ pod }: Pair, { backend, family }: Pick<Row, 'backend' | 'family'>): Promise<number> {
+async function countDropped({ pod }: Pair, { backend, family }: Pick<DemoRow, 'backend' | 'family'>): Promise<number> {
   const program = `${family === 'ipv4' ? 'iptables' : 'ip6tables'}-${backend}-save`;
   const saved = await pod.must(program, ['-c']);
   return Number(saved.match(/\[(\d+):\d+\] -A PREROUTING -p tcp -m conntrack --ctstate INVALID -j DROP/)?.[1] ?? 0);

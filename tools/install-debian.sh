@@ -1,17 +1,29 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that the kernel tests, the demo and the bench run, where a program is missing.
+# Installs the Debian packages of programs that are missing. Arguments: what they are for, and for `kernels` the kernel
+# that is wanted; without one, the kernels of amd64.
+#   netfilter  kernel tests, demo and bench
+#   cluster    the one-node cluster; no service is started
+#   kernels    test-kernels and test-userlands, which cannot run without: then the exit code is 1
 set -euo pipefail
-declare -A package_of=(
-  [iptables-legacy]=iptables
-  [nft]=nftables
-  [ip]=iproute2
-  [setpriv]=util-linux
-  [unshare]=util-linux
-  [conntrack]=conntrack
-  [ethtool]=ethtool
-  [wrk]=wrk
-  [curl]=curl
-)
+declare -A package_of
+case "$1" in
+  netfilter)
+    package_of=(
+      [iptables-legacy]=iptables [nft]=nftables [ip]=iproute2 [setpriv]=util-linux [unshare]=util-linux
+      [conntrack]=conntrack [ethtool]=ethtool [wrk]=wrk [curl]=curl
+    )
+    ;;
+  cluster)
+    package_of=(
+      [etcd]=etcd-server [containerd]=containerd [runc]=runc [/usr/lib/cni/bridge]=containernetworking-plugins
+      [conntrack]=conntrack [sysctl]=procps [promtool]=prometheus [tcpdump]=tcpdump [pip3]=python3-pip
+    )
+    ;;
+  kernels)
+    package_of=([qemu-system-x86_64]=qemu-system-x86 [mmdebstrap]=mmdebstrap [depmod]=kmod [cpio]=cpio)
+    [ "${2:-}" = arm64 ] && package_of[qemu-system-aarch64]=qemu-system-arm
+    ;;
+esac
 missing=()
 for program in "${!package_of[@]}"; do
   command -v "$program" >/dev/null || missing+=("${package_of[$program]}")
@@ -19,7 +31,15 @@ done
 [ ${#missing[@]} -eq 0 ] && exit 0
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
   echo "missing: ${missing[*]} (install these Debian packages, or run as root where apt-get is)" >&2
-  exit 0
+  [ "$1" != kernels ]
+  exit
+fi
+# Debian asks this program before it starts a service (invoke-rc.d(8)); where there is one, it stays.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+  trap 'rm -f "$policy"' EXIT
+  printf '#!/bin/sh\nexit 101\n' >"$policy"
+  chmod 755 "$policy"
 fi
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq

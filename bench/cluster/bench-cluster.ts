@@ -1,17 +1,17 @@
 // `make bench-cluster`: brings a cluster of one node up, measures in it, prints a table, writes
-// bench/cluster-results.json, and takes the cluster down. Exit 0 if all could be measured, whatever came out.
-// Arguments: sections of measure.ts; all of them where none is given.
+// bench/cluster-results.json, and takes the cluster down. Exit 0 if all could be measured, also where a goal was not
+// reached. Arguments: sections of measure-cluster.ts; all where none is given.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { makeProgress } from '../../test/harness/progress-line.ts';
 import { openCluster } from '../../tools/cluster/cluster.ts';
 import { readSettings } from '../../tools/cluster/cluster-settings.ts';
-import { makeProgress } from '../progress-line.ts';
 import { IMAGES } from './image-sizes.ts';
 
 const REGISTRY = process.env['REGISTRY'] || 'localhost/invalid-drop';
 /** Of the whole. */
 const LIMIT = 12 * 60_000;
-/** One of its own, beside whatever else is up. */
+/** A cluster of its own, beside any other that is up. */
 const NAME = process.env['CLUSTER'] || 'bench';
 
 const cluster = openCluster(readSettings({ ...process.env, CLUSTER: NAME }));

@@ -1,14 +1,14 @@
 // Namespaces and pods of the bench.
-import { CHECKER_CONTAINER, OPT_IN_LABEL } from '../../lib/contract.ts';
-import { eventually } from '../../test/harness/cluster/eventually.ts';
-import { appContainer } from '../../test/harness/cluster/pod-status.ts';
-import { type Api, inParallel, type Json } from './kept-api.ts';
+import { OPT_IN_LABEL } from '../../lib/contract.ts';
+import { appContainer, isInjected } from '../../test/harness/cluster/pod-status.ts';
+import { eventually } from '../../test/harness/wait-until.ts';
+import { type Api, type ApiJson, inParallel } from './bench-api.ts';
 
-/** No scheduler has this name, so that its pods are only data: nothing of them runs. */
-const NOBODY = 'nobody';
+/** No scheduler has this name, so that its pods are stored and never run. */
+const NO_SCHEDULER = 'none';
 const ACCOUNTS_LIMIT = 90_000;
 
-/** A namespace of this run: on a user's cluster the last one's may not be gone yet. */
+/** A namespace of this run: on a user's cluster the one of the last run may still be there. */
 export const namespaceFor = (what: string) => `bench-${process.pid}-${what}`;
 
 export function podIn(namespace: string, name: string, spec: object = {}) {
@@ -26,16 +26,12 @@ export function podIn(namespace: string, name: string, spec: object = {}) {
 }
 
 export function pendingPod(namespace: string, name: string) {
-  return podIn(namespace, name, { schedulerName: NOBODY });
+  return podIn(namespace, name, { schedulerName: NO_SCHEDULER });
 }
 
 export const podsOf = (namespace: string) => `/api/v1/namespaces/${namespace}/pods`;
 
-/** Whether the webhook has been through. */
-export const isInjected = ({ spec }: Json): boolean =>
-  (spec.initContainers ?? []).some(({ name }: Json) => name === CHECKER_CONTAINER);
-
-/** Until the API server reaches the webhook: a moment ago it may not have been there. */
+/** Waits until the API server reaches the webhook. */
 export async function waitForInjection(api: Api, namespace: string): Promise<void> {
   const path = `${podsOf(namespace)}?dryRun=All`;
   const tried = async () => isInjected(await api.ask('POST', path, pendingPod(namespace, 'tried')));
@@ -56,7 +52,7 @@ export async function addNamespaces(api: Api, names: string[], optedIn: boolean)
     `${names.length} namespaces have a ServiceAccount`,
     async () => {
       const { items } = await api.ask('GET', `/api/v1/serviceaccounts?fieldSelector=metadata.name%3Ddefault`);
-      const namespaces = new Set(items.map(({ metadata }: Json) => metadata.namespace));
+      const namespaces = new Set(items.map(({ metadata }: ApiJson) => metadata.namespace));
       return names.every((name) => namespaces.has(name));
     },
     ACCOUNTS_LIMIT,

@@ -1,4 +1,4 @@
-// What is to be pulled: size and layers of the images, from their OCI archives.
+// Size and layers of the images to pull, from their OCI archives.
 import { must } from '../../test/harness/netns/processes.ts';
 import { type Figure, makeFigure } from '../figure.ts';
 

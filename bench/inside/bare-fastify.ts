@@ -1,4 +1,4 @@
-// What the webhook is held against: fastify over TLS that parses the same body and answers a constant.
+// What the webhook is compared with: fastify over TLS that parses the same body and answers a constant.
 // Argument: a file with the constant; a few bytes where there is none.
 import { readFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';

@@ -3,11 +3,11 @@
 import { performance } from 'node:perf_hooks';
 import { text } from 'node:stream/consumers';
 import { runCommand } from '../../lib/command.ts';
-import type { Start } from '../recorder.ts';
+import type { ProgramStart } from '../install-bench.ts';
 
 const LIMIT = 30_000;
 
-async function time({ command, args, input }: Start): Promise<number> {
+async function time({ command, args, input }: ProgramStart): Promise<number> {
   const started = performance.now();
   const { exitCode, stdout, stderr } = await runCommand(command, args, { timeout: LIMIT, input });
   const milliseconds = performance.now() - started;
@@ -15,7 +15,7 @@ async function time({ command, args, input }: Start): Promise<number> {
   return milliseconds;
 }
 
-const starts = JSON.parse(await text(process.stdin)) as Start[];
+const starts = JSON.parse(await text(process.stdin)) as ProgramStart[];
 // The first program that a process starts takes longer: none of those that are timed is to be that one.
 await time({ command: 'true', args: [], input: '' });
 const times: number[] = [];

@@ -1,16 +1,16 @@
-// Our webhook against Istio's own injector: the same pod, the same client, in turns. Each as it is installed, which is two
-// replicas of ours and one istiod with threads for all processors; and one replica of ours alone.
+// Our webhook against Istio's own injector: the same pod, the same client, in turns. Each as it is installed, which is
+// two replicas of ours and one istiod with threads for all processors; and one replica of ours alone.
 import { OWN_NAMESPACE } from '../../lib/contract.ts';
-import type { Layout } from '../../tools/cluster/layout.ts';
-import { ISTIO_NAMESPACE } from '../../tools/mesh/mesh-objects.ts';
+import type { Tell } from '../../test/harness/progress-line.ts';
+import type { Layout } from '../../tools/cluster/cluster-layout.ts';
+import { ISTIO_NAMESPACE } from '../../tools/mesh/istio-installation.ts';
+import type { Api, ApiJson } from '../cluster/bench-api.ts';
 import { podsOf } from '../cluster/bench-pods.ts';
-import type { Api, Json } from '../cluster/kept-api.ts';
-import { programOf } from '../cluster/replicas.ts';
+import { programOf } from '../cluster/webhook-replicas.ts';
 import { type Figure, type Goal, makeFigure } from '../figure.ts';
-import { type Load, load, type Target } from '../https-load.ts';
+import { type HttpsLoad, type HttpsTarget, load } from '../https-load.ts';
 import { readCpuSeconds } from '../proc-numbers.ts';
-import type { Tell } from '../progress-line.ts';
-import { median } from '../statistics.ts';
+import { median } from '../samples.ts';
 import { review } from '../webhook-bench.ts';
 
 const CONNECTIONS = 16;
@@ -21,11 +21,11 @@ const ROUNDS = 5;
 /** Until V8 has compiled what is hot. */
 const WARM_UP = 3;
 
-interface Injector extends Target {
+interface Injector extends HttpsTarget {
   pids: number[];
 }
 
-interface Sample extends Load {
+interface Sample extends HttpsLoad {
   /** Microseconds of CPU for an admission, of all its processes together. */
   cpu: number;
 }
@@ -75,10 +75,10 @@ export async function benchInjectors(api: Api, layout: Layout, namespace: string
 async function findPods(api: Api, layout: Layout, namespace: string, selector: string, program: string) {
   const { items } = await api.ask('GET', `${podsOf(namespace)}?labelSelector=${encodeURIComponent(selector)}`);
   const running = items.filter(
-    ({ metadata, status }: Json) => !metadata.deletionTimestamp && status.phase === 'Running',
+    ({ metadata, status }: ApiJson) => !metadata.deletionTimestamp && status.phase === 'Running',
   );
-  const pids = running.map(({ metadata }: Json) => programOf(layout, namespace, metadata.name, program));
-  return { hosts: running.map(({ status }: Json) => status.podIP), pids: await Promise.all(pids) };
+  const pids = running.map(({ metadata }: ApiJson) => programOf(layout, namespace, metadata.name, program));
+  return { hosts: running.map(({ status }: ApiJson) => status.podIP), pids: await Promise.all(pids) };
 }
 
 async function sample(injector: Injector, body: string): Promise<Sample> {

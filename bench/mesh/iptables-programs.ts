@@ -1,11 +1,11 @@
-// install as a process against Istio's own program, which writes the whole redirection: the same fresh namespace, in turns.
+// install as a process against Istio's own program, which writes the whole redirection: the same fresh namespace, in
+// turns.
 import { performance } from 'node:perf_hooks';
-import { addPair } from '../../test/harness/netns/namespaces.ts';
+import { addPair } from '../../test/harness/netns/network-namespaces.ts';
+import type { Tell } from '../../test/harness/progress-line.ts';
 import { INSTALL } from '../bench-pod.ts';
 import { type Figure, makeFigure } from '../figure.ts';
-import type { Tell } from '../progress-line.ts';
-import { rounds } from '../rounds.ts';
-import { median } from '../statistics.ts';
+import { median, rounds } from '../samples.ts';
 
 const ROUNDS = 30;
 const LEAST_ROUNDS = 10;
@@ -29,7 +29,7 @@ export async function benchIptables(pilotAgent: string, tell: Tell): Promise<Fig
   return [makeFigure({ name, value, reference, unit: 'ms', goal: 'ratio <= 1' })];
 }
 
-/** @returns milliseconds in a namespace that nobody has used */
+/** @returns milliseconds in a fresh namespace */
 async function timeIn([command = '', ...args]: string[]): Promise<number> {
   // Istio's program looks for the pod's own address.
   const { pod, remove } = await addPair();

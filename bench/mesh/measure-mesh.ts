@@ -5,16 +5,16 @@ import { OPT_IN_LABEL } from '../../lib/contract.ts';
 import { apply, kubectl } from '../../test/harness/cluster/kubectl.ts';
 import { install } from '../../test/harness/cluster/webhook-installation.ts';
 import { stopAll } from '../../test/harness/netns/processes.ts';
+import { makeProgress } from '../../test/harness/progress-line.ts';
+import { layoutOf } from '../../tools/cluster/cluster-layout.ts';
 import { readSettings } from '../../tools/cluster/cluster-settings.ts';
-import { layoutOf } from '../../tools/cluster/layout.ts';
 import { findMeshPrograms } from '../../tools/mesh/mesh-programs.ts';
-import { renderFigures, renderResults } from '../bench-report.ts';
+import { connect } from '../cluster/bench-api.ts';
 import { namespaceFor, waitForInjection } from '../cluster/bench-pods.ts';
-import { connect } from '../cluster/kept-api.ts';
-import { benchPodStart } from '../cluster/pod-start.ts';
-import type { Figure } from '../figure.ts';
+import { benchPodStart } from '../cluster/pod-times.ts';
+import { type Figure, renderResults } from '../figure.ts';
 import { readLoad } from '../machine.ts';
-import { makeProgress } from '../progress-line.ts';
+import { chosenSections, measureSections, renderMeasured } from '../sections.ts';
 import { benchInjectors } from './injectors.ts';
 import { benchIptables } from './iptables-programs.ts';
 import { benchUploads } from './upload-rates.ts';
@@ -31,6 +31,7 @@ const tell = makeProgress(process.stderr);
 const layout = layoutOf(process.env['CLUSTER'] ?? '');
 const api = await connect(process.env['KUBECONFIG'] ?? '');
 const loadBefore = readLoad();
+const started = performance.now();
 const programs = await findMeshPrograms(readSettings(process.env).cache, () => undefined, new AbortController().signal);
 
 const SECTIONS: Record<string, () => Promise<Figure[]>> = {
@@ -40,8 +41,6 @@ const SECTIONS: Record<string, () => Promise<Figure[]>> = {
   'pod start': () => benchPodStart(api, GUARDED, PLAIN, tell, POD_START_SECONDS),
 };
 
-const figures: Figure[] = [];
-const failures: string[] = [];
 tell('installing');
 await install();
 for (const [name, labels] of [
@@ -52,19 +51,10 @@ for (const [name, labels] of [
 }
 await waitForInjection(api, GUARDED);
 const wanted = process.argv.slice(2);
-for (const [name, section] of Object.entries(SECTIONS)) {
-  if (wanted.length > 0 && !wanted.includes(name)) continue;
-  try {
-    figures.push(...(await section()));
-  } catch (error) {
-    failures.push(`${name} could not be measured: ${error instanceof Error ? error.message : error}`);
-    await stopAll();
-  }
-}
+const measured = await measureSections(chosenSections(SECTIONS, wanted), stopAll);
 tell('');
 await kubectl(['delete', 'namespace', GUARDED, PLAIN, '--wait=false']);
 api.close();
-print(`load ${loadBefore} before and ${readLoad()} after\n\n${renderFigures(figures)}`);
-for (const failure of failures) print(failure);
-if (wanted.length === 0 && failures.length === 0) await writeFile(RESULTS, renderResults(figures));
-process.exitCode = failures.length > 0 ? 1 : 0;
+print(`load ${loadBefore} before and ${readLoad()} after\n\n${renderMeasured(measured, started)}`);
+if (wanted.length === 0 && measured.failures.length === 0) await writeFile(RESULTS, renderResults(measured.figures));
+process.exitCode = measured.failures.length > 0 ? 1 : 0;

@@ -1,19 +1,11 @@
 // Uploads through both Envoys, with the rule and without it, and how many of a thousand with stray segments are reset.
-
-import {
-  gatewayPod,
-  LARGE,
-  podSender,
-  untilPassedOn,
-  upload,
-  withStrays,
-} from '../../test/harness/mesh/gateway-uploads.ts';
+import { PodPrograms } from '../../test/harness/cluster/node-side.ts';
+import { gatewayPod, LARGE, untilPassedOn, upload, withStrays } from '../../test/harness/mesh/gateway-uploads.ts';
 import { runStore } from '../../test/harness/mesh/object-store.ts';
-import { ISTIO_NAMESPACE } from '../../tools/mesh/mesh-objects.ts';
+import type { Tell } from '../../test/harness/progress-line.ts';
+import { ISTIO_NAMESPACE } from '../../tools/mesh/istio-installation.ts';
 import { type Figure, makeFigure } from '../figure.ts';
-import type { Tell } from '../progress-line.ts';
-import { rounds } from '../rounds.ts';
-import { median } from '../statistics.ts';
+import { median, rounds } from '../samples.ts';
 
 const PAIRS = 40;
 const LEAST_PAIRS = 10;
@@ -35,7 +27,7 @@ export async function benchUploads(guarded: string, plain: string, tell: Tell): 
   for (const namespace of [guarded, plain]) await runStore(namespace, 'store');
   for (const name of Object.values(names)) await untilPassedOn(address, name);
   const throughput = await comparePairs(address, names, tell);
-  const sender = podSender(ISTIO_NAMESPACE, gateway.metadata.name);
+  const sender = new PodPrograms(ISTIO_NAMESPACE, gateway.metadata.name);
   let [failed, strays] = [0, 0];
   for (let done = 0; done < COUNT; done += AT_A_TIME) {
     tell(`uploads with stray segments: ${done} of ${COUNT}, ${failed} reset`);

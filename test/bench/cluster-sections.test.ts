@@ -1,7 +1,7 @@
 import t from 'tap';
 import { describeLayers } from '../../bench/cluster/image-sizes.ts';
-import { describePodStart } from '../../bench/cluster/pod-start.ts';
-import { sumOf } from '../../bench/cluster/scale.ts';
+import { describePodStart } from '../../bench/cluster/pod-times.ts';
+import { sumOf } from '../../bench/cluster/webhook-scale.ts';
 import { parseAgeSeconds } from '../../bench/proc-numbers.ts';
 
 t.test('an image is as large as its layers together', async (t) => {

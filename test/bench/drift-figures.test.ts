@@ -1,11 +1,11 @@
 import t from 'tap';
-import { describeDrift } from '../../bench/drift-figures.ts';
-import { waysToLose } from '../../bench/drift-ways.ts';
+import { describeDrift } from '../../bench/drift-bench.ts';
+import { waysToLose } from '../../bench/drift-pod.ts';
 
 const losses = (...times: (number | undefined)[]) =>
   times.map((milliseconds, i) => ({ way: i % 2 === 0 ? 'flushed' : 'deleted', milliseconds }));
 
-t.test('every loss must be repaired, and the median of all is held against the goal', async (t) => {
+t.test('every loss must be repaired, and the median of all is compared with the goal', async (t) => {
   const figures = describeDrift('drift', losses(60, 90, 80, 300), { median: 100 });
   t.match(figures, [
     { name: 'drift, repaired', value: 4, unit: 'of 4', ratio: 1, ok: true },
@@ -22,7 +22,7 @@ t.test('one loss that was not repaired fails the count, and is in no median', as
   t.equal(middle?.value, 70);
 });
 
-t.test('where events are missing, the longest repair is held against the schedule and a margin', async (t) => {
+t.test('where events are missing, the longest repair is compared with the schedule and a margin', async (t) => {
   const longest = (...times: number[]) =>
     describeDrift('drift', losses(...times), { schedule: 1000 }).find(({ name }) => name === 'drift, longest');
   t.match(longest(10, 1499), { reference: 1000, goal: 'value <= 1500', ok: true });

@@ -24,7 +24,7 @@ t.test('CPU time is user and system, own and that of children, whatever the name
 t.test('the numbers of a process that runs can be read, and its children are found', async (t) => {
   const program = new Program('sh', ['-c', 'sleep 60 & trap "kill $!" TERM; echo ready; wait']);
   t.teardown(() => program.stop());
-  await program.saw(/ready/);
+  await program.waitForOutput(/ready/);
   const pid = program.child.pid ?? 0;
   const children = await childrenOf(pid);
   t.equal(children.length, 1);

@@ -1,9 +1,9 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { kernelTest } from '../harness/netns/netns-test.ts';
+import { pidsIn } from '../harness/netns/network-namespaces.ts';
 import { isRunning, Program } from '../harness/netns/processes.ts';
-import { pidsIn } from '../harness/netns/removal.ts';
-import { until } from '../webhook/until.ts';
+import { until } from '../harness/wait-until.ts';
 
 const MAIN = fileURLToPath(new URL('../../demo/demo.ts', import.meta.url));
 const text = (path: string) => readFile(path, 'utf8').catch(() => '');

@@ -1,6 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises';
 import t from 'tap';
-import { HEADINGS } from '../../demo/columns.ts';
+import { HEADINGS } from '../../demo/demo-table.ts';
 import type { CheckerReport } from '../../init-image/checker/checker-report.ts';
 import { NO_CASES } from '../../init-image/explain/answer.ts';
 import { CASES } from '../../init-image/explain/cases.ts';

@@ -2,21 +2,15 @@
 import t from 'tap';
 import type { Settings } from '../../tools/cluster/cluster-settings.ts';
 import { reconfigureKubeProxy } from '../../tools/cluster/kube-proxy.ts';
-import { ISTIO_NAMESPACE } from '../../tools/mesh/mesh-objects.ts';
+import { ISTIO_NAMESPACE } from '../../tools/mesh/istio-installation.ts';
 import { apply } from '../harness/cluster/kubectl.ts';
-import { node, onNode, skipWithoutNode } from '../harness/cluster/node-side.ts';
+import { node, onNode, PodPrograms, skipWithoutNode } from '../harness/cluster/node-side.ts';
 import type { Pod } from '../harness/cluster/pod-status.ts';
 import { install } from '../harness/cluster/webhook-installation.ts';
-import {
-  gatewayPod,
-  podSender,
-  type Sender,
-  untilPassedOn,
-  upload,
-  withStrays,
-} from '../harness/mesh/gateway-uploads.ts';
+import { gatewayPod, untilPassedOn, upload, withStrays } from '../harness/mesh/gateway-uploads.ts';
 import { meshNamespace, runStore } from '../harness/mesh/object-store.ts';
 import { must } from '../harness/netns/processes.ts';
+import type { ProgramRunner } from '../harness/netns/stray-segments.ts';
 
 const UPLOADS = 4;
 const NFTABLES = { kubeProxyMode: 'nftables', beLiberal: false } as const;
@@ -58,7 +52,7 @@ const stores: Record<'bare' | 'guarded', { name: string; address: string }> = {
   guarded: { name: '', address: '' },
 };
 /** This process is in the node's network, as a pod with hostNetwork is. */
-const host: Sender = { must: (command, args = [], options) => must(command, args, options) };
+const host: ProgramRunner = { must: (command, args = [], options) => must(command, args, options) };
 
 t.before(async () => {
   await install();
@@ -79,7 +73,7 @@ t.before(async () => {
 
 async function failedUploads({ from }: Case, kind: 'bare' | 'guarded'): Promise<{ failed: number; strays: number }> {
   const { name, address } = stores[kind];
-  const sender = from === 'host' ? host : podSender(ISTIO_NAMESPACE, gateway.metadata.name);
+  const sender = from === 'host' ? host : new PodPrograms(ISTIO_NAMESPACE, gateway.metadata.name);
   const target = from === 'host' ? address : (gateway.status.podIP ?? '');
   await untilPassedOn(target, name);
   const { result, strays } = await withStrays(sender, () => upload(target, name, UPLOADS));

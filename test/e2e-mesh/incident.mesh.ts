@@ -1,24 +1,18 @@
 // The incident: uploads through gateway and sidecar while segments are pushed out of the window between the two.
+
 import { mkdir, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
-import { enterPod } from '../../tools/cluster/enter-pod.ts';
-import { ISTIO_NAMESPACE } from '../../tools/mesh/mesh-objects.ts';
-import { eventually } from '../harness/cluster/eventually.ts';
+import { enterPod } from '../../tools/cluster/cluster-node.ts';
+import { ISTIO_NAMESPACE } from '../../tools/mesh/istio-installation.ts';
 import { kubectl } from '../harness/cluster/kubectl.ts';
-import { node, skipWithoutNode } from '../harness/cluster/node-side.ts';
+import { node, PodPrograms, skipWithoutNode } from '../harness/cluster/node-side.ts';
 import { askChecker, isInjected, type Pod } from '../harness/cluster/pod-status.ts';
 import { install } from '../harness/cluster/webhook-installation.ts';
-import {
-  accessLog,
-  gatewayPod,
-  podSender,
-  untilPassedOn,
-  upload,
-  withStrays,
-} from '../harness/mesh/gateway-uploads.ts';
+import { accessLog, gatewayPod, untilPassedOn, upload, withStrays } from '../harness/mesh/gateway-uploads.ts';
 import { meshNamespace, runStore } from '../harness/mesh/object-store.ts';
 import { Program } from '../harness/netns/processes.ts';
+import { eventually } from '../harness/wait-until.ts';
 
 const skip = skipWithoutNode;
 const ARTEFACTS = fileURLToPath(new URL('../../.run/mesh', import.meta.url));
@@ -41,9 +35,9 @@ async function captured<T>(namespace: string, pod: string, file: string, work: (
   const tcpdump = ['tcpdump', '-i', 'any', '-s', '120', '-U', '-w', file, 'tcp port 9000'];
   const [program = '', ...args] = await enterPod(node(), namespace, pod, tcpdump);
   const capture = new Program(program, args);
-  // It says on standard error when it listens; `saw` looks at standard output.
+  // It reports on standard error that it listens; waitForOutput reads standard output.
   capture.child.stderr?.on('data', (text) => capture.child.stdout?.emit('data', text));
-  await capture.saw(/listening on/);
+  await capture.waitForOutput(/listening on/);
   try {
     return await work();
   } finally {
@@ -56,7 +50,7 @@ t.test('without the label: uploads with stray segments end with 503 UC', { skip 
   const name = `store.${namespace}`;
   t.notOk(isInjected(await runStore(namespace, 'store')));
   await untilPassedOn(address, name);
-  const sender = podSender(ISTIO_NAMESPACE, gateway.metadata.name);
+  const sender = new PodPrograms(ISTIO_NAMESPACE, gateway.metadata.name);
   t.strictSame(
     (await upload(address, name, 2)).filter(({ ok }) => !ok),
     [],
@@ -79,7 +73,7 @@ t.test(`with it: none of ${GUARDED} uploads, through both Envoys`, { skip }, asy
   const name = `store.${namespace}`;
   t.ok(isInjected(await runStore(namespace, 'store')));
   await untilPassedOn(address, name);
-  const sender = podSender(ISTIO_NAMESPACE, gateway.metadata.name);
+  const sender = new PodPrograms(ISTIO_NAMESPACE, gateway.metadata.name);
   const { result, strays } = await withStrays(sender, () => upload(address, name, GUARDED));
   t.strictSame(
     result.filter(({ ok }) => !ok),

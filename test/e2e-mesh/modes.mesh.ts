@@ -1,6 +1,7 @@
-// Every mode of Istio: who writes the redirection, by what, to where, with which sidecar, with Istio's own drop or not.
+// Every mode of Istio: what writes the redirection, with which program, to which port, which sidecar, Istio's own drop
+// or not.
 import t, { type Test as Tap } from 'tap';
-import { podAnnotations } from '../../tools/mesh/istio-operator.ts';
+import { podAnnotations } from '../../tools/mesh/istio-installation.ts';
 import type { PodMode } from '../../tools/mesh/mesh-settings.ts';
 import { apply, kubectl } from '../harness/cluster/kubectl.ts';
 import { podRuleset, skipWithoutNode } from '../harness/cluster/node-side.ts';
@@ -80,7 +81,7 @@ async function isGuardedIn(t: Tap, dataplane: 'init' | 'cni', namespace: string,
   t.strictSame([...seen.values()], ['dropped', 'dropped'], 'as real packets');
 }
 
-/** The control: what is sent is INVALID, and its reset would be seen. */
+/** The control: the packets are INVALID, and a reset would be seen. */
 async function escapesWithout(t: Tap): Promise<void> {
   const namespace = await meshNamespace(t, false);
   const mode: PodMode = { interception: 'REDIRECT', nativeSidecars: true, invalidDrop: false, dualStack: true };

@@ -1,17 +1,18 @@
 // What an operator does about resets in a mesh: asks "was it this?", and guards pods that run already.
+
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { CHECKER_CONTAINER, OPT_IN_LABEL } from '../../lib/contract.ts';
-import { ISTIO_NAMESPACE } from '../../tools/mesh/mesh-objects.ts';
-import { eventually } from '../harness/cluster/eventually.ts';
+import { ISTIO_NAMESPACE } from '../../tools/mesh/istio-installation.ts';
 import { getJson, kubectl } from '../harness/cluster/kubectl.ts';
-import { onNode, skipWithoutNode } from '../harness/cluster/node-side.ts';
+import { onNode, PodPrograms, skipWithoutNode } from '../harness/cluster/node-side.ts';
 import { getPod, getPods, type Pod, restartsIn } from '../harness/cluster/pod-status.ts';
 import { askWebhook, install } from '../harness/cluster/webhook-installation.ts';
-import { gatewayPod, podSender, untilPassedOn, upload, withStrays } from '../harness/mesh/gateway-uploads.ts';
+import { gatewayPod, untilPassedOn, upload, withStrays } from '../harness/mesh/gateway-uploads.ts';
 import { sendInvalid, startShaper } from '../harness/mesh/invalid-packets.ts';
 import { meshNamespace, runStore } from '../harness/mesh/object-store.ts';
 import { run } from '../harness/netns/processes.ts';
+import { eventually } from '../harness/wait-until.ts';
 
 const skip = skipWithoutNode;
 const WEBHOOK = fileURLToPath(new URL('../../dist/webhook.js', import.meta.url));
@@ -29,9 +30,9 @@ t.before(async () => {
   address = gateway.status.podIP ?? '';
 });
 
-/** Uploads with stray segments, again and again, until `work` is over. @returns its result */
+/** Repeats uploads with stray segments until `work` is over. @returns its result */
 async function underStrays<T>(name: string, work: () => Promise<T>): Promise<T> {
-  const sender = podSender(ISTIO_NAMESPACE, gateway.metadata.name);
+  const sender = new PodPrograms(ISTIO_NAMESPACE, gateway.metadata.name);
   const { result } = await withStrays(sender, async () => {
     let over = false;
     const done = work().finally(() => {
@@ -102,7 +103,7 @@ t.test('a pod that runs is guarded: uploads in flight go on, and resets end', { 
   const name = `store.${namespace}`;
   const pod = await runStore(namespace, 'store');
   await untilPassedOn(address, name);
-  const sender = podSender(ISTIO_NAMESPACE, gateway.metadata.name);
+  const sender = new PodPrograms(ISTIO_NAMESPACE, gateway.metadata.name);
   const before = await withStrays(sender, () => upload(address, name, 2));
   t.strictSame(
     before.result.map(({ ok }) => ok),

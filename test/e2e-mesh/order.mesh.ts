@@ -18,7 +18,7 @@ interface Configuration {
   [key: string]: unknown;
 }
 
-/** Gives Istio's configuration another name; what it says stays. */
+/** Gives Istio's webhook configuration another name, with the same content. */
 async function rename(from: string, to: string): Promise<void> {
   const found = await getJson<Configuration>('mutatingwebhookconfiguration', from);
   const { labels } = found.metadata;
@@ -32,7 +32,7 @@ t.before(async () => {
   t.teardown(await startShaper());
 });
 
-/** What is ours in a pod, without what the kubelet and Kubernetes add to each container. */
+/** Our containers of a pod, without what Kubernetes adds to each container. */
 function ours({ spec }: Pod): object[] {
   const all = [...(spec.initContainers ?? []), ...spec.containers];
   return all

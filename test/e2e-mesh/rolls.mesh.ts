@@ -1,16 +1,16 @@
 // Istio's own parts come and go: guarded pods stay guarded, and new ones are guarded or counted as not.
 import t, { type Test as Tap } from 'tap';
 import { CHECKER_CONTAINER, OPT_IN_LABEL } from '../../lib/contract.ts';
-import { ISTIO_NAMESPACE } from '../../tools/mesh/mesh-objects.ts';
-import { eventually } from '../harness/cluster/eventually.ts';
+import { ISTIO_NAMESPACE } from '../../tools/mesh/istio-installation.ts';
 import { apply, kubectl, tryKubectl } from '../harness/cluster/kubectl.ts';
 import { skipWithoutNode } from '../harness/cluster/node-side.ts';
 import { askChecker, barePod, getPod, type Pod, waitReady } from '../harness/cluster/pod-status.ts';
-import { plainNamespace } from '../harness/cluster/test-namespaces.ts';
+import { plainNamespace } from '../harness/cluster/test-workloads.ts';
 import { askWebhook, install } from '../harness/cluster/webhook-installation.ts';
 import { changeMesh } from '../harness/mesh/change-mesh.ts';
 import { sendInvalid, startShaper } from '../harness/mesh/invalid-packets.ts';
 import { meshNamespace, storePod } from '../harness/mesh/object-store.ts';
+import { eventually } from '../harness/wait-until.ts';
 
 const skip = skipWithoutNode;
 const READY_LIMIT = 180_000;
@@ -75,7 +75,7 @@ t.test("istio-cni's pod is down: guarded pods stay so, a new pod is guarded or c
   await kubectl([...gone, '--timeout=120s'], LONG);
   await staysGuarded(t, namespace, 'before');
   await apply(storePod(namespace, 'new'));
-  // Whether its network can be made without Istio's part is Istio's affair; that we know of it is ours.
+  // Istio decides whether the pod gets a network without istio-cni. This tests that coverage counts it correctly.
   const told = await eventually('coverage and the kubelet say the same of the new pod', async () => {
     const { total, reasons } = JSON.parse(await askWebhook(`/coverage?namespace=${namespace}`));
     const { status } = await getPod(namespace, 'new');
@@ -87,7 +87,7 @@ t.test("istio-cni's pod is down: guarded pods stay so, a new pod is guarded or c
   t.comment(JSON.stringify(told));
 });
 
-/** Until API server and kube-proxy have heard of istiod's new pods, its webhook does not answer. */
+/** Waits until API server and kube-proxy reach istiod's new pods; before, its webhook does not answer. */
 async function createOnce(pod: object): Promise<void> {
   await eventually('Istio injects again', async () => {
     await apply(pod);

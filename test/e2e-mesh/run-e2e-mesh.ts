@@ -1,10 +1,25 @@
 // The end-to-end tests with Istio: `make e2e-mesh`. Arguments: the test files; all of them where none is given.
-import { loadImages, runSuite, step } from '../harness/cluster/suite.ts';
+import { loadImages, runSuite, type Suite, step } from '../harness/cluster/e2e-suite.ts';
 
-process.exitCode = await runSuite({
+export const E2E_MESH_SUITE: Suite = {
   folder: 'test/e2e-mesh',
   suffix: '.mesh.ts',
-  files: process.argv.slice(2),
+  stages: [
+    {
+      why: '',
+      files: [
+        'exposure.mesh.ts',
+        'incident.mesh.ts',
+        'modes.mesh.ts',
+        'operator.mesh.ts',
+        'order.mesh.ts',
+        'rolls.mesh.ts',
+        'scope.mesh.ts',
+      ],
+    },
+  ],
   fileLimitSeconds: 1800,
   prepare: [() => step('node', 'tools/mesh/mesh-up.ts'), () => loadImages()],
-});
+};
+
+if (import.meta.main) process.exitCode = await runSuite(E2E_MESH_SUITE, process.argv.slice(2));

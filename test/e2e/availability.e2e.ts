@@ -1,15 +1,16 @@
-// Admissions while replicas come and go and certificates change, with failurePolicy Fail so that nothing hides.
+// Admissions while replicas come and go and certificates change. With failurePolicy Fail, each missed answer is an
+// error.
 import t from 'tap';
 import { OWN_NAMESPACE, VERSION } from '../../lib/contract.ts';
 import { SECRET } from '../../webhook/certificates/tls-secret.ts';
 import { connectCluster } from '../../webhook/cluster/cluster-client.ts';
-import { type Phase, phaseTable, startLoad } from '../harness/cluster/creation-load.ts';
-import { eventually } from '../harness/cluster/eventually.ts';
+import { type LoadPhase, phaseTable, startLoad } from '../harness/cluster/creation-load.ts';
 import { apply, getJson, kubectl } from '../harness/cluster/kubectl.ts';
 import { pidOfContainer, restart, skipWithoutNode } from '../harness/cluster/node-side.ts';
 import { barePod, getPods, isReady, waitReady } from '../harness/cluster/pod-status.ts';
-import { optedInNamespace } from '../harness/cluster/test-namespaces.ts';
+import { optedInNamespace } from '../harness/cluster/test-workloads.ts';
 import { askWebhook, configure, install, rolledOut } from '../harness/cluster/webhook-installation.ts';
+import { eventually } from '../harness/wait-until.ts';
 
 const ROTATIONS = 10;
 const CONFIGURATION = ['mutatingwebhookconfiguration', 'invalid-drop-injector'];
@@ -28,17 +29,17 @@ interface TlsSecret {
 
 const getSecret = () => getJson<TlsSecret>('secret', SECRET, '-n', OWN_NAMESPACE);
 
-/** A whole rotation: the Secret is deleted, and a new authority announced, used, and alone in the bundle. */
+/** A whole rotation: the Secret is deleted, and a new CA is announced, used, and at last alone in the bundle. */
 async function rotate(): Promise<void> {
   const before = (await getSecret()).data['ca.crt'];
   await kubectl(['delete', 'secret', SECRET, '-n', OWN_NAMESPACE]);
-  await eventually('the authority has been replaced', async () => {
+  await eventually('the CA has been replaced', async () => {
     const { data } = await getSecret();
     return data['ca.crt'] !== before && data['next-ca.crt'] === undefined && data['ca-bundle.crt'] === data['ca.crt'];
   });
 }
 
-/** As `kubectl drain` does, and as it waits: again while the budget allows no disruption. */
+/** Evicts a pod as `kubectl drain` does: it tries again while the disruption budget refuses. */
 async function evict(pod: string): Promise<void> {
   const client = connectCluster(process.env['KUBECONFIG'] ?? '');
   const path = `/api/v1/namespaces/${OWN_NAMESPACE}/pods/${pod}/eviction`;
@@ -63,9 +64,9 @@ t.test(
     await patchConfiguration({ op: 'replace', path: '/webhooks/0/failurePolicy', value: 'Fail' });
     const load = startLoad(namespace);
     t.teardown(() => load.stop());
-    const planned: Phase[] = [];
-    const unplanned: Phase[] = [];
-    const enough = (phase: Phase, more = 50) =>
+    const planned: LoadPhase[] = [];
+    const unplanned: LoadPhase[] = [];
+    const enough = (phase: LoadPhase, more = 50) =>
       eventually(`creations in "${phase.name}"`, () => phase.created > more && phase.created);
 
     planned.push(load.begin('rolling restart'));
@@ -79,7 +80,7 @@ t.test(
     }
     await rolledOut();
 
-    planned.push(load.begin(`new certificate and authority, ${ROTATIONS} times`));
+    planned.push(load.begin(`new certificate and CA, ${ROTATIONS} times`));
     for (let rotation = 0; rotation < ROTATIONS; rotation++) await rotate();
 
     const killed = load.begin('kill -9 of one replica');

@@ -1,4 +1,5 @@
 // The one-node cluster itself: what other tests rely on.
+
 import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -6,15 +7,15 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { openCluster } from '../../tools/cluster/cluster.ts';
+import { writeImage, writeLayer } from '../../tools/cluster/cluster-images.ts';
 import { readSettings } from '../../tools/cluster/cluster-settings.ts';
-import { writeImage, writeLayer } from '../../tools/cluster/scratch-image.ts';
-import { until } from '../../tools/cluster/wait-until.ts';
 import { must, Program } from '../harness/netns/processes.ts';
+import { waitUntil } from '../harness/wait-until.ts';
 
 const MAIN = fileURLToPath(new URL('../../tools/cluster/cluster-command.ts', import.meta.url));
 const IMAGE = 'localhost/invalid-drop-cluster/kubectl:1';
 const POD_LIMIT = 60_000;
-/** What Kubernetes' programs write on a machine of their own. */
+/** Folders that Kubernetes' programs write where they have a machine for themselves. */
 const PLACES = ['/var/lib/kubelet', '/var/lib/cni', '/run/containerd', '/var/log/pods', '/var/log/containers'];
 /** Where a node has mounts of its own. */
 const MOUNTS = ['/', '/run', '/var/lib', '/var/log', '/proc', '/sys'];
@@ -75,7 +76,7 @@ t.test('a pod finds a Service by its name, and reaches it', async (t) => {
   const ca = '--certificate-authority=/var/run/secrets/kubernetes.io/serviceaccount/ca.crt';
   const command = ['/kubectl', ...server, ca, 'get', '--raw', '/api'];
   const { stderr } = await cluster.tryKubectl(['exec', 'client', '--', ...command]);
-  // An answer of the API server: the name, the address and the certificate were right.
+  // The API server answers only where name, address and certificate are right.
   t.match(stderr, /Unauthorized|must be logged in/);
   const unknown = command.map((word) => word.replace('kubernetes.default', 'nobody.default'));
   t.match((await cluster.tryKubectl(['exec', 'client', '--', ...unknown])).stderr, /no such host/);
@@ -131,7 +132,7 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGKILL'] as const) {
       const env = { ...process.env, CLUSTER: other.layout.name };
       const up = new Program(process.execPath, [MAIN, 'up'], { env });
       t.teardown(() => other.down());
-      t.ok(await until(async () => existsSync(`${other.layout.pids}/${component}`), POD_LIMIT));
+      t.ok(await waitUntil(async () => existsSync(`${other.layout.pids}/${component}`), POD_LIMIT));
       up.child.kill(signal);
       const { stderr } = await up.end(POD_LIMIT);
       if (signal === 'SIGKILL') {

@@ -1,4 +1,5 @@
-// The shipped webhook under bodies that nobody would send, clients that are slow, and clients that vanish. No cluster.
+// The shipped webhook under malformed bodies, slow clients, and clients that vanish. Needs no cluster.
+
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
@@ -8,8 +9,8 @@ import { join } from 'node:path';
 import { connect, type TLSSocket } from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
-import { eventually } from '../harness/cluster/eventually.ts';
 import { Program } from '../harness/netns/processes.ts';
+import { eventually } from '../harness/wait-until.ts';
 import { creationOf } from '../webhook/admission/injection-settings.ts';
 import { pick, type Random, randomPod, seeded } from '../webhook/admission/random-pod.ts';
 import { reviewOf } from '../webhook/test-server.ts';
@@ -17,7 +18,7 @@ import { reviewOf } from '../webhook/test-server.ts';
 const WEBHOOK = fileURLToPath(new URL('../../dist/webhook.js', import.meta.url));
 const BODIES = 100_000;
 const CONNECTIONS = 16;
-/** After so many the heap has its shape. */
+/** After so many bodies the size of the heap is steady. */
 const WARM = 20_000;
 const GROWTH_MB = 40;
 const SLOW_CLIENTS = 100;
@@ -45,7 +46,7 @@ const JUNK = [
   'true',
 ];
 
-/** A valid review, spoilt: a value replaced, a piece of text put in, taken out or cut off, or bytes changed. */
+/** Makes a valid review invalid: a value replaced, text inserted, removed or cut off, or bytes changed. */
 function fuzzedBody(random: Random): string {
   const text = JSON.stringify(reviewOf(creationOf(randomPod(random))));
   const at = Math.floor(random() * text.length);
@@ -75,7 +76,7 @@ function fuzzedBody(random: Random): string {
 async function startWebhook() {
   const folder = await mkdtemp(join(tmpdir(), 'invalid-drop-fuzz-'));
   const caFile = join(folder, 'ca.pem');
-  // The log goes to a file that is read by nobody: it is not what is looked at.
+  // The log goes to a file: this test does not read it.
   const flags = ['--port=0', '--metrics-port=0', `--ca-file=${caFile}`, '--log-level=info'];
   const program = new Program('sh', [
     '-c',
@@ -100,7 +101,7 @@ async function rssMb(pid: number): Promise<number> {
   return Number((await readFile(`/proc/${pid}/status`, 'utf8')).match(/VmRSS:\s+(\d+)/)?.[1]) / 1024;
 }
 
-t.test(`${BODIES} spoilt bodies: each is answered, and memory does not grow`, async (t) => {
+t.test(`${BODIES} malformed bodies: each is answered, and memory does not grow`, async (t) => {
   t.comment(`SEED=${SEED}`);
   const random = seeded(SEED);
   const { program, port, ca, remove } = await startWebhook();
@@ -154,7 +155,7 @@ t.test(`${BODIES} spoilt bodies: each is answered, and memory does not grow`, as
   t.equal(program.child.exitCode, null);
 });
 
-/** One that sends a part of its head or of its body, and then nothing. */
+/** A client that sends a part of its head or of its body, and then nothing. */
 async function slowClient(port: number, ca: string, index: number): Promise<TLSSocket> {
   const socket = connect({ host: '127.0.0.1', port, ca, servername: 'localhost' });
   socket.on('error', () => {});
@@ -164,7 +165,7 @@ async function slowClient(port: number, ca: string, index: number): Promise<TLSS
   return socket;
 }
 
-/** One that goes away in the middle of its request. */
+/** A client that closes its connection in the middle of its request. */
 async function vanish(port: number, ca: string, random: Random): Promise<void> {
   const socket = await slowClient(port, ca, Math.floor(random() * 2));
   socket.destroy();

@@ -1,27 +1,29 @@
-// Pods that run already are guarded as they run, by an operator, under traffic.
+// An operator guards pods that run already, under traffic, without restarting them.
+
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { loadYaml } from '@kubernetes/client-node';
 import t, { type Test } from 'tap';
 import { OPT_IN_LABEL } from '../../lib/contract.ts';
-import { eventually } from '../harness/cluster/eventually.ts';
 import { apply, kubectl } from '../harness/cluster/kubectl.ts';
 import {
   flushPod,
   killContainer,
   killProcess,
   nodeRules,
+  PodPrograms,
   podRuleset,
   restartsOf,
   skipWithoutNode,
 } from '../harness/cluster/node-side.ts';
 import { barePod, getPod, type Pod, waitReady } from '../harness/cluster/pod-status.ts';
-import { endUpload, redirectedPod, Sender } from '../harness/cluster/redirected-pod.ts';
-import { optedInNamespace, plainNamespace } from '../harness/cluster/test-namespaces.ts';
+import { beginUpload, endUpload, redirectedPod, uploadFrom } from '../harness/cluster/redirected-pod.ts';
+import { optedInNamespace, plainNamespace } from '../harness/cluster/test-workloads.ts';
 import { askWebhook, install } from '../harness/cluster/webhook-installation.ts';
 import { run } from '../harness/netns/processes.ts';
-import { countStrays, startStrays, stopStrays } from '../harness/netns/stray.ts';
+import { countStrays, startStrays, stopStrays } from '../harness/netns/stray-segments.ts';
+import { eventually } from '../harness/wait-until.ts';
 
 const PROGRAM = fileURLToPath(new URL('../../dist/webhook.js', import.meta.url));
 const DOCUMENT = new URL('../../docs/running-pods.md', import.meta.url);
@@ -32,7 +34,7 @@ const EVERY = 20;
 
 t.before(() => install());
 
-/** Runs the command as an operator does. @returns exit code, table, and what it said beside */
+/** Runs the command as an operator does. @returns exit code, table, and what it printed on standard error */
 async function guard(args: string[], env: Record<string, string> = {}) {
   const options = { limit: 120_000, env: { ...process.env, ...env } };
   const { exitCode, stdout, stderr } = await run(process.execPath, [PROGRAM, 'guard', ...args], options);
@@ -58,7 +60,7 @@ const covered = (namespace: string, reasons: object) =>
     return true;
   });
 
-/** A namespace with pods that were there before it was opted in, all of them Ready. */
+/** A namespace that was opted in after its pods were made; all of them are Ready. */
 async function olderPods(t: Test, ...names: string[]): Promise<string> {
   const namespace = await plainNamespace(t);
   for (const name of names) await apply(barePod(namespace, name));
@@ -83,19 +85,19 @@ t.test(
     const store = await redirectedPod(namespace, 'store');
     const address = store.status.podIP ?? '';
     await waitReady(namespace, 'sender');
-    const sender = new Sender(namespace, 'sender');
+    const sender = new PodPrograms(namespace, 'sender');
     await optIn(namespace);
     await covered(namespace, { 'created-before-opt-in': 2 });
 
-    t.match(await sender.upload(address, 30 * MB, 2), [{ ok: true }, { ok: true }], 'clean uploads pass');
+    t.match(await uploadFrom(sender, address, 30 * MB, 2), [{ ok: true }, { ok: true }], 'clean uploads pass');
     await startStrays(sender, EVERY);
-    for (const { ok, error } of await sender.upload(address, 30 * MB, 3)) {
+    for (const { ok, error } of await uploadFrom(sender, address, 30 * MB, 3)) {
       t.equal(ok, false, 'reset without the rule');
       t.match(error, /ECONNRESET|EPIPE/);
     }
     await stopStrays(sender);
 
-    const inFlight = await Promise.all([1, 2, 3].map(() => sender.beginUpload(address)));
+    const inFlight = await Promise.all([1, 2, 3].map(() => beginUpload(sender, address)));
     const { exitCode, outcomes, stderr } = await guard([`${namespace}/store`]);
     t.equal(exitCode, 0, stderr);
     t.match(outcomes, { store: /^guarded: .*\(by invalid-drop-guard-1\)/ });
@@ -111,7 +113,7 @@ t.test(
       t.equal(received, sent, `${sent} bytes in flight before, during and after`);
     }
     const before = await countStrays(sender);
-    for (const { ok, error } of await sender.upload(address, 30 * MB, 10)) t.equal(ok, true, error ?? 'passes');
+    for (const { ok, error } of await uploadFrom(sender, address, 30 * MB, 10)) t.equal(ok, true, error ?? 'passes');
     t.ok((await countStrays(sender)) > before, 'there were stray segments');
     const after = await getPod(namespace, 'store');
     t.equal(restarts(after), 0, 'nothing was restarted');
@@ -120,35 +122,38 @@ t.test(
   },
 );
 
-t.test('every pod of a namespace; what cannot be is told with its reason; a second run changes nothing', async (t) => {
-  const namespace = await olderPods(t, 'a-0', 'a-1', 'a-2');
-  await apply(
-    barePod(
-      namespace,
-      'never',
-      { nodeSelector: { 'e2e.invalid-drop.io/node': 'none' } },
-      { annotations: { [OPT_IN_LABEL]: 'enabled' } },
-    ),
-  );
-  await apply(barePod(namespace, 'out', {}, { annotations: { [OPT_IN_LABEL]: 'disabled' } }));
-  await waitReady(namespace, 'out');
-  const first = await guard(['--namespace', namespace]);
-  t.equal(first.exitCode, 1, 'for one does not run');
-  t.match(first.outcomes, {
-    'a-0': /^guarded/,
-    'a-1': /^guarded/,
-    'a-2': /^guarded/,
-    never: /^not-running: .*its phase is Pending/,
-    out: /^opted-out/,
-  });
-  t.match(first.stdout, /\n3 of 5 pods are guarded\n$/);
-  t.equal(first.stderr, '', 'quiet in a pipe');
-  const before = await getPod(namespace, 'a-0');
-  const second = await guard(['a-0', 'a-1', '--namespace', namespace]);
-  t.equal(second.exitCode, 0);
-  t.match(second.outcomes, { 'a-0': /^already-guarded: .*by invalid-drop-guard-1/, 'a-1': /^already-guarded/ });
-  t.equal((await getPod(namespace, 'a-0')).metadata['resourceVersion'], before.metadata['resourceVersion']);
-});
+t.test(
+  'every pod of a namespace; a pod that cannot be guarded is listed with the reason; a second run changes nothing',
+  async (t) => {
+    const namespace = await olderPods(t, 'a-0', 'a-1', 'a-2');
+    await apply(
+      barePod(
+        namespace,
+        'never',
+        { nodeSelector: { 'e2e.invalid-drop.io/node': 'none' } },
+        { annotations: { [OPT_IN_LABEL]: 'enabled' } },
+      ),
+    );
+    await apply(barePod(namespace, 'out', {}, { annotations: { [OPT_IN_LABEL]: 'disabled' } }));
+    await waitReady(namespace, 'out');
+    const first = await guard(['--namespace', namespace]);
+    t.equal(first.exitCode, 1, 'for one does not run');
+    t.match(first.outcomes, {
+      'a-0': /^guarded/,
+      'a-1': /^guarded/,
+      'a-2': /^guarded/,
+      never: /^not-running: .*its phase is Pending/,
+      out: /^opted-out/,
+    });
+    t.match(first.stdout, /\n3 of 5 pods are guarded\n$/);
+    t.equal(first.stderr, '', 'quiet in a pipe');
+    const before = await getPod(namespace, 'a-0');
+    const second = await guard(['a-0', 'a-1', '--namespace', namespace]);
+    t.equal(second.exitCode, 0);
+    t.match(second.outcomes, { 'a-0': /^already-guarded: .*by invalid-drop-guard-1/, 'a-1': /^already-guarded/ });
+    t.equal((await getPod(namespace, 'a-0')).metadata['resourceVersion'], before.metadata['resourceVersion']);
+  },
+);
 
 t.test('a pod that the webhook has injected is guarded already', async (t) => {
   const namespace = await optedInNamespace(t);
@@ -171,7 +176,7 @@ t.test('--dry-run: the API server is asked, and nothing changes', async (t) => {
   if (!skipWithoutNode) t.notMatch(await podRuleset(namespace, 'dry'), /invalid/);
 });
 
-t.test('Pod Security: the refusal is told, on a dry run too', async (t) => {
+t.test('Pod Security: the refusal is reported, on a dry run too', async (t) => {
   const namespace = await olderPods(t, 'strict');
   await kubectl(['label', 'namespace', namespace, `${LEVEL}=restricted`]);
   for (const flags of [['--dry-run'], []]) {
@@ -241,7 +246,7 @@ t.test(
   },
 );
 
-t.test('an install that fails is told with its message, and after --max-failures no other is begun', async (t) => {
+t.test('an install that fails is reported with its message, and after --max-failures no other begins', async (t) => {
   const namespace = await olderPods(t, 'a-0', 'a-1', 'a-2');
   const pod = await getPod(namespace, 'a-0');
   const image = pod.spec.containers[0]?.image ?? '';
@@ -252,7 +257,7 @@ t.test('an install that fails is told with its message, and after --max-failures
   await covered(namespace, { 'created-before-opt-in': 3 });
 });
 
-t.test('an image that is not there: told what the container waits for, and no second one is added', async (t) => {
+t.test('a missing image: what the container waits for is reported, and no second container is added', async (t) => {
   const namespace = await olderPods(t, 'pull');
   const args = [`${namespace}/pull`, '--image=localhost/invalid-drop/none:1', '--timeout=1s'];
   t.match((await guard(args)).outcomes, { pull: /^timed-out: .*invalid-drop-guard-1 after 1 s/ });
@@ -265,7 +270,7 @@ t.test('an image that is not there: told what the container waits for, and no se
   t.match(right.outcomes, { pull: /^guarded: .*by invalid-drop-guard-2/ });
 });
 
-t.test('the permissions in the documentation are enough, and without them it is told what is missing', async (t) => {
+t.test('the permissions in the documentation are enough, and a missing one is named', async (t) => {
   const namespace = await olderPods(t, 'mine');
   const [, yaml = ''] = /```yaml\n([\s\S]*?)```/.exec(await readFile(DOCUMENT, 'utf8')) ?? [];
   const role = loadYaml<{ metadata: { name: string } }>(yaml);

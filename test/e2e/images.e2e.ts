@@ -1,18 +1,18 @@
-// The images as `make images` saved them: what is in them, and whether they do their work with only what a pod gives.
+// The images as `make images` saved them: their contents, and whether they work with what a pod gives them.
+
 import { readdir, readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { CHECK_COMMAND, INSTALL_COMMAND } from '../../lib/contract.ts';
 import packageJson from '../../package.json' with { type: 'json' };
-import { readContents } from '../../tools/images/image-contents.ts';
 import { unpack } from '../../tools/images/oci-archive.ts';
 import type { Bom } from '../../tools/images/sbom.ts';
-import { startInImage } from '../harness/in-image.ts';
+import { readContents } from '../../tools/images/sbom.ts';
 import { kernelTest } from '../harness/netns/netns-test.ts';
-import { eventsOf } from '../harness/netns/shipped-programs.ts';
+import { eventsOf, startInImage } from '../harness/netns/shipped-programs.ts';
 
 const IMAGES = fileURLToPath(new URL('../../.run/images/', import.meta.url));
-/** Programs that have no place in an image that runs in other people's pods. */
+/** Programs that an image for other teams' pods must not have. */
 const UNWANTED =
   /^(npm|npx|corepack|yarn|sh|bash|dash|busybox|perl|python3?|apt|apt-get|dpkg|gcc|cc|g\+\+|ld|curl|wget)$/;
 
@@ -106,7 +106,7 @@ kernelTest(
     const inPod = { user: '0:0', capabilities: ['net_admin'] };
     await startInImage(pod, init.root, { ...inPod, command: INSTALL_COMMAND }).end();
     const checker = startInImage(pod, init.root, { ...inPod, command: CHECK_COMMAND });
-    await checker.saw(/"event":"ready"/);
+    await checker.waitForOutput(/"event":"ready"/);
     const probe = await startInImage(pod, init.root, { ...inPod, command: [...CHECK_COMMAND, '--probe'] }).end();
     t.equal(probe.exitCode, 0, probe.stderr);
     t.equal((await checker.stop()).exitCode, 0);

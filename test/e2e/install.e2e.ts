@@ -1,7 +1,6 @@
 // From nothing to a guarded pod, by the commands of the README.
 import t from 'tap';
 import { CHECKER_CONTAINER, INIT_CONTAINER, OPT_IN_LABEL, OWN_NAMESPACE } from '../../lib/contract.ts';
-import { eventually } from '../harness/cluster/eventually.ts';
 import { apply, getJson, kubectl } from '../harness/cluster/kubectl.ts';
 import {
   askChecker,
@@ -13,12 +12,13 @@ import {
   podSpec,
   waitReady,
 } from '../harness/cluster/pod-status.ts';
-import { plainNamespace } from '../harness/cluster/test-namespaces.ts';
+import { plainNamespace } from '../harness/cluster/test-workloads.ts';
 import { askWebhook, install } from '../harness/cluster/webhook-installation.ts';
+import { eventually } from '../harness/wait-until.ts';
 
 t.before(() => install());
 
-t.test('the webhook runs from our image, twice, and every check of its own is ok', async (t) => {
+t.test('two replicas of the webhook run from our image, and every self-check is ok', async (t) => {
   const pods = await getPods(OWN_NAMESPACE);
   t.equal(pods.filter(isReady).length, 2);
   for (const { spec } of pods) t.match(spec.containers[0]?.image, /invalid-drop\/webhook:/);

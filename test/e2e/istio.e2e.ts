@@ -1,15 +1,16 @@
 // Pods that Istio's injector changes too: before us, after us, and once more after both.
+
 import { readdirSync, readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import t, { type Test } from 'tap';
 import { CHECK_COMMAND, CHECKER_CONTAINER, INIT_CONTAINER } from '../../lib/contract.ts';
-import { eventually } from '../harness/cluster/eventually.ts';
 import { create, kubectl } from '../harness/cluster/kubectl.ts';
 import { node, skipWithoutNode } from '../harness/cluster/node-side.ts';
 import { APP_IMAGE, barePod, type Container, containerNames, type Pod } from '../harness/cluster/pod-status.ts';
 import { runIstioInjector } from '../harness/cluster/stand-in-injector.ts';
-import { optedInNamespace } from '../harness/cluster/test-namespaces.ts';
+import { optedInNamespace } from '../harness/cluster/test-workloads.ts';
 import { install } from '../harness/cluster/webhook-installation.ts';
+import { eventually } from '../harness/wait-until.ts';
 
 /** No scheduler has this name: such a pod is stored and never runs. */
 const STORED_ONLY = { schedulerName: 'nobody' };
@@ -27,7 +28,7 @@ interface Case {
   };
 }
 
-/** Cases of pods that Istio has been through, and what is expected of them, by file name. */
+/** Pods that Istio's injector has changed, and what is expected of them, by file name. */
 function istioCases(): Map<string, Case> {
   const folder = new URL('../webhook/admission/cases/', import.meta.url);
   const files = readdirSync(folder).filter((file) => /^(istio|reinvocation|exclude|include)-/.test(file));
@@ -61,34 +62,37 @@ function hasParts(t: Test, actual: unknown, parts: object | undefined, what: str
   t.match(actual, JSON.parse(text), what);
 }
 
-t.test('pods that Istio has been through are stored with ours, and a second time byte for byte the same', async (t) => {
-  const namespace = await optedInNamespace(t);
-  const cases = istioCases();
-  const pods = [...cases].map(([name, { pod }]) => ({
-    ...pod,
-    metadata: { ...pod.metadata, name, namespace },
-    spec: storable({ ...pod.spec, ...STORED_ONLY }),
-  }));
-  const stored = await create<Pod>(...pods);
-  t.ok(stored.length > 10, `${stored.length} pods`);
-  for (const pod of stored) {
-    const { name } = pod.metadata;
-    const { inject } = cases.get(name)?.expect ?? {};
-    const names = containerNames(pod);
-    t.same(names.filter((one) => OURS.includes(one)).sort(), [...OURS].sort(), `${name}: each of ours once`);
-    if (!inject) continue;
-    t.same(names, [...inject.initContainers, ...inject.containers], `${name}: in order`);
-    hasParts(t, pod.metadata.annotations, inject.annotations, `${name}: annotations`);
-    const checker = pod.spec.initContainers?.find((container) => container.name === CHECKER_CONTAINER);
-    hasParts(t, checker, inject.checker, `${name}: checker`);
-  }
-  await kubectl(['delete', 'pods', '--all', '-n', namespace, '--grace-period=0', '--force']);
-  const again = await create<Pod>(...stored.map(resend));
-  const text = (all: Pod[]) => all.map(({ metadata, spec }) => JSON.stringify([metadata.annotations, spec]));
-  t.same(text(again), text(stored));
-});
+t.test(
+  'pods that Istio has injected are stored with our containers, and sent again they are stored byte for byte the same',
+  async (t) => {
+    const namespace = await optedInNamespace(t);
+    const cases = istioCases();
+    const pods = [...cases].map(([name, { pod }]) => ({
+      ...pod,
+      metadata: { ...pod.metadata, name, namespace },
+      spec: storable({ ...pod.spec, ...STORED_ONLY }),
+    }));
+    const stored = await create<Pod>(...pods);
+    t.ok(stored.length > 10, `${stored.length} pods`);
+    for (const pod of stored) {
+      const { name } = pod.metadata;
+      const { inject } = cases.get(name)?.expect ?? {};
+      const names = containerNames(pod);
+      t.same(names.filter((one) => OURS.includes(one)).sort(), [...OURS].sort(), `${name}: each of ours once`);
+      if (!inject) continue;
+      t.same(names, [...inject.initContainers, ...inject.containers], `${name}: in order`);
+      hasParts(t, pod.metadata.annotations, inject.annotations, `${name}: annotations`);
+      const checker = pod.spec.initContainers?.find((container) => container.name === CHECKER_CONTAINER);
+      hasParts(t, checker, inject.checker, `${name}: checker`);
+    }
+    await kubectl(['delete', 'pods', '--all', '-n', namespace, '--grace-period=0', '--force']);
+    const again = await create<Pod>(...stored.map(resend));
+    const text = (all: Pod[]) => all.map(({ metadata, spec }) => JSON.stringify([metadata.annotations, spec]));
+    t.same(text(again), text(stored));
+  },
+);
 
-/** Calls of webhooks that the API server noted with a pod's creation: round, configuration, whether it changed the pod. */
+/** Webhook calls in the audit log of a pod's creation: round, configuration, whether it changed the pod. */
 async function callsFor(name: string): Promise<string[]> {
   const event = await eventually(`the audit log knows ${name}`, async () => {
     const lines = (await readFile(node().auditLog, 'utf8')).split('\n');

@@ -1,4 +1,4 @@
-// Namespaces with rules of their own for what pods may be: Pod Security, ResourceQuota, LimitRange.
+// Namespaces that restrict their pods: Pod Security, ResourceQuota, LimitRange.
 import t, { type Test } from 'tap';
 import { apply, create, kubectl, tryKubectl } from '../harness/cluster/kubectl.ts';
 import {
@@ -11,7 +11,7 @@ import {
   podSpec,
   waitReady,
 } from '../harness/cluster/pod-status.ts';
-import { optedInNamespace } from '../harness/cluster/test-namespaces.ts';
+import { optedInNamespace } from '../harness/cluster/test-workloads.ts';
 import { configure, install } from '../harness/cluster/webhook-installation.ts';
 
 const RESOURCES = { requests: { cpu: '10m', memory: '64Mi' }, limits: { cpu: '100m', memory: '128Mi' } };
@@ -30,7 +30,7 @@ const NET_ADMIN = {
 
 t.before(() => install());
 
-/** What the API server says against an object; empty where it takes it. */
+/** The API server's refusal of an object; empty where it accepts it. */
 async function refusal(...objects: object[]): Promise<string> {
   const input = JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objects });
   const { exitCode, stderr } = await tryKubectl(['create', '-f', '-'], { input });

@@ -1,16 +1,17 @@
 // A real Prometheus scrapes webhook and checkers, and evaluates the shipped rules.
+
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { CHECKER_PORT, OPT_IN_LABEL, OWN_NAMESPACE } from '../../lib/contract.ts';
-import { eventually } from '../harness/cluster/eventually.ts';
 import { apply, kubectl } from '../harness/cluster/kubectl.ts';
 import { barePod, getPods, type Pod, waitReady } from '../harness/cluster/pod-status.ts';
-import { plainNamespace } from '../harness/cluster/test-namespaces.ts';
+import { plainNamespace } from '../harness/cluster/test-workloads.ts';
 import { install, MANIFESTS } from '../harness/cluster/webhook-installation.ts';
 import { must, Program, run } from '../harness/netns/processes.ts';
+import { eventually } from '../harness/wait-until.ts';
 
 const PORT = 9090;
 const RULES = `${MANIFESTS}/monitoring/rules.yaml`;

@@ -1,14 +1,14 @@
-// Each overlay is accepted whole by an API server that knows its resources, and does what it is for. After the permissions:
-// while cert-manager takes over, replicas that are about to leave still ask for what they may no longer do.
+// An API server that knows the resources accepts each overlay as a whole, and each does what it is for. Runs after
+// permissions.e2e.ts (see run-e2e.ts).
 import t from 'tap';
 import { OPT_IN_LABEL, OWN_NAMESPACE } from '../../lib/contract.ts';
 import { type KeyPair, makeAuthority, makeServing } from '../../webhook/certificates/make-certificates.ts';
 import { applyCrds, hasGo } from '../harness/cluster/crds.ts';
-import { eventually } from '../harness/cluster/eventually.ts';
 import { apply, kubectl, tryKubectl } from '../harness/cluster/kubectl.ts';
 import { barePod, getPod, isInjected } from '../harness/cluster/pod-status.ts';
-import { optedInNamespace } from '../harness/cluster/test-namespaces.ts';
+import { optedInNamespace } from '../harness/cluster/test-workloads.ts';
 import { askWebhook, install, MANIFESTS, rolledOut } from '../harness/cluster/webhook-installation.ts';
+import { eventually } from '../harness/wait-until.ts';
 
 const DAY = 86_400_000;
 const OVERLAYS = ['cert-manager', 'fail-closed', 'monitoring'];
@@ -48,12 +48,12 @@ t.test('fail-closed: while no replica answers, no pod of an opted-in namespace i
   t.match(refused, /pods\.invalid-drop\.io/);
   await kubectl(['scale', ...deployment, '--replicas=3']);
   await kubectl(['rollout', 'status', ...deployment, '--timeout=120s'], { limit: 130_000 });
-  // kube-proxy hears of the replicas a moment after they are Ready.
+  // kube-proxy routes to the replicas a moment after they are Ready.
   await eventually('a pod is created', async () => await apply(barePod(namespace, 'created')));
   t.ok(isInjected(await getPod(namespace, 'created')));
 });
 
-/** What cert-manager would do: a Secret in the form of its own, and the authority in the webhook configuration. */
+/** Acts as cert-manager: writes its form of the Secret, and the CA into the webhook configuration. */
 async function issue(authority: KeyPair): Promise<KeyPair> {
   const pair = await makeServing(authority, new Date(), 30 * DAY);
   await apply({
@@ -79,7 +79,7 @@ t.test(
     const authority = await makeAuthority(new Date(), 300 * DAY);
     await issue(authority);
     await kubectl(['apply', '-k', `${MANIFESTS}/overlays/cert-manager`]);
-    // The replicas that leave would put their own bundle back: cert-manager keeps at it, and so does this.
+    // The old replicas put their own bundle back until they end. cert-manager writes again, and so does this.
     const caBundle = Buffer.from(authority.cert).toString('base64');
     const inject = () =>
       kubectl([
@@ -125,7 +125,8 @@ t.test(
       async () => issued(await askWebhook('/metrics')) !== issued(before),
       150_000,
     );
-    // Each replica's kubelet does so in its own time: until then they do not agree, and the self-check says so.
+    // The kubelets of the replicas do so at different times: until then the replicas differ, and the self-check says
+    // so.
     await eventually('all checks are ok again', async () => (await checks()).ok, 150_000);
   },
 );

@@ -1,14 +1,16 @@
-// What the webhook asked of the API server in the whole run, by the audit log, against what it is allowed. Runs late.
+// Compares the webhook's requests in the whole run, from the audit log, with its permissions. Runs after the other
+// tests.
+
 import { readFile } from 'node:fs/promises';
 import t from 'tap';
 import { OPT_IN_LABEL, OWN_NAMESPACE } from '../../lib/contract.ts';
 import { SECRET } from '../../webhook/certificates/tls-secret.ts';
-import { eventually } from '../harness/cluster/eventually.ts';
 import { apply, getJson, kubectl } from '../harness/cluster/kubectl.ts';
 import { node, skipWithoutNode } from '../harness/cluster/node-side.ts';
 import { barePod, waitReady } from '../harness/cluster/pod-status.ts';
-import { plainNamespace } from '../harness/cluster/test-namespaces.ts';
+import { plainNamespace } from '../harness/cluster/test-workloads.ts';
 import { askWebhook, install } from '../harness/cluster/webhook-installation.ts';
+import { eventually } from '../harness/wait-until.ts';
 
 const USER = `system:serviceaccount:${OWN_NAMESPACE}:invalid-drop-webhook`;
 
@@ -36,13 +38,13 @@ const grantsOf = ({ rules }: Role) =>
     apiGroups.flatMap((group) => resources.flatMap((resource) => verbs.map((verb) => `${verb} ${group}/${resource}`))),
   );
 
-/** What was asked, however far the asker had read before. */
+/** A request without its resourceVersion, so that repeated ones are equal. */
 const questionOf = ({ verb, requestURI }: AuditEvent) => `${verb} ${requestURI.replace(/resourceVersion=\d+&?/, '')}`;
 
 t.before(() => install());
 
 t.test('nothing was forbidden, and every permission was used', { skip: skipWithoutNode }, async (t) => {
-  // What a short run may not come to by itself: an Event, a new Secret, and a step of its rotation.
+  // A short run may lack these: an Event, a new Secret, and a step of its rotation.
   const namespace = await plainNamespace(t);
   await apply(barePod(namespace, 'older'));
   await waitReady(namespace, 'older');
@@ -52,17 +54,18 @@ t.test('nothing was forbidden, and every permission was used', { skip: skipWitho
     const { items } = await getJson<{ items: { reason: string }[] }>('events', '-n', namespace);
     return items.some(({ reason }) => reason === 'NotGuarded');
   });
-  await eventually('the authority has been replaced', async () => {
+  await eventually('the CA has been replaced', async () => {
     const secret = await getJson<{ data: Record<string, string> }>('secret', SECRET, '-n', OWN_NAMESPACE);
     return secret.data['next-ca.crt'] === undefined && secret.data['ca-bundle.crt'] === secret.data['ca.crt'];
   });
   t.ok(JSON.parse(await askWebhook('/selfcheck')).ok);
 
   const asked = await askedByWebhook();
-  // Authorization's own word: status 403 is also the answer to whoever writes into a namespace that is being deleted.
+  // Authorization's own word: status 403 is also the answer to a write into a namespace that is being deleted.
   const decided = (decision: string) =>
     asked.filter(({ annotations }) => annotations?.['authorization.k8s.io/decision'] === decision).map(questionOf);
-  // An API server that has just been started forbids all until it has read the roles: the same is allowed before and after.
+  // An API server that has just been started forbids all until it has read the roles: the same is allowed before and
+  // after.
   const allowed = new Set(decided('allow'));
   t.ok(allowed.size > 0);
   const forbidden = decided('forbid');

@@ -1,6 +1,6 @@
 // The end-to-end tests on Kubernetes alone: `make e2e`. Arguments: the test files; all of them where none is given.
 import { CRD_MODULES, hasGo } from '../harness/cluster/crds.ts';
-import { clusterUp, loadImages, runSuite, step } from '../harness/cluster/suite.ts';
+import { clusterUp, loadImages, runSuite, type Suite, step } from '../harness/cluster/e2e-suite.ts';
 
 const PREVIOUS = '-previous';
 
@@ -15,10 +15,39 @@ async function loadPrevious(): Promise<number> {
 /** The tests that need them are skipped where there is no Go. */
 const downloadCrds = async () => ((await hasGo()) ? step('go', 'mod', 'download', ...CRD_MODULES) : 0);
 
-process.exitCode = await runSuite({
+export const E2E_SUITE: Suite = {
   folder: 'test/e2e',
   suffix: '.e2e.ts',
-  files: process.argv.slice(2),
+  stages: [
+    {
+      why: '',
+      files: [
+        'availability.e2e.ts',
+        'cluster.e2e.ts',
+        'fuzz.e2e.ts',
+        'guard-running.e2e.ts',
+        'guarded-pods.e2e.ts',
+        'images.e2e.ts',
+        'install.e2e.ts',
+        'istio.e2e.ts',
+        'limits.e2e.ts',
+        'monitoring.e2e.ts',
+        'one-ca.e2e.ts',
+        'workloads.e2e.ts',
+      ],
+    },
+    {
+      why: 'reads from the audit log what the webhook asked for while the tests before it ran',
+      files: ['permissions.e2e.ts'],
+    },
+    {
+      why: 'replicas that cert-manager replaces still ask for what they may no longer do, which permissions.e2e.ts forbids',
+      files: ['overlays.e2e.ts'],
+    },
+    { why: 'removes the webhook that all other tests need', files: ['uninstall.e2e.ts'] },
+  ],
   fileLimitSeconds: 1200,
   prepare: [downloadCrds, clusterUp, () => loadImages(), loadPrevious],
-});
+};
+
+if (import.meta.main) process.exitCode = await runSuite(E2E_SUITE, process.argv.slice(2));

@@ -1,9 +1,9 @@
-// Taking it away again. The last of the suite.
+// Removes the webhook again. The last of the suite.
 import t from 'tap';
 import { OWN_NAMESPACE } from '../../lib/contract.ts';
 import { apply, getJson, kubectl, tryKubectl } from '../harness/cluster/kubectl.ts';
 import { askChecker, barePod, getPod, isInjected, isReady, waitReady } from '../harness/cluster/pod-status.ts';
-import { optedInNamespace } from '../harness/cluster/test-namespaces.ts';
+import { optedInNamespace } from '../harness/cluster/test-workloads.ts';
 import { install, uninstall } from '../harness/cluster/webhook-installation.ts';
 
 const CLUSTER_KINDS = ['clusterroles', 'clusterrolebindings', 'mutatingwebhookconfigurations', 'namespaces'];

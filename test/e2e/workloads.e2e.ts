@@ -1,8 +1,8 @@
 // Pods of every kind of workload, as the API server stores them and as the kubelet runs them.
+
 import { rm, writeFile } from 'node:fs/promises';
 import t from 'tap';
 import { CHECKER_CONTAINER, INIT_CONTAINER, OPT_IN_LABEL } from '../../lib/contract.ts';
-import { eventually } from '../harness/cluster/eventually.ts';
 import { apply, create, getJson, kubectl, tryKubectl } from '../harness/cluster/kubectl.ts';
 import { node, skipWithoutNode } from '../harness/cluster/node-side.ts';
 import {
@@ -16,9 +16,9 @@ import {
   type Pod,
   waitReady,
 } from '../harness/cluster/pod-status.ts';
-import { optedInNamespace, plainNamespace } from '../harness/cluster/test-namespaces.ts';
+import { cronJob, job, optedInNamespace, plainNamespace, STAYING } from '../harness/cluster/test-workloads.ts';
 import { askWebhook, install } from '../harness/cluster/webhook-installation.ts';
-import { cronJob, job, STAYING } from '../harness/cluster/workloads.ts';
+import { eventually } from '../harness/wait-until.ts';
 
 /** No scheduler has this name: such a pod is stored and never runs. */
 const STORED_ONLY = { schedulerName: 'nobody' };
@@ -26,7 +26,7 @@ const BOTH = [INIT_CONTAINER, CHECKER_CONTAINER];
 
 t.before(() => install());
 
-/** Creates a pod, and gives it as it is stored with what kubectl printed beside. */
+/** Creates a pod. @returns it as it is stored, and the warnings that kubectl printed */
 async function createPod(pod: object, ...flags: string[]): Promise<{ pod: Pod; warnings: string }> {
   const { exitCode, stdout, stderr } = await tryKubectl(['create', '-o', 'json', '-f', '-', ...flags], {
     input: JSON.stringify(pod),
@@ -82,7 +82,7 @@ t.test('a namespace without the label: the same workloads, untouched', async (t)
   for (const pod of pods) t.same(containerNames(pod), ['app'], pod.metadata.name);
 });
 
-t.test('what is stored is what the application asked for, and ours before it', async (t) => {
+t.test('the pod is stored as the application asked, with our containers first', async (t) => {
   const namespace = await optedInNamespace(t);
   const plain = await plainNamespace(t);
   const change = { ...STORED_ONLY, initContainers: [{ ...appContainer('first'), restartPolicy: 'Always' }] };
@@ -138,18 +138,21 @@ t.test('a wrong annotation is refused, with what it may be', async (t) => {
   t.same(await getPods(namespace), []);
 });
 
-t.test('a pod sent through a second time is stored byte for byte as the first time, without a word', async (t) => {
-  const namespace = await optedInNamespace(t);
-  const { pod } = await createPod(barePod(namespace, 'again', STORED_ONLY));
-  t.ok(isInjected(pod));
-  await kubectl(['delete', 'pod', 'again', '-n', namespace, '--grace-period=0', '--force']);
-  const { apiVersion, kind, metadata, spec } = pod as Pod & { apiVersion: string; kind: string };
-  const { name, annotations, labels } = metadata;
-  const again = await createPod({ apiVersion, kind, metadata: { name, namespace, annotations, labels }, spec });
-  t.equal(JSON.stringify(again.pod.spec), JSON.stringify(spec));
-  t.same(again.pod.metadata.annotations, annotations);
-  t.equal(again.warnings, '');
-});
+t.test(
+  'a pod that is created again from what was stored is stored byte for byte the same, without a warning',
+  async (t) => {
+    const namespace = await optedInNamespace(t);
+    const { pod } = await createPod(barePod(namespace, 'again', STORED_ONLY));
+    t.ok(isInjected(pod));
+    await kubectl(['delete', 'pod', 'again', '-n', namespace, '--grace-period=0', '--force']);
+    const { apiVersion, kind, metadata, spec } = pod as Pod & { apiVersion: string; kind: string };
+    const { name, annotations, labels } = metadata;
+    const again = await createPod({ apiVersion, kind, metadata: { name, namespace, annotations, labels }, spec });
+    t.equal(JSON.stringify(again.pod.spec), JSON.stringify(spec));
+    t.same(again.pod.metadata.annotations, annotations);
+    t.equal(again.warnings, '');
+  },
+);
 
 const LABEL_OFF = { labels: { [OPT_IN_LABEL]: 'disabled' } };
 const ANNOTATION_OFF = { annotations: { [OPT_IN_LABEL]: 'disabled' } };
@@ -162,7 +165,7 @@ const RESTRICTED = {
 };
 const enforce = (level: string) => ({ 'pod-security.kubernetes.io/enforce': level });
 
-/** What the pod or its namespace is, and the reason. Where `silent`, the webhook is not even asked. */
+/** The pod or its namespace, and the reason. Where `silent`, the API server does not call the webhook. */
 const LEFT_ALONE = [
   { title: 'opted out by its annotation', reason: 'opted-out', change: STORED_ONLY, metadata: ANNOTATION_OFF },
   { title: 'opted out by its label', reason: 'opted-out', silent: true, change: STORED_ONLY, metadata: LABEL_OFF },
@@ -190,7 +193,7 @@ const LEFT_ALONE = [
 for (const { title, reason, silent, labels, change, metadata } of LEFT_ALONE) {
   t.test(`a pod that is ${title} is stored as it is, and coverage says ${reason}`, async (t) => {
     const namespace = await optedInNamespace(t, labels);
-    // The webhook hears of a namespace by a watch of its own.
+    // The webhook learns of a namespace by its watch.
     await eventually('both replicas know the namespace', () => knowsNamespace(namespace, labels !== undefined));
     const { pod, warnings } = await createPod(barePod(namespace, 'pod', change, metadata));
     t.same(containerNames(pod), ['app']);
@@ -205,7 +208,7 @@ for (const { title, reason, silent, labels, change, metadata } of LEFT_ALONE) {
   });
 }
 
-/** By dry runs: as many in a row as make it unlikely that one of two replicas was not asked. */
+/** Dry runs, so many in a row that both replicas were probably asked. */
 async function knowsNamespace(namespace: string, forbids: boolean): Promise<boolean> {
   if (!forbids) return true;
   const tries = Array.from({ length: 6 }, () =>
@@ -232,7 +235,7 @@ t.test('a static pod runs as it is, and coverage says mirror-pod', { skip: skipW
   await eventually('it is gone', async () => (await getPods(namespace)).length === 0);
 });
 
-t.test('an update of a pod is not looked at', async (t) => {
+t.test('an update of a pod adds nothing to it', async (t) => {
   const namespace = await plainNamespace(t);
   await create(barePod(namespace, 'older', STORED_ONLY));
   await kubectl(['label', 'namespace', namespace, `${OPT_IN_LABEL}=enabled`]);

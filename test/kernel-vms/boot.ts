@@ -1,13 +1,14 @@
-// Boots a kernel under qemu, gives what the guest reports line by line, and ends it within its limits.
-import { spawn } from 'node:child_process';
+// Boots a kernel under qemu, gives what the guest reports line by line, and ends it within its limits; and finds out
+// whether KVM works here. /dev/kvm alone does not prove it: nested in another machine it may hang.
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 import type { Kernel } from './kernels.ts';
-import type { Processors } from './processors.ts';
+import { monitorOf, type Processors } from './machine-turns.ts';
 import type { Qemu } from './qemu.ts';
-import { monitorOf } from './qemu-monitor.ts';
 
 export interface Hardware {
   architecture: Kernel['architecture'];
@@ -38,7 +39,7 @@ const KEPT = 6000;
 const TCG = ['-accel', 'tcg,thread=multi'];
 const MACHINES = {
   amd64: {
-    // What Node asks for, and no wider registers: each instruction on those is a call of its own where it is emulated.
+    // The least that Node needs: instructions on wider registers are slow where they are emulated.
     accelerators: { kvm: ['-accel', 'kvm', '-cpu', 'host'], tcg: [...TCG, '-cpu', 'Nehalem'] },
     machine: [],
     console: 'ttyS0',
@@ -87,7 +88,7 @@ export async function boot(machine: Machine, processors: Processors, onLine: (li
   const server = await listen(machine.sockets.report);
   const monitor = await listen(machine.sockets.monitor);
   monitor.on('connection', (socket) => socket.once('close', processors.enter(monitorOf(socket))));
-  // However this program ends, the machine ends with it.
+  // The machine ends when this program ends.
   const command = ['--pdeathsig', 'KILL', ...qemuCommand(machine)];
   const child = spawn('setpriv', command, { stdio: ['ignore', 'pipe', 'pipe'] });
   const closed = once(child, 'close');
@@ -127,10 +128,31 @@ async function listen(path: string): Promise<Server> {
 }
 
 async function readReport(socket: Socket, silence: NodeJS.Timeout, onLine: (line: string) => void): Promise<void> {
-  // A machine that is killed resets its end.
+  // A machine that is killed resets the connection.
   socket.on('error', () => undefined);
   for await (const line of createInterface({ input: socket })) {
     silence.refresh();
     onLine(line);
   }
+}
+
+/** Milliseconds in which a kernel without a root file system panics, several times over. */
+const LIMIT = 5000;
+
+/** Debian's names of architectures, by Node's. */
+const OWN: Record<string, string> = { x64: 'amd64', arm64: 'arm64' };
+
+/**
+ * Boots a kernel with no file system under KVM: where KVM works it has panicked, and ended, within seconds.
+ * @param image any kernel of that architecture
+ */
+export function chooseAccelerator(qemu: Qemu, architecture: Kernel['architecture'], image: string): 'kvm' | 'tcg' {
+  if (OWN[process.arch] !== architecture || !existsSync('/dev/kvm')) return 'tcg';
+  const [command, ...args] = qemuCommand({ qemu, architecture, image, accelerator: 'kvm' });
+  const { stdout } = spawnSync(command, args, {
+    timeout: LIMIT,
+    killSignal: 'SIGKILL',
+    encoding: 'utf8',
+  });
+  return stdout?.includes('Kernel panic') ? 'kvm' : 'tcg';
 }

@@ -1,9 +1,12 @@
-// The guest's file systems: Debian with iptables and nftables, the Node that ships, and the project with its tests.
+// The guest's file systems, as archives that the kernel unpacks: Debian with iptables and nftables, the Node that
+// ships, and the project with its tests and its npm packages.
+
+import { createReadStream, createWriteStream } from 'node:fs';
 import { chmod, copyFile, cp, mkdir, rm, writeFile } from 'node:fs/promises';
+import { pipeline } from 'node:stream/promises';
+import { build, type Plugin } from 'esbuild';
+import { folderOnce, keyOf } from '../harness/cache-folder.ts';
 import { must } from '../harness/netns/processes.ts';
-import { packFolder } from './archive.ts';
-import { bundlePackages } from './bundle-packages.ts';
-import { folderOnce, keyOf } from './cache.ts';
 import { sourcesOf } from './debian.ts';
 import type { Kernel } from './kernels.ts';
 
@@ -23,7 +26,7 @@ const PROGRAMS = [
   'libatomic1',
   'libstdc++6',
 ];
-/** Packages' scripts make them, where they are run. */
+/** Folders that packages' scripts would make; for another architecture these are not run. */
 const FOLDERS = ['usr/local/bin', 'opt', 'mnt'];
 const UNREAD = ['doc', 'man', 'locale', 'info', 'zoneinfo', 'bash-completion'].map((name) => `/usr/share/${name}/*`);
 /** Milliseconds to make a Debian. */
@@ -91,7 +94,7 @@ export async function makeBase(
   return `${folder}/base.cpio`;
 }
 
-/** The project, as it is now, with its orders, as an archive. `folder` is used for the work. */
+/** Packs the project as it is now, with the orders. @param folder for the work @returns path of the archive */
 export async function packProject(root: string, folder: string, orders: Orders): Promise<string> {
   const tree = `${folder}/tree`;
   const project = `${tree}${PROJECT}`;
@@ -108,4 +111,57 @@ export async function packProject(root: string, folder: string, orders: Orders):
   await packFolder(tree, `${folder}/project.cpio`);
   await rm(tree, { recursive: true });
   return `${folder}/project.cpio`;
+}
+
+/** Packs a folder. Symbolic links stay what they are. */
+export async function packFolder(folder: string, file: string): Promise<void> {
+  // Node's readdir would follow links to folders.
+  const input = await must('find', ['.'], { cwd: folder });
+  const format = ['--create', '--format=newc', '--owner=0:0', '--quiet'];
+  await must('cpio', [...format, `--file=${file}`], { cwd: folder, input, limit: 120_000 });
+}
+
+/** Joins archives into one file: a file of a later one replaces that of an earlier one. */
+export async function joinArchives(archives: string[], file: string): Promise<void> {
+  const output = createWriteStream(file);
+  for (const archive of archives) await pipeline(createReadStream(archive), output, { end: false });
+  await new Promise<void>((resolve, reject) =>
+    output.end((error?: Error | null) => (error ? reject(error) : resolve())),
+  );
+}
+
+const PACKAGES = ['tap', 'fast-json-patch', '@kubernetes/client-node'];
+
+/** Parts of tap need CommonJS's `require`, which a module lacks. */
+const REQUIRE = `import { createRequire as makeRequire } from 'node:module'; const require = makeRequire(import.meta.url);`;
+
+/** To print React elements, tap loads a package by `require` at run time. No kernel test has such elements. */
+const noReact: Plugin = {
+  name: 'no-react',
+  setup({ onLoad }) {
+    onLoad({ filter: /tcompare\/.*react-element-to-jsx-string\.js$/ }, () => ({ contents: 'export default String;' }));
+  },
+};
+
+/** Writes node_modules with the bundled packages into `folder`. */
+export async function bundlePackages(root: string, folder: string): Promise<void> {
+  for (const name of PACKAGES) {
+    const target = `${folder}/node_modules/${name}`;
+    await mkdir(target, { recursive: true });
+    await writeFile(`${target}/package.json`, JSON.stringify({ name, type: 'module', exports: './index.js' }));
+    await build({
+      stdin: {
+        contents: `export * from '${name}'; import * as all from '${name}'; export default all.default;`,
+        resolveDir: root,
+      },
+      outfile: `${target}/index.js`,
+      bundle: true,
+      platform: 'node',
+      target: 'node26',
+      format: 'esm',
+      banner: { js: REQUIRE },
+      plugins: [noReact],
+      logLevel: 'error',
+    });
+  }
 }

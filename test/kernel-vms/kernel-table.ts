@@ -1,20 +1,20 @@
-// The table in docs/kernels.md: what became of a connection, by kind of stray segment and kernel.
-import { type Fate, STRAY_KINDS } from '../harness/netns/stray-kinds.ts';
+// The table in docs/kernels.md: the fate of a connection, by kind of stray segment and kernel.
+import { STRAY_KINDS, type StrayFate } from '../harness/netns/stray-kinds.ts';
 import { chooseKernels } from './kernels.ts';
 
 /** What was seen on one kernel, by the kind's name. */
 export interface Column {
   series: string;
-  fates: Map<string, Fate>;
+  fates: Map<string, StrayFate>;
 }
 
 const OBSERVED = /# observed (\{.*\})$/;
 const BLOCK = /<!-- kinds -->\n([\s\S]*?)<!-- end -->/;
-/** What an arm64 kernel does must be what that column says. */
+/** The columns. An arm64 kernel must agree with the column of its series. */
 const SERIES = chooseKernels('all').map(({ series }) => series);
 
-/** What test/netns/stray-kinds.test.ts says it has seen. @param printed lines of the guest's report */
-export function readFates(printed: string[]): Map<string, Fate> {
+/** The fates that test/netns/stray-kinds.test.ts reports, by kind. @param printed lines of the guest's report */
+export function readFates(printed: string[]): Map<string, StrayFate> {
   const seen = printed.flatMap((line) => line.match(OBSERVED)?.[1] ?? []).map((text) => JSON.parse(text));
   return new Map(seen.map(({ kind, fate }) => [kind, fate]));
 }
@@ -35,7 +35,7 @@ export function updatePage(page: string, seen: Column[]): string {
   return page.replace(BLOCK, `<!-- kinds -->\n${head}${line}${rows.join('')}<!-- end -->`);
 }
 
-function cellOf(fate: Fate | undefined): string {
+function cellOf(fate: StrayFate | undefined): string {
   if (!fate) return 'not seen';
   const [conntrack, unguarded, guarded] = fate;
   return `${conntrack}: ${unguarded}, ${guarded}`;

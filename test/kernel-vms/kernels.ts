@@ -1,8 +1,10 @@
-// The kernels that the tests are run on: Debian's, by the release that has them.
+// Which kernels the tests run on, where they come from, and the options of a run, set by environment (make test-kernels
+// KERNEL=6.1) or flag.
+import { type OptionTable, oneOf, textLike, wholeNumber } from '../../lib/options.ts';
 
 /** A kernel, and where to get it. */
 export interface Kernel {
-  /** What a user asks for. */
+  /** As the option KERNEL has it. */
   name: string;
   /** The part of the release that its behaviour depends on, such as 6.1. */
   series: string;
@@ -10,6 +12,14 @@ export interface Kernel {
   suite: string;
   /** As Debian calls it. */
   architecture: 'amd64' | 'arm64';
+}
+
+/** A kernel as qemu wants it: its image, and an archive of the modules that the tests need. */
+export interface KernelFiles {
+  /** As uname -r prints it. */
+  release: string;
+  image: string;
+  modules: string;
 }
 
 export const KERNELS: Kernel[] = [
@@ -26,3 +36,31 @@ export const KERNELS: Kernel[] = [
 export function chooseKernels(wanted: string): Kernel[] {
   return KERNELS.filter(({ name, architecture }) => wanted === name || (wanted === 'all' && architecture === 'amd64'));
 }
+
+export const OPTIONS = {
+  kernel: oneOf(['all', ...KERNELS.map(({ name }) => name)], {
+    env: 'KERNEL',
+    default: 'all',
+    help: 'The kernel to boot.',
+  }),
+  rulesets: wholeNumber(1, 1_000_000, {
+    env: 'RULESETS',
+    default: 20,
+    help: 'How many random rulesets are compared with each kernel.',
+  }),
+  seed: textLike(/^(\d{1,9}|random)$/, 'a whole number or random', {
+    env: 'SEED',
+    default: '1',
+    help: 'The first random ruleset.',
+  }),
+  tests: textLike(/^[^,]+(,[^,]+)*$/, 'parts of their paths, commas between', {
+    env: 'TESTS',
+    default: '/',
+    help: 'Which test files are run.',
+  }),
+  docs: oneOf(['check', 'write'], {
+    env: 'DOCS',
+    default: 'check',
+    help: 'What to do about the table in docs/kernels.md.',
+  }),
+} satisfies OptionTable;

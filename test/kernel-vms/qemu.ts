@@ -1,8 +1,8 @@
-// The qemu that the guests run in. Software emulation of many short programs takes 10 a third of the time that 7.2
-// takes (iptables-nft-save: 8 ms and 40 ms), so that Debian 12 gets it from its backports.
+// The qemu that the guests run in. qemu 10 emulates many short programs three times as fast as 7.2
+// (iptables-nft-save: 8 ms, not 40 ms), so that Debian 12 takes it from its backports.
 import { rm } from 'node:fs/promises';
+import { folderOnce, keyOf } from '../harness/cache-folder.ts';
 import { must, run } from '../harness/netns/processes.ts';
-import { folderOnce, keyOf } from './cache.ts';
 import { backportsOf, openArchive } from './debian.ts';
 import type { Kernel } from './kernels.ts';
 
@@ -26,7 +26,9 @@ export function majorVersion(printed: string): number {
   return Number(printed.match(/version (\d+)\./)?.[1] ?? 0);
 }
 
-/** The machine's own where it is fast or where nothing else runs here, and else Debian's backport, fetched once. */
+/**
+ * The machine's own qemu where it is fast or the backport cannot run here; otherwise Debian's backport, fetched once.
+ */
 export async function findQemu(cache: string, architecture: Kernel['architecture']): Promise<Qemu> {
   const own = { program: PROGRAMS[architecture], data: [] };
   const versionOf = async (program: string) => majorVersion((await run(program, ['--version'])).stdout);

@@ -1,9 +1,9 @@
-// One kernel from its package to its part of the report.
+// Runs the tests on one kernel, and makes its part of the report.
 import { mkdir, rm } from 'node:fs/promises';
-import { joinArchives } from './archive.ts';
 import { boot, type Ended, type Machine } from './boot.ts';
-import type { KernelFiles } from './kernel-package.ts';
-import type { Processors } from './processors.ts';
+import { joinArchives } from './guest.ts';
+import type { KernelFiles } from './kernels.ts';
+import type { Processors } from './machine-turns.ts';
 import type { Qemu } from './qemu.ts';
 import { makeReport } from './tap-report.ts';
 
@@ -21,7 +21,7 @@ export interface Run {
   limits: Machine['limits'];
 }
 
-/** What a guest said. */
+/** What a guest printed, and whether all of it passed. */
 export interface Said {
   /** What it printed, as it was. */
   printed: string[];

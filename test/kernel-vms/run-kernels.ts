@@ -7,15 +7,13 @@ import { CodedError } from '../../lib/errors.ts';
 import { readOptions } from '../../lib/options.ts';
 import { killAll } from '../harness/netns/processes.ts';
 import { packProject } from './guest.ts';
-import { OPTIONS } from './kernel-options.ts';
-import type { KernelFiles } from './kernel-package.ts';
 import { type Column, readFates, updatePage } from './kernel-table.ts';
-import { chooseKernels } from './kernels.ts';
+import type { KernelFiles } from './kernels.ts';
+import { chooseKernels, OPTIONS } from './kernels.ts';
+import { ownProcessors } from './machine-turns.ts';
 import { prepare } from './prepare-guests.ts';
-import { ownProcessors } from './processors.ts';
 import { runKernel } from './run-kernel.ts';
-import { inSubtest } from './tap-report.ts';
-import { Turns, takeTurns } from './turns.ts';
+import { inSubtest, Turns, takeTurns } from './tap-report.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const PAGE = `${ROOT}docs/kernels.md`;
@@ -23,18 +21,18 @@ const PAGE = `${ROOT}docs/kernels.md`;
 const WHOLE = 2_100_000;
 const RULESET = 2000;
 /**
- * An emulated machine, on processors that it has to share. Node keeps what it has compiled of the tests and of what
- * they start, which saves about half of the processor time of a start; containers have an environment of their own.
+ * For an emulated machine on shared processors. Node's compile cache saves about half of the processor time of each
+ * start; containers do not get these variables.
  */
 const ENVIRONMENT = { PATIENCE: '3', NODE_COMPILE_CACHE: '/tmp/compiled' };
-/** Tests of the harness say nothing about a kernel. */
+/** Tests of the harness do not depend on the kernel. */
 const LEFT_OUT = 'harness.test.ts';
-/** The slowest test says nothing for a minute and a half. */
+/** The slowest test prints nothing for a minute and a half. */
 const SILENCE = 360_000;
 
 /** Emulated machines that run at the same time. Each has one processor. */
 const AT_ONCE = 3;
-/** Lines of a guest's report that are told as they come, beside the report. */
+/** Lines of a guest's report that are shown as progress too. */
 const PROGRESS = /^( {4})?(not )?ok |^ *# .*(RULESETS|rulesets)/;
 
 const print = (line: string) => process.stdout.write(`${line}\n`);
@@ -82,7 +80,7 @@ async function main(folder: string): Promise<boolean> {
     seen.push({ series: kernel.series, fates: readFates(printed) });
     allOk &&= ok;
   });
-  const docsOk = await lookAtDocs(
+  const docsOk = await checkDocs(
     seen.filter(({ fates }) => fates.size > 0),
     values.docs,
   );
@@ -91,8 +89,8 @@ async function main(folder: string): Promise<boolean> {
   return allOk && docsOk;
 }
 
-/** Whether the page shows what was seen, if anything was; `write` makes it so. */
-async function lookAtDocs(seen: Column[], todo: string): Promise<boolean> {
+/** Whether the page shows what was seen; `write` changes it. True where nothing was seen. */
+async function checkDocs(seen: Column[], todo: string): Promise<boolean> {
   if (seen.length === 0) return true;
   const page = await readFile(PAGE, 'utf8');
   const wanted = updatePage(page, seen);

@@ -2,25 +2,31 @@ import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import type { Test } from 'tap';
 import { RULE } from '../../lib/netfilter/drop-rule.ts';
-import { ADDRESS, type Namespace } from '../harness/netns/namespaces.ts';
 import { kernelTest } from '../harness/netns/netns-test.ts';
+import { ADDRESS, type NetworkNamespace } from '../harness/netns/network-namespaces.ts';
 import type { Program } from '../harness/netns/processes.ts';
-import { startContainer } from '../harness/netns/run-container.ts';
-import { containerSpec, eventsOf, getPage, install, startChecker } from '../harness/netns/shipped-programs.ts';
+import {
+  containerSpec,
+  eventsOf,
+  getPage,
+  install,
+  startChecker,
+  startContainer,
+} from '../harness/netns/shipped-programs.ts';
 import { SHAPER } from '../harness/random-rulesets/observer.ts';
-import { until } from '../webhook/until.ts';
+import { until } from '../harness/wait-until.ts';
 
 const CONNECTOR = fileURLToPath(new URL('../harness/random-rulesets/connector.ts', import.meta.url));
 const BOTH = ['NET_ADMIN', 'NET_RAW'];
 const REPAIRED = /"event":"repaired"[\s\S]*"event":"ready"/;
 const SELFCHECK = 'http://127.0.0.1:15099/selfcheck';
 
-async function selfcheck(pod: Namespace) {
+async function selfcheck(pod: NetworkNamespace) {
   const { status, body } = await getPage(pod, SELFCHECK);
   return { status, report: JSON.parse(body) };
 }
 
-type Way = { name: string; lose(pod: Namespace, iptables: string): Promise<unknown> };
+type Way = { name: string; lose(pod: NetworkNamespace, iptables: string): Promise<unknown> };
 const WAYS: Way[] = [
   { name: 'deleted', lose: (pod, iptables) => pod.must(iptables, ['-t', 'mangle', '-D', 'PREROUTING', '1']) },
   { name: 'flushed', lose: (pod, iptables) => pod.must(iptables, ['-t', 'mangle', '-F', 'PREROUTING']) },
@@ -39,12 +45,12 @@ const NFT_WAYS: Way[] = [
   { name: 'gone with the whole nft ruleset', lose: (pod) => pod.must('nft', ['flush', 'ruleset']) },
 ];
 
-/** Loses the rule in each way, one after the other, and sees that the checker puts it back. */
-async function loseAndRepair(t: Test, pod: Namespace, checker: Program, ways: Way[], iptables: string) {
+/** Loses the rule in each way, one after the other, and tests that the checker puts it back. */
+async function loseAndRepair(t: Test, pod: NetworkNamespace, checker: Program, ways: Way[], iptables: string) {
   for (const { name, lose } of ways) {
     checker.output = '';
     await lose(pod, iptables);
-    await checker.saw(REPAIRED);
+    await checker.waitForOutput(REPAIRED);
     const [drift, notReady, repaired, ready] = eventsOf(checker);
     t.same(
       [drift?.event, notReady?.event, repaired?.event, ready?.event],
@@ -57,26 +63,29 @@ async function loseAndRepair(t: Test, pod: Namespace, checker: Program, ways: Wa
   }
 }
 
-kernelTest('each way to lose the nft rule is seen by event, told with its maker, and repaired', async (t, { pod }) => {
-  t.equal((await install(pod)).exitCode, 0);
-  const checker = await startChecker(pod, { INVALID_DROP_INTERVAL: '3600' });
-  await loseAndRepair(t, pod, checker, NFT_WAYS, 'iptables-nft');
-  const { report } = await selfcheck(pod);
-  t.match(report, {
-    guarded: true,
-    ready: true,
-    drift: 6,
-    repairs: 6,
-    readiness: { lost: 6 },
-    monitor: { running: true },
-  });
-});
+kernelTest(
+  'each way to lose the nft rule is seen by event, logged with the process, and repaired',
+  async (t, { pod }) => {
+    t.equal((await install(pod)).exitCode, 0);
+    const checker = await startChecker(pod, { INVALID_DROP_INTERVAL: '3600' });
+    await loseAndRepair(t, pod, checker, NFT_WAYS, 'iptables-nft');
+    const { report } = await selfcheck(pod);
+    t.match(report, {
+      guarded: true,
+      ready: true,
+      drift: 6,
+      repairs: 6,
+      readiness: { lost: 6 },
+      monitor: { running: true },
+    });
+  },
+);
 
 kernelTest('the log names the process that took the rule away', async (t, { pod }) => {
   t.equal((await install(pod)).exitCode, 0);
   const checker = await startChecker(pod);
   await pod.must('iptables-nft', ['-t', 'mangle', '-F']);
-  await checker.saw(REPAIRED);
+  await checker.waitForOutput(REPAIRED);
   const drift = eventsOf(checker).find(({ event }) => event === 'drift');
   t.match(drift, { by: [{ process: 'iptables-nft', pid: Number, lines: [/^delete rule ip mangle PREROUTING/] }] });
 });
@@ -87,12 +96,12 @@ kernelTest('each way to lose the legacy rule is seen on schedule and repaired', 
   await loseAndRepair(t, pod, checker, WAYS, 'iptables-legacy');
 });
 
-kernelTest('report leaves the ruleset alone, and the pod is not ready until somebody mends it', async (t, { pod }) => {
+kernelTest('report leaves the ruleset alone, and the pod is not ready until the rule is back', async (t, { pod }) => {
   t.equal((await install(pod)).exitCode, 0);
   const checker = await startChecker(pod, { INVALID_DROP_ON_DRIFT: 'report' });
   t.equal((await getPage(pod, 'http://127.0.0.1:15099/readyz')).status, 200);
   await pod.must('ip6tables-nft', ['-t', 'mangle', '-F']);
-  await checker.saw(/"event":"not-ready"/);
+  await checker.waitForOutput(/"event":"not-ready"/);
   t.match(await getPage(pod, 'http://127.0.0.1:15099/readyz'), {
     status: 503,
     body: /^ipv6 on \w+, ipv6 on \w+: no rule drops/,
@@ -103,11 +112,11 @@ kernelTest('report leaves the ruleset alone, and the pod is not ready until some
   });
   checker.output = '';
   await pod.must('ip6tables-nft', ['-t', 'mangle', '-A', 'PREROUTING', ...RULE.tcp.split(' ')]);
-  await checker.saw(/"event":"ready"/);
+  await checker.waitForOutput(/"event":"ready"/);
   t.equal((await getPage(pod, 'http://127.0.0.1:15099/readyz')).status, 200);
 });
 
-kernelTest('it answers on all addresses, IPv4 and IPv6, to anybody in the network', async (t, { pod, gateway }) => {
+kernelTest('it answers on all addresses, IPv4 and IPv6, to each host of the network', async (t, { pod, gateway }) => {
   t.equal((await install(pod)).exitCode, 0);
   await startChecker(pod);
   for (const host of [ADDRESS.pod.ipv4, `[${ADDRESS.pod.ipv6}]`]) {
@@ -119,14 +128,14 @@ kernelTest('it answers on all addresses, IPv4 and IPv6, to anybody in the networ
   }
 });
 
-kernelTest('a table that was put to sleep guards nothing, though iptables still lists the rule', async (t, { pod }) => {
+kernelTest('a dormant table guards nothing, though iptables still lists the rule', async (t, { pod }) => {
   t.equal((await install(pod)).exitCode, 0);
   const checker = await startChecker(pod, { INVALID_DROP_ON_DRIFT: 'report' });
   await pod.must('nft', ['add', 'table', 'ip', 'mangle', '{ flags dormant; }']);
-  await checker.saw(/"event":"not-ready"/);
+  await checker.waitForOutput(/"event":"not-ready"/);
   t.match((await selfcheck(pod)).report.families.ipv4.external, { verdict: 'not dropped' });
   await pod.must('nft', ['add', 'table', 'ip', 'mangle']);
-  await checker.saw(/"event":"not-ready"[\s\S]*"event":"ready"/);
+  await checker.waitForOutput(/"event":"not-ready"[\s\S]*"event":"ready"/);
 });
 
 kernelTest('a monitor that is killed is started again, and drift is still repaired', async (t, { pod }) => {
@@ -135,13 +144,13 @@ kernelTest('a monitor that is killed is started again, and drift is still repair
   for (const pid of await pod.processes()) {
     if ((await readFile(`/proc/${pid}/comm`, 'utf8')) === 'nft\n') process.kill(pid, 'SIGKILL');
   }
-  await checker.saw(/"event":"monitor-ended"/);
+  await checker.waitForOutput(/"event":"monitor-ended"/);
   await pod.must('iptables-nft', ['-t', 'mangle', '-F']);
-  await checker.saw(REPAIRED);
+  await checker.waitForOutput(REPAIRED);
   t.match((await selfcheck(pod)).report, { guarded: true, drift: 1, monitor: { running: true, restarts: 1 } });
 });
 
-kernelTest('what the rule drops is counted though the ruleset does not change', async (t, pair) => {
+kernelTest('drops are counted, although the ruleset does not change', async (t, pair) => {
   const { pod, gateway } = pair;
   t.equal((await install(pod)).exitCode, 0);
   await startChecker(pod, { INVALID_DROP_INTERVAL: '1' });
@@ -183,11 +192,11 @@ kernelTest('--probe agrees with readyz', async (t, { pod }) => {
   const checker = await startChecker(pod, { INVALID_DROP_ON_DRIFT: 'report' });
   t.equal(await probe(), 0);
   await pod.must('iptables-nft', ['-t', 'mangle', '-F']);
-  await checker.saw(/"event":"not-ready"/);
+  await checker.waitForOutput(/"event":"not-ready"/);
   t.equal(await probe(), 1);
 });
 
-kernelTest('observe is ready whatever it sees', async (t, { pod }) => {
+kernelTest('observe is always ready', async (t, { pod }) => {
   await startChecker(pod, { INVALID_DROP_MODE: 'observe', INVALID_DROP_ON_DRIFT: 'report' });
   t.equal((await getPage(pod, 'http://127.0.0.1:15099/readyz')).status, 200);
   t.match(await selfcheck(pod), { status: 503, report: { guarded: false, ready: true } });

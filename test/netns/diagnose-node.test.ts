@@ -3,22 +3,21 @@ import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import type { findingData, Row } from '../../init-image/explain/node/reset-report.ts';
 import { readSnmp } from '../../lib/netfilter/proc.ts';
-import { isAtLeast } from '../harness/netns/kernel-release.ts';
-import { ADDRESS, type Namespace, type Pair } from '../harness/netns/namespaces.ts';
+import { isAtLeast } from '../harness/netns/kernel-requirements.ts';
 import { kernelTest } from '../harness/netns/netns-test.ts';
+import { ADDRESS, type NetworkNamespace, type Pair } from '../harness/netns/network-namespaces.ts';
 import { must, type Program } from '../harness/netns/processes.ts';
 import { startMesh, startTproxyMesh, UPLOAD, upload } from '../harness/netns/redirected-upload.ts';
-import { startContainer } from '../harness/netns/run-container.ts';
-import { containerSpec, install } from '../harness/netns/shipped-programs.ts';
-import { countStrays, startStrays } from '../harness/netns/stray.ts';
-import { until } from '../webhook/until.ts';
+import { containerSpec, install, startContainer } from '../harness/netns/shipped-programs.ts';
+import { countStrays, startStrays } from '../harness/netns/stray-segments.ts';
+import { until } from '../harness/wait-until.ts';
 
 type Found = ReturnType<typeof findingData>;
 type Line = { watching?: object; reset?: Found; summary?: Row[]; thisBug?: number; lost?: number };
 
 const APP = fileURLToPath(new URL('../harness/traffic/app.ts', import.meta.url));
-const RESETTING = fileURLToPath(new URL('../harness/traffic/resetting.ts', import.meta.url));
-/** What `kubectl debug node/NAME --profile=sysadmin` has and this program uses. */
+const RESET_CAUSES = fileURLToPath(new URL('../harness/traffic/reset-causes.ts', import.meta.url));
+/** The capabilities that `kubectl debug node/NAME --profile=sysadmin` gives and this program uses. */
 const PRIVILEGED = ['SYS_ADMIN', 'SYS_PTRACE', 'DAC_OVERRIDE', 'DAC_READ_SEARCH'];
 /** Ports that no other test listens on: the tracepoint is the whole machine's. */
 const PORT = { unread: 9431, abort: 9432, late: 9433, closed: 9434 };
@@ -31,7 +30,7 @@ async function startWatch({ gateway }: Pair): Promise<Program> {
   const spec = containerSpec('check', PRIVILEGED, '--explain', '--node', '--json', '--seconds', '300');
   spec.securityContext = { ...spec.securityContext, readOnlyRootFilesystem: false };
   const watch = startContainer(gateway, spec, { TMPDIR: FOLDER });
-  await watch.saw(/"watching"/);
+  await watch.waitForOutput(/"watching"/);
   return watch;
 }
 
@@ -40,8 +39,8 @@ function linesOf({ output }: Program): Line[] {
   return lines.map((line) => JSON.parse(line) as Line);
 }
 
-/** Waits until a reset of the port is told. */
-async function sawReset(watch: Program, pod: Namespace, port: number): Promise<Found> {
+/** Waits until a reset of the port is printed. */
+async function sawReset(watch: Program, pod: NetworkNamespace, port: number): Promise<Found> {
   let found: Found | undefined;
   await until(`a reset of port ${port} is told`, async () => {
     found = (await resetsOf(watch, pod, port))[0];
@@ -50,8 +49,8 @@ async function sawReset(watch: Program, pod: Namespace, port: number): Promise<F
   return found as Found;
 }
 
-/** Resets that are put down to the pod, perhaps among others: other tests may run on the machine. */
-async function resetsOf(watch: Program, pod: Namespace, port: number): Promise<Found[]> {
+/** Resets that may come from the pod; other tests may run on the machine. */
+async function resetsOf(watch: Program, pod: NetworkNamespace, port: number): Promise<Found[]> {
   const id = (await pod.must('readlink', ['/proc/self/ns/net'])).trim();
   const isOfPod = ({ pods, local }: Found) => local.port === port && pods.some(({ namespace }) => namespace === id);
   return linesOf(watch).flatMap(({ reset }) => (reset && isOfPod(reset) ? [reset] : []));
@@ -62,33 +61,33 @@ const POD = [{ name: ADDRESS.pod.ipv4 }];
 /** From 6.10 on the kernel tells reasons, and resets without a full socket (include/trace/events/tcp.h). */
 const TELLS_REASONS = isAtLeast(6, 10);
 
-/** What is told of a reset, on a kernel that tells reasons; none of that, and the kind without a reason, on others. */
+/** What is printed of a reset: the reason on a kernel that has reasons, and the kind without a reason on others. */
 function toldAs(kind: string, reason: string | RegExp, without = kind) {
   return TELLS_REASONS ? { kind, reason } : { kind: without, reason: null };
 }
 
-async function resetsSent(pod: Namespace): Promise<number> {
+async function resetsSent(pod: NetworkNamespace): Promise<number> {
   return readSnmp(await pod.must('cat', ['/proc/net/snmp']), 'Tcp', 'OutRsts') ?? 0;
 }
 
-/** Ends the watch, and sees that the kernel has told nothing of the port, as those before 6.10 do. */
-async function sawNothing(t: Test, watch: Program, pod: Namespace, port: number): Promise<void> {
+/** Ends the watch, and tests that the kernel reported no reset of the port, as kernels before 6.10 do. */
+async function sawNothing(t: Test, watch: Program, pod: NetworkNamespace, port: number): Promise<void> {
   await endWatch(watch);
   t.same(await resetsOf(watch, pod, port), [], 'this kernel does not tell it');
 }
 
-function startCall(from: Namespace, kind: keyof typeof PORT, behaviour: string = kind): Program {
-  return from.start(process.execPath, [RESETTING, 'call', ADDRESS.pod.ipv4, String(PORT[kind]), behaviour]);
+function startCall(from: NetworkNamespace, kind: keyof typeof PORT, behaviour: string = kind): Program {
+  return from.start(process.execPath, [RESET_CAUSES, 'call', ADDRESS.pod.ipv4, String(PORT[kind]), behaviour]);
 }
 
-async function serve(pod: Namespace, kind: keyof typeof PORT): Promise<Program> {
-  const server = pod.start(process.execPath, [RESETTING, 'serve', String(PORT[kind]), kind]);
-  await server.saw(/ready/);
+async function serve(pod: NetworkNamespace, kind: keyof typeof PORT): Promise<Program> {
+  const server = pod.start(process.execPath, [RESET_CAUSES, 'serve', String(PORT[kind]), kind]);
+  await server.waitForOutput(/ready/);
   return server;
 }
 
 /** States of the sockets at a port, as /proc/net/tcp6 has them. */
-async function statesAt(pod: Namespace, port: number): Promise<string[]> {
+async function statesAt(pod: NetworkNamespace, port: number): Promise<string[]> {
   const local = `:${port.toString(16).toUpperCase()}`;
   const lines = (await pod.must('cat', ['/proc/net/tcp', '/proc/net/tcp6'])).split('\n');
   const columns = lines.map((line) => line.trim().split(/\s+/));
@@ -97,7 +96,9 @@ async function statesAt(pod: Namespace, port: number): Promise<string[]> {
 
 const LIST_INSTANCES = 'mount -t tracefs tracefs /mnt && ls /mnt/instances';
 
-/** Whether the watch has an instance in tracefs: its process is the one that was started, by one exec after the other. */
+/**
+ * Whether the watch has an instance in tracefs: its process is the one that was started, by one exec after the other.
+ */
 async function hasInstance({ child }: Program): Promise<boolean> {
   const listed = await must('unshare', ['--mount', '--propagation', 'private', 'sh', '-c', LIST_INSTANCES]);
   return listed.split('\n').includes(`invalid-drop-${child.pid}`);
@@ -130,13 +131,13 @@ kernelTest('the bug is named with its pod and port, once for each upload that it
   );
 });
 
-kernelTest('where nobody listens on all addresses, the bug is a reset without a socket', async (t, pair) => {
+kernelTest('where no socket listens on all addresses, the bug is a reset without a socket', async (t, pair) => {
   const [app] = await startMesh(pair, 'nft');
   await startStrays(pair.gateway, 50);
   await app?.stop();
-  // As many applications do that are called by the proxy alone.
+  // Applications that only the proxy calls often listen so.
   const local = pair.pod.start(process.execPath, [APP, '127.0.0.1']);
-  await local.saw(/ready/);
+  await local.waitForOutput(/ready/);
   const watch = await startWatch(pair);
   t.match(await upload(pair, 'ipv4', UPLOAD, 1), [{ ok: false }]);
   if (!TELLS_REASONS) return sawNothing(t, watch, pair.pod, 9000);
@@ -172,7 +173,7 @@ const OTHERS = [
 ] as const;
 
 for (const { kind, told, reason } of OTHERS) {
-  kernelTest(`a reset of another cause is told by it: ${told}`, async (t, pair) => {
+  kernelTest(`a reset of another cause is named: ${told}`, async (t, pair) => {
     await serve(pair.pod, kind);
     const watch = await startWatch(pair);
     t.match((await startCall(pair.gateway, kind).end()).stdout, /ECONNRESET/);
@@ -183,7 +184,7 @@ for (const { kind, told, reason } of OTHERS) {
   });
 }
 
-kernelTest('a reset of another cause is told by it: closed-port', async (t, pair) => {
+kernelTest('a reset of another cause is named: closed-port', async (t, pair) => {
   await serve(pair.pod, 'abort');
   const watch = await startWatch(pair);
   t.match((await startCall(pair.gateway, 'closed').end()).stdout, /ECONNREFUSED/);
@@ -193,11 +194,11 @@ kernelTest('a reset of another cause is told by it: closed-port', async (t, pair
   await endWatch(watch);
 });
 
-kernelTest('a reset of another cause is told by it: time-wait', async (t, pair) => {
+kernelTest('a reset of another cause is named: time-wait', async (t, pair) => {
   await serve(pair.pod, 'late');
   const watch = await startWatch(pair);
   const client = startCall(pair.gateway, 'late');
-  await client.saw(/waits/);
+  await client.waitForOutput(/waits/);
   // FIN_WAIT2 without an owner is kept as TIME_WAIT (tcp_fin of net/ipv4/tcp_input.c).
   await until('the server has its FIN acknowledged', async () => (await statesAt(pair.pod, PORT.late)).includes('05'));
   client.child.stdin?.end('go\n');
@@ -219,17 +220,17 @@ const SILENCE = `table ip silence {
   }
 }`;
 
-kernelTest('a reset of another cause is told by it: data-after-close', async (t, pair) => {
+kernelTest('a reset of another cause is named: data-after-close', async (t, pair) => {
   await serve(pair.pod, 'late');
   await pair.pod.must('nft', ['-f', '-'], { input: SILENCE });
   const watch = await startWatch(pair);
   const client = startCall(pair.gateway, 'late', 'unnoticed');
-  await client.saw(/waits/);
+  await client.waitForOutput(/waits/);
   await until('the server has closed', async () => (await statesAt(pair.pod, PORT.late)).includes('04'));
-  // Still in silence: were the FIN to come first, the client would have no connection to send on.
+  // Packets are still dropped: if the FIN arrived first, the client would have no connection to send on.
   client.child.stdin?.end('go\n');
   if (!TELLS_REASONS) {
-    // Linux 5.10 did not tell it at all: whatever is told, it is not taken for this bug.
+    // Linux 5.10 does not report this reset. It must not be taken for this bug.
     await until('the pod has sent a reset', async () => (await resetsSent(pair.pod)) > 0);
     return void t.match((await endWatch(watch)).last, { thisBug: 0 });
   }
@@ -238,12 +239,12 @@ kernelTest('a reset of another cause is told by it: data-after-close', async (t,
   await endWatch(watch);
 });
 
-kernelTest('a segment at a listener without an INVALID packet is of an unknown connection', async (t, pair) => {
+kernelTest('a segment at a listener, without an INVALID packet, belongs to an unknown connection', async (t, pair) => {
   await serve(pair.pod, 'abort');
   await pair.pod.must('nft', ['-f', '-'], { input: SILENCE });
   const watch = await startWatch(pair);
   const client = startCall(pair.gateway, 'abort', 'unnoticed');
-  await client.saw(/waits/);
+  await client.waitForOutput(/waits/);
   t.match(await sawReset(watch, pair.pod, PORT.abort), toldAs('aborted', 'TCP_STATE', 'own-connection'));
   await pair.pod.must('nft', ['delete', 'table', 'ip', 'silence']);
   client.child.stdin?.end('go\n');
@@ -267,7 +268,7 @@ kernelTest('nothing is left in tracefs, however the watch ends', async (t, pair)
   unheard.child.stdout?.destroy();
   await startCall(pair.gateway, 'closed').end();
   await unheard.end();
-  t.equal(await hasInstance(unheard), false, 'gone where nobody reads what it prints, as with | head');
+  t.equal(await hasInstance(unheard), false, 'removed where the reader of its output ends, as with | head');
   const killed = await startWatch(pair);
   await killed.stop('SIGKILL');
   t.equal(await hasInstance(killed), true, 'a run that is killed leaves its instance');

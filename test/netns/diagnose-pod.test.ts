@@ -2,15 +2,14 @@ import { fileURLToPath } from 'node:url';
 import type { answerData } from '../../init-image/explain/answer-text.ts';
 import { CHECK_COMMAND } from '../../lib/contract.ts';
 import { DROP_FROM_1_24, DROP_NATIVE } from '../harness/netns/istio-rules.ts';
-import { ADDRESS, type Namespace } from '../harness/netns/namespaces.ts';
 import { kernelTest } from '../harness/netns/netns-test.ts';
+import { ADDRESS, type NetworkNamespace } from '../harness/netns/network-namespaces.ts';
 import type { Program } from '../harness/netns/processes.ts';
 import { startMesh, startTproxyMesh, UPLOAD, upload } from '../harness/netns/redirected-upload.ts';
-import { startContainer } from '../harness/netns/run-container.ts';
-import { containerSpec, install } from '../harness/netns/shipped-programs.ts';
-import { countStrays, startStrays } from '../harness/netns/stray.ts';
+import { containerSpec, install, startContainer } from '../harness/netns/shipped-programs.ts';
+import { countStrays, startStrays } from '../harness/netns/stray-segments.ts';
 
-const RESETTING = fileURLToPath(new URL('../harness/traffic/resetting.ts', import.meta.url));
+const RESET_CAUSES = fileURLToPath(new URL('../harness/traffic/reset-causes.ts', import.meta.url));
 const BOTH = ['NET_ADMIN', 'NET_RAW'];
 const EXCLUDED = 9441;
 const CTRL_C = '\u0003';
@@ -20,11 +19,11 @@ type Explained = ReturnType<typeof answerData>;
 /**
  * Starts --explain at a terminal, as kubectl exec -it does, and waits for its progress: the first sample is then taken.
  */
-async function startExplain(pod: Namespace, capabilities = ['NET_ADMIN']): Promise<Program> {
+async function startExplain(pod: NetworkNamespace, capabilities = ['NET_ADMIN']): Promise<Program> {
   const spec = containerSpec('check', capabilities);
   spec.command = ['script', '-qefc', `exec ${CHECK_COMMAND.join(' ')} --explain --json --seconds 300`, '/dev/null'];
   const explain = startContainer(pod, spec);
-  await explain.saw(/watching: \d+ s left/);
+  await explain.waitForOutput(/watching: \d+ s left/);
   return explain;
 }
 
@@ -86,10 +85,10 @@ for (const { name, command, args, input } of ISTIO) {
 
 kernelTest('resets of the application in a pod with a mesh are not this', async (t, pair) => {
   await startMesh(pair, 'nft', `15099,${EXCLUDED}`);
-  const server = pair.pod.start(process.execPath, [RESETTING, 'serve', String(EXCLUDED), 'unread']);
-  await server.saw(/ready/);
+  const server = pair.pod.start(process.execPath, [RESET_CAUSES, 'serve', String(EXCLUDED), 'unread']);
+  await server.waitForOutput(/ready/);
   const explain = await startExplain(pair.pod);
-  const call = [RESETTING, 'call', ADDRESS.pod.ipv4, String(EXCLUDED), 'unread'];
+  const call = [RESET_CAUSES, 'call', ADDRESS.pod.ipv4, String(EXCLUDED), 'unread'];
   t.match(await pair.gateway.must(process.execPath, call), /ECONNRESET/);
   const { exitCode, explained } = await endExplain(explain);
   t.equal(exitCode, 0);
@@ -98,10 +97,10 @@ kernelTest('resets of the application in a pod with a mesh are not this', async 
 });
 
 kernelTest('resets that the pod receives are not this', async (t, pair) => {
-  const server = pair.gateway.start(process.execPath, [RESETTING, 'serve', String(EXCLUDED), 'abort']);
-  await server.saw(/ready/);
+  const server = pair.gateway.start(process.execPath, [RESET_CAUSES, 'serve', String(EXCLUDED), 'abort']);
+  await server.waitForOutput(/ready/);
   const explain = await startExplain(pair.pod);
-  const call = [RESETTING, 'call', ADDRESS.gateway.ipv4, String(EXCLUDED), 'abort'];
+  const call = [RESET_CAUSES, 'call', ADDRESS.gateway.ipv4, String(EXCLUDED), 'abort'];
   t.match(await pair.pod.must(process.execPath, call), /ECONNRESET/);
   t.match((await endExplain(explain)).explained, { answer: 'not this', code: 'no-resets-sent' });
 });
@@ -127,7 +126,7 @@ kernelTest('with be_liberal in the pod the segments are not INVALID, and it says
   t.match(explained, { answer: 'cannot tell', code: 'nothing-happened', after: { tcpBeLiberal: 1 } });
 });
 
-kernelTest('a pod in which nothing happens cannot be told about', async (t, { pod }) => {
+kernelTest('without traffic there is no answer', async (t, { pod }) => {
   const { exitCode, stdout, stderr } = await startContainer(
     pod,
     containerSpec('check', ['NET_ADMIN'], '--explain', '--seconds', '1'),

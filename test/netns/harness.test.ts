@@ -1,26 +1,24 @@
 // The harness itself: what the kernel tests, the demo and the bench rely on.
+
 import { readdir } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
-import { ADDRESS, addPair, type Namespace, sweep } from '../harness/netns/namespaces.ts';
 import { kernelTest } from '../harness/netns/netns-test.ts';
-import { startIn } from '../harness/netns/process-start.ts';
-import { isRunning, must, Program } from '../harness/netns/processes.ts';
-import { pidsIn } from '../harness/netns/removal.ts';
-import { startContainer } from '../harness/netns/run-container.ts';
-import { containerSpec } from '../harness/netns/shipped-programs.ts';
-import { until } from '../webhook/until.ts';
+import { ADDRESS, addPair, type NetworkNamespace, pidsIn, sweep } from '../harness/netns/network-namespaces.ts';
+import { isRunning, must, Program, startIn } from '../harness/netns/processes.ts';
+import { containerSpec, startContainer } from '../harness/netns/shipped-programs.ts';
+import { until } from '../harness/wait-until.ts';
 
 const INCIDENT = fileURLToPath(new URL('incident.test.ts', import.meta.url));
 const UPLOAD = fileURLToPath(new URL('../harness/traffic/upload.ts', import.meta.url));
-/** Takes all that comes and never answers. */
+/** A server that reads and never answers. */
 const SILENT = 'require("net").createServer((s) => s.resume()).listen(9000, () => console.log("ready"))';
 const namespaces = () => readdir('/run/netns').catch((): string[] => []);
 
 /** A program in the namespace whose child outlives it when it is killed, as the checker's monitor would. */
-async function leaveOrphan(pod: Namespace): Promise<number> {
+async function leaveOrphan(pod: NetworkNamespace): Promise<number> {
   const parent = pod.start('sh', ['-c', 'sleep 600 & echo $!; wait']);
-  const [, pid = ''] = await parent.saw(/(\d+)\n/);
+  const [, pid = ''] = await parent.waitForOutput(/(\d+)\n/);
   await parent.stop('SIGKILL');
   return Number(pid);
 }
@@ -80,13 +78,13 @@ kernelTest(
 );
 
 kernelTest('an upload that never ends is given up within its limit', async (t, { pod, gateway }) => {
-  await pod.start(process.execPath, ['-e', SILENT]).saw(/ready/);
+  await pod.start(process.execPath, ['-e', SILENT]).waitForOutput(/ready/);
   const client = gateway.start(process.execPath, [UPLOAD, ADDRESS.pod.ipv4, '1000000', '1', '300']);
   const { stdout } = await client.end(10_000);
   t.match(JSON.parse(stdout), { ok: false, error: 'timed out' });
 });
 
-t.test('where something is missing kernel tests are skipped by name and loudly, and fail in CI', async (t) => {
+t.test('where a program is missing, kernel tests are skipped with a message, and fail in CI', async (t) => {
   const run = async (env: Record<string, string>) => {
     const program = new Program(process.execPath, [INCIDENT], { env: { PATH: '/nonexistent', ...env } });
     return program.end();
@@ -99,7 +97,7 @@ t.test('where something is missing kernel tests are skipped by name and loudly, 
   t.match(inCi.stdout, /not ok/);
 });
 
-/** What /proc/PID/stat says of a process in a state, with so many threads. */
+/** /proc/PID/stat of a process in this state, with so many threads. */
 const stat = (state: string, threads: number) => `7 (a) (b) ${state}${' 0'.repeat(16)} ${threads} 0 4711 0 0`;
 
 t.test('a process has ended when its last thread has', async (t) => {

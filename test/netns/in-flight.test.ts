@@ -1,11 +1,11 @@
-// The rule comes to a pod that has connections: those that were there before are guarded too, and not cut.
+// The rule is installed in a pod that has connections: they are guarded too, and go on.
 import { fileURLToPath } from 'node:url';
-import { ADDRESS } from '../harness/netns/namespaces.ts';
 import { kernelTest } from '../harness/netns/netns-test.ts';
+import { ADDRESS } from '../harness/netns/network-namespaces.ts';
 import { startMesh } from '../harness/netns/redirected-upload.ts';
 import { install } from '../harness/netns/shipped-programs.ts';
-import { countStrays, startStrays } from '../harness/netns/stray.ts';
-import { until } from '../webhook/until.ts';
+import { countStrays, startStrays } from '../harness/netns/stray-segments.ts';
+import { until } from '../harness/wait-until.ts';
 
 const SCRIPT = fileURLToPath(new URL('../harness/traffic/held-upload.ts', import.meta.url));
 const EVERY = 20;
@@ -17,7 +17,7 @@ for (const backend of ['nft', 'legacy'] as const) {
       async (t, pair) => {
         await startMesh(pair, backend);
         const upload = pair.gateway.start(process.execPath, [SCRIPT, ADDRESS.pod[family]]);
-        await upload.saw(/in flight/);
+        await upload.waitForOutput(/in flight/);
         t.equal((await install(pair.pod, {}, ['NET_ADMIN', 'NET_RAW'])).exitCode, 0);
         await startStrays(pair.gateway, EVERY);
         await until('there were stray segments', async () => upload.closed || (await countStrays(pair.gateway)) > 5);

@@ -1,7 +1,7 @@
 import { kernelTest } from '../harness/netns/netns-test.ts';
 import { startMesh, UPLOAD, upload } from '../harness/netns/redirected-upload.ts';
 import { install } from '../harness/netns/shipped-programs.ts';
-import { countStrays, startStrays } from '../harness/netns/stray.ts';
+import { countStrays, startStrays } from '../harness/netns/stray-segments.ts';
 
 const EVERY = 50;
 

@@ -2,14 +2,13 @@ import { writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import type { Test } from 'tap';
 import { RULE } from '../../lib/netfilter/drop-rule.ts';
+import type { Backend } from '../../lib/netfilter/model.ts';
 import { DROP_FROM_1_24, DROP_NATIVE, DROP_TO_1_23, redirectRules, tproxyRules } from '../harness/netns/istio-rules.ts';
-import type { Namespace } from '../harness/netns/namespaces.ts';
 import { kernelTest } from '../harness/netns/netns-test.ts';
+import type { NetworkNamespace } from '../harness/netns/network-namespaces.ts';
 import { Program } from '../harness/netns/processes.ts';
-import { startContainer } from '../harness/netns/run-container.ts';
-import { containerSpec, install } from '../harness/netns/shipped-programs.ts';
+import { containerSpec, install, startContainer } from '../harness/netns/shipped-programs.ts';
 
-type Backend = 'nft' | 'legacy';
 const BACKENDS: Backend[] = ['nft', 'legacy'];
 const FAMILIES = ['ipv4', 'ipv6'] as const;
 const OURS = `-A PREROUTING ${RULE.tcp}`;
@@ -20,12 +19,12 @@ function program(family: 'ipv4' | 'ipv6', backend: Backend, what: string): strin
 }
 
 /** PREROUTING of mangle as iptables-save prints it, without the chain's policy. */
-async function rules(pod: Namespace, family: 'ipv4' | 'ipv6', backend: Backend): Promise<string[]> {
+async function rules(pod: NetworkNamespace, family: 'ipv4' | 'ipv6', backend: Backend): Promise<string[]> {
   const saved = await pod.must(program(family, backend, '-save'), ['-t', 'mangle']);
   return saved.split('\n').filter((line) => line.startsWith('-A PREROUTING'));
 }
 
-const restore = (pod: Namespace, family: 'ipv4' | 'ipv6', backend: Backend, input: string) =>
+const restore = (pod: NetworkNamespace, family: 'ipv4' | 'ipv6', backend: Backend, input: string) =>
   pod.must(program(family, backend, '-restore'), ['--noflush'], { input });
 
 kernelTest('an empty pod gets one rule a family, with nft and CAP_NET_ADMIN alone', async (t, { pod }) => {
@@ -205,7 +204,7 @@ kernelTest('a locked xtables lock is waited for, and no longer than allowed', as
   const path = `${lockFile}/xtables.lock`;
   await writeFile(path, '');
   const holder = new Program('flock', [path, 'sh', '-c', 'echo held; cat']);
-  await holder.saw(/held/);
+  await holder.waitForOutput(/held/);
   const env = { INVALID_DROP_BACKEND: 'legacy', INVALID_DROP_LOCK_WAIT: '1', XTABLES_LOCKFILE: path };
   const { exitCode, family } = await install(pod, env, ['NET_ADMIN', 'NET_RAW']);
   t.equal(exitCode, 1);

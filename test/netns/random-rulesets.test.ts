@@ -1,13 +1,13 @@
 import { fileURLToPath } from 'node:url';
-import { addPair, type Pair, pinNeighbours } from '../harness/netns/namespaces.ts';
 import { kernelTest } from '../harness/netns/netns-test.ts';
+import { addPair, type Pair, pinNeighbours } from '../harness/netns/network-namespaces.ts';
 import { patient } from '../harness/netns/processes.ts';
+import type { KernelComparison } from '../harness/random-rulesets/compare-with-kernel.ts';
 import { SHAPER } from '../harness/random-rulesets/observer.ts';
-import type { Comparison } from '../harness/random-rulesets/worker.ts';
 
-const WORKER = fileURLToPath(new URL('../harness/random-rulesets/worker.ts', import.meta.url));
+const WORKER = fileURLToPath(new URL('../harness/random-rulesets/compare-with-kernel.ts', import.meta.url));
 const COUNT = Number(process.env['RULESETS'] || 300);
-/** The same rulesets in each run, so that a change is red for what it changed; SEED=random looks for new ones. */
+/** The same rulesets in each run, so that a failure comes from the change; SEED=random tries new ones. */
 const { SEED: WANTED = '1' } = process.env;
 const SEED = WANTED === 'random' ? Date.now() % 1_000_000_000 : Number(WANTED);
 /** Milliseconds for one ruleset, on a machine that is very slow. */
@@ -16,13 +16,13 @@ const PATIENCE = patient(10_000);
 const PACKETS = 4;
 const STRIDE = 50;
 /**
- * Packets more or fewer than a share of all says: those of a ruleset go together, so that the share among a few
- * rulesets says little. Of seed 1's first 20 rulesets 6 packets are unknown, of its first 60 only 8.
+ * Tolerance in packets for shares of all packets. Packets of one ruleset share its result, so that among few rulesets
+ * shares vary much. Of seed 1's first 20 rulesets 6 packets are unknown, of its first 60 only 8.
  */
 const SCATTER = 2 * PACKETS;
 
 /** Compares `count` rulesets in a pod of their own. `tell` is called once for each STRIDE of them. */
-async function compareIn(pair: Pair, seed: number, count: number, tell: () => void): Promise<Comparison[]> {
+async function compareIn(pair: Pair, seed: number, count: number, tell: () => void): Promise<KernelComparison[]> {
   const { pod, gateway } = pair;
   await pinNeighbours(pair);
   await gateway.must('nft', ['-f', '-'], { input: SHAPER });
@@ -35,12 +35,12 @@ async function compareIn(pair: Pair, seed: number, count: number, tell: () => vo
   const { exitCode, stdout, stderr } = await worker.end(limit);
   if (exitCode !== 0) throw new Error(`the worker ended with ${exitCode} after "${stdout.slice(-200)}": ${stderr}`);
   const lines = stdout.split('\n').slice(0, -1);
-  return lines.map((line) => JSON.parse(line) as Comparison);
+  return lines.map((line) => JSON.parse(line) as KernelComparison);
 }
 
 kernelTest('the verdict agrees with the kernel on random rulesets', async (t, pair) => {
   t.comment(`SEED=${SEED} RULESETS=${COUNT}`);
-  // The time goes by in the kernel, which waits for readers of old rules: two pods take half of it.
+  // Most of the time the kernel waits for readers of old rules: two pods take half the time.
   const second = await addPair();
   t.teardown(() => second.remove());
   const half = Math.ceil(COUNT / 2);

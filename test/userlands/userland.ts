@@ -1,10 +1,13 @@
-// Debian's releases as trees of their own, whose programs run on this kernel in a namespace of a test.
+// Debian's releases as trees of their own, whose programs run on this kernel in a namespace of a test, and random
+// rulesets that one release's programs write and another's read.
 import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { readSettings } from '../../tools/cluster/cluster-settings.ts';
-import type { Namespace } from '../harness/netns/namespaces.ts';
+import { folderOnce, keyOf } from '../harness/cache-folder.ts';
+import { type NetworkNamespace, type Pair, pinNeighbours } from '../harness/netns/network-namespaces.ts';
 import { must, type Program } from '../harness/netns/processes.ts';
-import { folderOnce, keyOf } from '../kernel-vms/cache.ts';
+import type { KernelComparison } from '../harness/random-rulesets/compare-with-kernel.ts';
+import { SHAPER } from '../harness/random-rulesets/observer.ts';
 import { sourcesOf } from '../kernel-vms/debian.ts';
 
 export interface Userland {
@@ -60,7 +63,7 @@ exec "$@"`;
 
 /** Starts a program of the tree in the namespace, with the tree as its root: the Node that ships is there too. */
 export function startInTree(
-  namespace: Namespace,
+  namespace: NetworkNamespace,
   tree: string,
   command: string[],
   env: Record<string, string> = {},
@@ -74,7 +77,12 @@ export function startInTree(
 }
 
 /** As startInTree, to its end; an exit code other than 0 is an error. */
-export async function mustInTree(namespace: Namespace, tree: string, command: string[], input = ''): Promise<string> {
+export async function mustInTree(
+  namespace: NetworkNamespace,
+  tree: string,
+  command: string[],
+  input = '',
+): Promise<string> {
   const program = startInTree(namespace, tree, command);
   program.child.stdin?.end(input);
   const { exitCode, stdout, stderr } = await program.end();
@@ -95,4 +103,44 @@ export async function makeWrappers(folder: string, tree: string): Promise<string
     await chmod(`${folder}/${program}`, 0o755);
   }
   return folder;
+}
+
+const WORKER = fileURLToPath(new URL('../harness/random-rulesets/compare-with-kernel.ts', import.meta.url));
+const COUNT = 40;
+const LIMIT = 240_000;
+/** Positional arguments: two trees, then the program. In a mount namespace of its own. */
+const BOTH_MOUNTS = `set -e
+for tree in "$1" "$2"; do
+  mount --rbind /proc "$tree/proc"
+  mount --rbind /dev "$tree/dev"
+done
+shift 2
+exec "$@"`;
+
+/**
+ * Compares the verdict with the kernel.
+ * @param writer tree of the release whose programs write the rules, and `reader` of that whose programs read them
+ * @param folder for what is needed meanwhile
+ */
+export async function compareUserlands(
+  pair: Pair,
+  writer: string,
+  reader: string,
+  folder: string,
+): Promise<KernelComparison[]> {
+  const { pod, gateway } = pair;
+  await pinNeighbours(pair);
+  await gateway.must('nft', ['-f', '-'], { input: SHAPER });
+  const path = process.env['PATH'] ?? '';
+  const env = {
+    PATH: `${await makeWrappers(`${folder}/readers`, reader)}:${path}`,
+    WRITERS: `${await makeWrappers(`${folder}/writers`, writer)}:${path}`,
+  };
+  const mounted = ['--mount', '--propagation', 'private', 'sh', '-c', BOTH_MOUNTS, 'sh', writer, reader];
+  const command = [process.execPath, WORKER, gateway.name, '1', String(COUNT)];
+  const worker = pod.start('unshare', [...mounted, ...command], { env: { ...process.env, ...env } });
+  const { exitCode, stdout, stderr } = await worker.end(LIMIT);
+  if (exitCode !== 0) throw new Error(`the worker ended with ${exitCode} after "${stdout.slice(-200)}": ${stderr}`);
+  const lines = stdout.split('\n').slice(0, -1);
+  return lines.map((line) => JSON.parse(line) as KernelComparison);
 }

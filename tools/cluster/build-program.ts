@@ -1,6 +1,7 @@
 // Builds programs from a pinned Go module, and keeps them outside the tree under the hash of what they are made from.
 import { createHash } from 'node:crypto';
-import { access, mkdir, mkdtemp, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { run } from '../../test/harness/netns/processes.ts';
 import { errors } from './cluster-errors.ts';
 
@@ -37,15 +38,7 @@ export async function buildMissing(
   const flags = flagsOf(module);
   const directory = `${cache}/tools/${await hashOf(module, [go, ...flags])}`;
   const paths = new Map(names.map((name) => [name, `${directory}/bin/${name}`]));
-  const missing: string[] = [];
-  for (const [name, path] of paths)
-    if (
-      !(await access(path).then(
-        () => true,
-        () => false,
-      ))
-    )
-      missing.push(name);
+  const missing = [...paths].flatMap(([name, path]) => (existsSync(path) ? [] : [name]));
   if (missing.length > 0) {
     tell(`building ${missing.join(', ')}: some minutes, once`);
     await build(module, missing, flags, directory, signal);

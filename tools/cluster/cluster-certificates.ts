@@ -1,18 +1,18 @@
-// The cluster's certificates: one authority, and a certificate for each party.
+// The cluster's certificates: one CA, and a certificate for each party.
 import { randomBytes } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import forge from 'node-forge';
-import { type Layout, NETWORK } from './layout.ts';
+import { type Layout, NETWORK } from './cluster-layout.ts';
 
 const { pki } = forge;
 const DAY_MS = 86_400_000;
-const LIFE_DAYS = 365;
+const LIFETIME_DAYS = 365;
 const RSA_BITS = 2048;
 
 interface Party {
-  /** User name to the API server. */
+  /** The API server takes it for the user name. */
   commonName: string;
-  /** Group to the API server. */
+  /** The API server takes it for the group. */
   organization?: string;
   /** DNS names and addresses that it serves under. */
   names?: string[];
@@ -40,23 +40,23 @@ function parties(name: string): Record<string, Party> {
   };
 }
 
-/** Writes NAME.crt and NAME.key of every party, of the authority `ca`, and the key that signs service account tokens. */
+/** Writes NAME.crt and NAME.key of every party, of the CA (`ca`), and the key that signs service account tokens. */
 export async function writeCertificates({ pki: directory, name }: Layout): Promise<void> {
   await mkdir(directory, { recursive: true, mode: 0o700 });
   const write = (file: string, text: string) => writeFile(`${directory}/${file}`, text, { mode: 0o600 });
-  const authority = await makeKeys();
-  const ca = issue({ commonName: 'kubernetes' }, authority, 'kubernetes', authority, [
+  const caKeys = await makeKeys();
+  const caCertificate = issue({ commonName: 'kubernetes' }, caKeys, 'kubernetes', caKeys, [
     { name: 'basicConstraints', cA: true, critical: true },
     { name: 'keyUsage', keyCertSign: true, cRLSign: true, digitalSignature: true, critical: true },
     { name: 'subjectKeyIdentifier' },
   ]);
   await Promise.all([
-    write('ca.crt', ca),
-    write('ca.key', pki.privateKeyToPem(authority.privateKey)),
+    write('ca.crt', caCertificate),
+    write('ca.key', pki.privateKeyToPem(caKeys.privateKey)),
     write('service-accounts.key', pki.privateKeyToPem((await makeKeys()).privateKey)),
     ...Object.entries(parties(name)).map(async ([file, party]) => {
       const keys = await makeKeys();
-      await write(`${file}.crt`, issue(party, keys, 'kubernetes', authority, extensionsOf(party)));
+      await write(`${file}.crt`, issue(party, keys, 'kubernetes', caKeys, extensionsOf(party)));
       await write(`${file}.key`, pki.privateKeyToPem(keys.privateKey));
     }),
   ]);
@@ -76,19 +76,19 @@ function issue(
   party: Party,
   keys: forge.pki.rsa.KeyPair,
   issuer: string,
-  authority: forge.pki.rsa.KeyPair,
+  caKeys: forge.pki.rsa.KeyPair,
   extensions: object[],
 ): string {
   const certificate = pki.createCertificate();
   certificate.publicKey = keys.publicKey;
   certificate.serialNumber = `01${randomBytes(15).toString('hex')}`;
   certificate.validity.notBefore = new Date(Date.now() - DAY_MS);
-  certificate.validity.notAfter = new Date(Date.now() + LIFE_DAYS * DAY_MS);
+  certificate.validity.notAfter = new Date(Date.now() + LIFETIME_DAYS * DAY_MS);
   const organization = party.organization ? [{ name: 'organizationName', value: party.organization }] : [];
   certificate.setSubject([{ name: 'commonName', value: party.commonName }, ...organization]);
   certificate.setIssuer([{ name: 'commonName', value: issuer }]);
   certificate.setExtensions(extensions);
-  certificate.sign(authority.privateKey, forge.md.sha256.create());
+  certificate.sign(caKeys.privateKey, forge.md.sha256.create());
   return pki.certificateToPem(certificate);
 }
 

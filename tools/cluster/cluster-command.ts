@@ -1,16 +1,13 @@
 // A Kubernetes of one node for tests: everything runs in a network namespace of its own, and nothing stays behind.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { CodedError } from '../../lib/errors.ts';
-import { takeDown } from './cluster-down.ts';
-import { errors } from './cluster-errors.ts';
+import { isComponent, killComponent, startComponent, stopComponent } from './cluster-components.ts';
+import { errors, failCommand } from './cluster-errors.ts';
+import { loadImage } from './cluster-images.ts';
+import { type Layout, layoutOf } from './cluster-layout.ts';
+import { bringUp, isUp, takeDown } from './cluster-lifecycle.ts';
+import { enterNetwork, environmentOf } from './cluster-node.ts';
 import { readSettings, type Settings } from './cluster-settings.ts';
-import { bringUp, isUp } from './cluster-up.ts';
-import { killComponent, startComponent, stopComponent } from './component.ts';
-import { isComponent } from './components.ts';
-import { enterNetwork, environmentOf } from './enter.ts';
-import { type Layout, layoutOf } from './layout.ts';
-import { loadImage } from './load-image.ts';
 
 const say = (text: string) => process.stdout.write(`${text}\n`);
 const CHANGES = { start: startComponent, stop: stopComponent, kill: killComponent };
@@ -38,7 +35,7 @@ async function runIn(layout: Layout, command: string[]): Promise<void> {
   const env = { ...process.env, ...own, PATH: `${layout.bin}:${process.env['PATH']}` };
   const [program = '', ...args] = enterNetwork(layout, command);
   const child = spawn(program, args, { stdio: 'inherit', env });
-  // A terminal has sent it to the child too.
+  // The child gets it from the terminal too.
   process.on('SIGINT', () => undefined);
   process.on('SIGTERM', () => child.kill('SIGTERM'));
   const [code] = await once(child, 'exit');
@@ -70,8 +67,5 @@ async function main([command = '', ...args]: string[]): Promise<void> {
 try {
   await main(process.argv.slice(2));
 } catch (error) {
-  process.stderr.write(
-    error instanceof CodedError ? `${error.code}: ${error.message}\n` : `${(error as Error).stack}\n`,
-  );
-  process.exitCode = 1;
+  failCommand(error);
 }

@@ -1,5 +1,5 @@
-// What can go wrong with a test cluster, and what to do then.
-import { defineErrors } from '../../lib/errors.ts';
+// The errors of a test cluster, each with its cure.
+import { CodedError, defineErrors } from '../../lib/errors.ts';
 
 export const errors = defineErrors({
   CLUSTER_NOT_ROOT: (uid: number) => `a cluster needs root, and this is user ${uid}: run it with sudo`,
@@ -23,3 +23,10 @@ export const errors = defineErrors({
   CLUSTER_COMMAND_UNKNOWN: (command: string) =>
     `unknown command "${command}": use up, down, status, shell, run -- COMMAND, load FILE NAME, stop|start|kill COMPONENT`,
 });
+
+/** Prints why a command failed, with its code where it has one, and sets exit code 1. */
+export function failCommand(error: unknown): void {
+  const { stack } = error as Error;
+  process.stderr.write(error instanceof CodedError ? `${error.code}: ${error.message}\n` : `${stack}\n`);
+  process.exitCode = 1;
+}

@@ -9,7 +9,7 @@ import type { Settings } from './cluster-settings.ts';
 /** Of tools/kubernetes/go.mod. */
 const VERSION = '1.34.4';
 const [MAJOR = '', MINOR = ''] = VERSION.split('.');
-/** A program of another minor version may not go with the others; the patch does not matter. */
+/** The minor versions of all programs must be the same; patch versions may differ. */
 const WANTED = new RegExp(`\\bv${MAJOR}\\.${MINOR}\\.\\d+`);
 const COMPONENT_VERSION = 'k8s.io/component-base/version';
 
@@ -45,7 +45,7 @@ const QUESTIONS = new Map<string, [string[], RegExp]>([
   ['kubectl', [['version', '--client'], WANTED]],
   ['coredns', [['-version'], /^CoreDNS-/]],
 ]);
-/** What Debian's packages bring (install-debian.sh). */
+/** Programs of Debian's packages (tools/install-debian.sh). */
 const PACKAGED = [
   'etcd',
   'containerd',
@@ -96,7 +96,7 @@ async function requirePackaged(path: string[]): Promise<void> {
     throw errors.CLUSTER_PROGRAM_MISSING(missing.join(', '), `these Debian packages: ${PACKAGES}`);
 }
 
-/** The first of that name that says that it has the right version. */
+/** The first program of that name with the right version. */
 async function findRight(name: string, directories: string[]): Promise<string | undefined> {
   const [question, answer] = QUESTIONS.get(name) ?? [[], /^/];
   for (const path of await findIn(name, directories)) {

@@ -1,4 +1,4 @@
-// What a cluster is asked to be, read once from the environment.
+// The settings of a cluster, read once from the environment.
 import { oneOf, readOptions, textLike } from '../../lib/options.ts';
 
 const OPTIONS = {

@@ -1,16 +1,15 @@
-// What tests do with the one-node cluster. Its API server, Services and pods are reached from its network namespace only:
-// run the tests there (`node tools/cluster/cluster-command.ts run -- npx tap run ...`), or single programs by `run`.
-import { type Finished, run } from '../../test/harness/netns/processes.ts';
-import { takeDown } from './cluster-down.ts';
+// What tests do with the one-node cluster. Its API server, Services and pods are reached from its network namespace
+// only: run the tests there (`node tools/cluster/cluster-command.ts run -- npx tap run ...`), or single programs by
+// `run`.
+import { type ProgramOutput, run } from '../../test/harness/netns/processes.ts';
+import type { Component } from './cluster-components.ts';
+import { killComponent, startComponent, stopComponent } from './cluster-components.ts';
+import { loadImage } from './cluster-images.ts';
+import { layoutOf } from './cluster-layout.ts';
+import { bringUp, isUp, takeDown } from './cluster-lifecycle.ts';
+import { enterNetwork, enterPod, environmentOf, kubectl, pidsOfPod, tryKubectl } from './cluster-node.ts';
+import { findLeftovers } from './cluster-processes.ts';
 import type { Settings } from './cluster-settings.ts';
-import { bringUp, isUp } from './cluster-up.ts';
-import { killComponent, startComponent, stopComponent } from './component.ts';
-import type { Component } from './components.ts';
-import { enterNetwork, environmentOf, kubectl, tryKubectl } from './enter.ts';
-import { enterPod, pidsOfPod } from './enter-pod.ts';
-import { layoutOf } from './layout.ts';
-import { findLeftovers } from './leftovers.ts';
-import { loadImage } from './load-image.ts';
 
 type Options = Parameters<typeof run>[2];
 export type Cluster = ReturnType<typeof openCluster>;
@@ -32,7 +31,7 @@ export function openCluster(settings: Settings) {
     down: () => takeDown(layout),
     leftovers: () => findLeftovers(layout),
     /** Runs a program in the cluster's network to its end, whatever its exit code, with KUBECONFIG set. */
-    run: (command: string[], options: Options = {}): Promise<Finished> => {
+    run: (command: string[], options: Options = {}): Promise<ProgramOutput> => {
       const [program = '', ...args] = enterNetwork(layout, command);
       return run(program, args, { env: environmentOf(layout), ...options });
     },
@@ -41,7 +40,7 @@ export function openCluster(settings: Settings) {
     tryKubectl: (args: string[], options: Options = {}) => tryKubectl(layout, args, options),
     /** Gives containerd an image from an OCI archive. */
     load: (archive: string, image: string) => loadImage(layout, archive, image),
-    /** Components go on and off as on a machine that fails: containers go on without kubelet and containerd. */
+    /** Starts and ends components. As on a failing machine, containers go on without kubelet and containerd. */
     start: (component: Component) => startComponent(layout, component),
     stop: (component: Component) => stopComponent(layout, component),
     kill: (component: Component) => killComponent(layout, component),

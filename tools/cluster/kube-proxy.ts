@@ -1,13 +1,13 @@
 // Changes how kube-proxy works on a cluster that is up.
 import { writeFile } from 'node:fs/promises';
 import { must } from '../../test/harness/netns/processes.ts';
+import { waitUntil } from '../../test/harness/wait-until.ts';
+import { startComponent, stopComponent } from './cluster-components.ts';
 import { errors } from './cluster-errors.ts';
+import { kubeProxyConfiguration } from './cluster-files.ts';
+import type { Layout } from './cluster-layout.ts';
+import { enterNetwork } from './cluster-node.ts';
 import type { Settings } from './cluster-settings.ts';
-import { startComponent, stopComponent } from './component.ts';
-import { enterNetwork } from './enter.ts';
-import { kubeProxyConfiguration } from './files/kube-proxy-config.ts';
-import type { Layout } from './layout.ts';
-import { until } from './wait-until.ts';
 
 const LIBERAL = 'net.netfilter.nf_conntrack_tcp_be_liberal';
 /** Its rule against INVALID packets, in iptables mode (pkg/proxy/iptables/proxier.go). */
@@ -17,17 +17,17 @@ const SYNC_LIMIT = 60_000;
 type Mode = Pick<Settings, 'kubeProxyMode' | 'beLiberal'>;
 
 /**
- * Starts it anew with these settings, which take away what the other mode had written, and waits for the rules: it says
- * that it serves before it has written them.
+ * Restarts kube-proxy with these settings, and waits for its rules: it reports that it serves before it has written
+ * them. It removes the rules of the other mode itself.
  * @throws CodedError CLUSTER_TIMEOUT
  */
 export async function reconfigureKubeProxy(layout: Layout, settings: Mode): Promise<void> {
   await stopComponent(layout, 'kube-proxy');
   await writeFile(`${layout.files}/kube-proxy.json`, kubeProxyConfiguration(layout, settings));
-  // It sets the switch, and leaves it set.
+  // kube-proxy sets it to 1, and never back.
   await onNode(layout, 'sysctl', '-q', '-w', `${LIBERAL}=0`);
   await startComponent(layout, 'kube-proxy');
-  if (await until(() => isInForce(layout, settings), SYNC_LIMIT)) return;
+  if (await waitUntil(() => isInForce(layout, settings), SYNC_LIMIT)) return;
   throw errors.CLUSTER_TIMEOUT('the rules of kube-proxy', SYNC_LIMIT, layout.logs);
 }
 

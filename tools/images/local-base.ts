@@ -1,11 +1,8 @@
 // Base images made on this machine, for where no registry answers: Debian by mmdebstrap, and Node on top of it.
-import { createHash } from 'node:crypto';
-import { existsSync } from 'node:fs';
-import { chmod, copyFile, mkdir, rename, rm, writeFile } from 'node:fs/promises';
-import { buildArgs, existsArgs } from './builder-commands.ts';
-import type { Builder } from './image-builder.ts';
-import { installPackages } from './image-builder.ts';
-import { run, tryRun } from './run-program.ts';
+import { chmod, copyFile, mkdir, writeFile } from 'node:fs/promises';
+import { folderOnce, keyOf } from '../../test/harness/cache-folder.ts';
+import { must } from '../../test/harness/netns/processes.ts';
+import { BUILD_LIMIT, type Builder, buildArgs, existsArgs, installPackages, succeeds } from './image-builder.ts';
 
 const MIRROR = 'http://deb.debian.org/debian';
 /** As Debian's slim images: no documentation but licences, no translations. */
@@ -38,42 +35,23 @@ export async function makeLocalImages(
   cache: string,
   { release, node, nodeVersion }: { release: string; node: string; nodeVersion: string },
 ): Promise<LocalImages> {
-  const npmVersion = run('npm', ['--version']);
-  const baseKey = keyOf([release, ...MMDEBSTRAP, ...sourcesOf(release), BASE]);
-  const nodeKey = keyOf([baseKey, nodeVersion, npmVersion, NODE]);
+  const npmVersion = (await must('npm', ['--version'])).trim();
+  const baseKey = keyOf([process.arch, release, ...MMDEBSTRAP, ...sourcesOf(release), BASE]);
+  const nodeKey = keyOf([process.arch, baseKey, nodeVersion, npmVersion, NODE]);
   const images = {
     BASE_IMAGE: `localhost/invalid-drop-build/debian:${baseKey}`,
     NODE_IMAGE: `localhost/invalid-drop-build/node:${nodeKey}`,
   };
-  const has = (image: string) =>
-    tryRun(builder.name, existsArgs(builder.name, image), { env: builder.env }) !== undefined;
-  if (!has(images.BASE_IMAGE)) {
+  const has = (image: string) => succeeds(builder.name, existsArgs(builder.name, image), { env: builder.env });
+  if (!(await has(images.BASE_IMAGE))) {
     const folder = await makeDebian(`${cache}/debian-${baseKey}`, release);
     await buildIn(folder, BASE, images.BASE_IMAGE, builder, {});
   }
-  if (!has(images.NODE_IMAGE)) {
+  if (!(await has(images.NODE_IMAGE))) {
     const folder = await makeNode(`${cache}/node-${nodeKey}`, node, npmVersion);
     await buildIn(folder, NODE, images.NODE_IMAGE, builder, { BASE_IMAGE: images.BASE_IMAGE });
   }
   return images;
-}
-
-function keyOf(inputs: string[]): string {
-  return createHash('sha256')
-    .update(JSON.stringify([process.arch, ...inputs]))
-    .digest('hex')
-    .slice(0, 12);
-}
-
-/** A folder that appears only when all of it is there. */
-async function folderOnce(folder: string, fill: (unfinished: string) => Promise<void> | void): Promise<string> {
-  if (existsSync(folder)) return folder;
-  const unfinished = `${folder}.unfinished`;
-  await rm(unfinished, { recursive: true, force: true });
-  await mkdir(unfinished, { recursive: true });
-  await fill(unfinished);
-  await rename(unfinished, folder);
-  return folder;
 }
 
 /**
@@ -83,9 +61,10 @@ async function folderOnce(folder: string, fill: (unfinished: string) => Promise<
  */
 export function makeDebian(folder: string, release: string, packages: string[] = []): Promise<string> {
   const include = packages.length > 0 ? [`--include=${packages.join(',')}`] : [];
-  return folderOnce(folder, (unfinished) => {
-    if (tryRun('mmdebstrap', ['--version']) === undefined) installPackages(['mmdebstrap']);
-    run('mmdebstrap', [...MMDEBSTRAP, ...include, release, `${unfinished}/base.tar`, ...sourcesOf(release)]);
+  return folderOnce(folder, async (unfinished) => {
+    if (!(await succeeds('mmdebstrap', ['--version']))) await installPackages(['mmdebstrap']);
+    const args = [...MMDEBSTRAP, ...include, release, `${unfinished}/base.tar`, ...sourcesOf(release)];
+    await must('mmdebstrap', args, { limit: BUILD_LIMIT });
   });
 }
 
@@ -97,7 +76,8 @@ function makeNode(folder: string, node: string, npmVersion: string): Promise<str
     await copyFile(node, `${unfinished}/usr/local/bin/node`);
     await chmod(`${unfinished}/usr/local/bin/node`, 0o755);
     const flags = ['--no-audit', '--no-fund', '--loglevel=error'];
-    run('npm', ['install', '--global', '--prefix', `${unfinished}/usr/local`, ...flags, `npm@${npmVersion}`]);
+    const args = ['install', '--global', '--prefix', `${unfinished}/usr/local`, ...flags, `npm@${npmVersion}`];
+    await must('npm', args, { limit: BUILD_LIMIT });
   });
 }
 
@@ -110,5 +90,5 @@ async function buildIn(
 ): Promise<void> {
   const containerfile = `${context}/Containerfile`;
   await writeFile(containerfile, text);
-  run(name, buildArgs(name, { containerfile, context, image, args, secrets: {} }), { env });
+  await must(name, buildArgs(name, { containerfile, context, image, args, secrets: {} }), { env, limit: BUILD_LIMIT });
 }

@@ -1,20 +1,17 @@
-// Builds both images and saves them as OCI archives: `make images`. docs/images.md tells the variables.
+// Builds both images and saves them as OCI archives: `make images`. docs/images.md describes the variables.
+
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { homedir, tmpdir } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import packageJson from '../../package.json' with { type: 'json' };
-import { buildArgs, existsArgs, saveArgs } from './builder-commands.ts';
-import { type Builder, findBuilder } from './image-builder.ts';
-import { readContents } from './image-contents.ts';
-import { hashInputs } from './image-inputs.ts';
+import { must } from '../../test/harness/netns/processes.ts';
+import { BUILD_LIMIT, type Builder, buildArgs, existsArgs, findBuilder, saveArgs, succeeds } from './image-builder.ts';
+import { findSource, hashInputs, type ImageSource } from './image-sources.ts';
 import { makeLocalImages } from './local-base.ts';
-import { npmSecrets } from './npm-settings.ts';
 import { unpack } from './oci-archive.ts';
-import { answers, registryHost } from './registry.ts';
-import { run, tryRun } from './run-program.ts';
-import { makeSbom, type NpmKnowledge } from './sbom.ts';
-import { findSource, type Source } from './source-tree.ts';
+import { answers, npmSecrets, registryHost } from './registries.ts';
+import { makeSbom, type NpmKnowledge, readContents } from './sbom.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
 const RELEASE = 'bookworm';
@@ -29,7 +26,7 @@ async function main(): Promise<void> {
   const tag = `${given('VERSION') ?? packageJson.version}${given('TAG') ?? ''}`;
   const output = `${ROOT}/.run/images`;
   await mkdir(output, { recursive: true });
-  const builder = findBuilder(given('BUILDER'));
+  const builder = await findBuilder(given('BUILDER'));
   const bases = await findBases(builder);
   const scratch = await mkdtemp(`${tmpdir()}/invalid-drop-images-`);
   try {
@@ -59,7 +56,7 @@ function repository(): string {
   return (typeof repository === 'string' ? repository : repository?.url) ?? 'unknown';
 }
 
-/** Nothing where the Containerfile's own bases can be had: then its defaults hold. */
+/** The base images; none where the Containerfile's own can be pulled, which are its defaults. */
 async function findBases(builder: Builder): Promise<Record<string, string>> {
   const [NODE_IMAGE, BASE_IMAGE] = [given('NODE_IMAGE'), given('BASE_IMAGE')];
   if (NODE_IMAGE && BASE_IMAGE) return { NODE_IMAGE, BASE_IMAGE };
@@ -80,7 +77,7 @@ interface One {
   image: string;
   args: Record<string, string>;
   archive: string;
-  source: Source;
+  source: ImageSource;
   builder: Builder;
   scratch: string;
 }
@@ -90,17 +87,16 @@ async function buildOne({ name, image, args, archive, source, builder, scratch }
   const stamp = `${archive}.inputs`;
   const hash = await hashInputs(source.context, [image, args, builder.name]);
   const same = existsSync(archive) && (await readFile(stamp, 'utf8').catch(() => '')) === hash;
-  if (same && tryRun(builder.name, existsArgs(builder.name, image), { env: builder.env }) !== undefined) {
+  if (same && (await succeeds(builder.name, existsArgs(builder.name, image), { env: builder.env }))) {
     say(`${image} is up to date: ${archive}`);
     return;
   }
   say(`building ${image} with ${builder.name}`);
   const secrets = await npmSecrets(scratch, env);
-  run(builder.name, buildArgs(builder.name, { containerfile, context: source.context, image, args, secrets }), {
-    env: builder.env,
-  });
+  const build = buildArgs(builder.name, { containerfile, context: source.context, image, args, secrets });
+  await must(builder.name, build, { env: builder.env, limit: BUILD_LIMIT });
   await rm(archive, { force: true });
-  run(builder.name, saveArgs(builder.name, image, archive), { env: builder.env });
+  await must(builder.name, saveArgs(builder.name, image, archive), { env: builder.env, limit: BUILD_LIMIT });
   const bom = await sbomOf(image, archive, source.context, `${scratch}/${name}`);
   await writeFile(archive.replace(/oci\.tar$/, 'cdx.json'), `${JSON.stringify(bom, null, 2)}\n`);
   await writeFile(stamp, hash);
@@ -109,11 +105,12 @@ async function buildOne({ name, image, args, archive, source, builder, scratch }
 
 async function sbomOf(image: string, archive: string, context: string, folder: string) {
   const { root } = await unpack(archive, folder);
-  // All packages: --omit=dev also leaves out what production and development share, and what is bundled is known.
+  // Lists all packages: --omit=dev would leave out those that production and development share. The bundled ones are
+  // known.
   const list = ['sbom', '--package-lock-only', '--sbom-format=cyclonedx', '--loglevel=error'];
   const npm: NpmKnowledge = {
     lock: JSON.parse(await readFile(`${context}/package-lock.json`, 'utf8')),
-    sbom: JSON.parse(run('npm', list, { cwd: context })),
+    sbom: JSON.parse(await must('npm', list, { cwd: context, limit: BUILD_LIMIT })),
   };
   const colon = image.lastIndexOf(':');
   return makeSbom({ name: image.slice(0, colon), version: image.slice(colon + 1) }, await readContents(root), npm);

@@ -1,7 +1,10 @@
 // Reads an OCI archive: its configuration, and its root file system as a container would see it.
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
-import { run } from './run-program.ts';
+import { must } from '../../test/harness/netns/processes.ts';
+
+/** Milliseconds for some hundred megabytes. */
+const UNPACK_LIMIT = 300_000;
 
 interface Descriptor {
   digest: string;
@@ -19,7 +22,7 @@ export interface ImageConfig {
 export async function unpack(archive: string, folder: string): Promise<{ root: string; config: ImageConfig }> {
   const [layout, root] = [`${folder}/layout`, `${folder}/root`];
   for (const path of [layout, root]) await mkdir(path, { recursive: true });
-  run('tar', ['-xf', archive, '-C', layout]);
+  await must('tar', ['-xf', archive, '-C', layout], { limit: UNPACK_LIMIT });
   const blob = (digest: string) => `${layout}/blobs/${digest.replace(':', '/')}`;
   const read = async (path: string) => JSON.parse(await readFile(path, 'utf8'));
   const index = (await read(`${layout}/index.json`)) as { manifests: Descriptor[] };
@@ -27,7 +30,7 @@ export async function unpack(archive: string, folder: string): Promise<{ root: s
   if (!first) throw new Error(`${archive} holds no image`);
   const manifest = (await read(blob(first.digest))) as { config: Descriptor; layers: Descriptor[] };
   for (const { digest } of manifest.layers) {
-    run('tar', ['-xf', blob(digest), '-C', root]);
+    await must('tar', ['-xf', blob(digest), '-C', root], { limit: UNPACK_LIMIT });
     await removeWhiteouts(root);
   }
   const config = (await read(blob(manifest.config.digest))) as ImageConfig;
@@ -35,7 +38,7 @@ export async function unpack(archive: string, folder: string): Promise<{ root: s
   return { root, config };
 }
 
-/** A layer deletes `name` by a file `.wh.name`; our own layers only add. */
+/** A layer deletes `name` by a file `.wh.name`. */
 async function removeWhiteouts(root: string): Promise<void> {
   for (const path of await readdir(root, { recursive: true })) {
     const name = basename(path);

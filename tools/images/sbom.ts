@@ -1,7 +1,8 @@
-// The bill of materials of an image, CycloneDX 1.5: what is in it, not what it could have been made of.
+// The bill of materials of an image, CycloneDX 1.5: what it contains.
 import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
 
-export interface Component {
+export interface SbomComponent {
   type: string;
   name: string;
   version: string;
@@ -15,8 +16,8 @@ export interface Bom {
   specVersion: '1.5';
   serialNumber: string;
   version: 1;
-  metadata: { component: Component };
-  components: Component[];
+  metadata: { component: SbomComponent };
+  components: SbomComponent[];
 }
 
 /** What an image holds, as read from its root file system. */
@@ -33,7 +34,7 @@ export interface ImageContents {
 /** What npm knows of the packages that the bundles may hold: its lock file, and `npm sbom`. */
 export interface NpmKnowledge {
   lock: { packages: Record<string, { name?: string; version?: string }> };
-  sbom: { components: Component[] };
+  sbom: { components: SbomComponent[] };
 }
 
 /** @param image its name and tag */
@@ -56,14 +57,14 @@ export function makeSbom(image: { name: string; version: string }, contents: Ima
   };
 }
 
-function nodeComponent(version: string): Component {
+function nodeComponent(version: string): SbomComponent {
   const purl = `pkg:generic/node@${version}`;
   const cpe = `cpe:2.3:a:nodejs:node.js:${version}:*:*:*:*:*:*:*`;
   return { type: 'application', name: 'node', version, purl, cpe, 'bom-ref': purl };
 }
 
 /** A component for each package that dpkg's status names as installed. */
-export function debianComponents(status: string, debianVersion: string): Component[] {
+export function debianComponents(status: string, debianVersion: string): SbomComponent[] {
   return status
     .split(/\n{2,}/)
     .map((stanza) =>
@@ -77,7 +78,7 @@ export function debianComponents(status: string, debianVersion: string): Compone
 }
 
 /** @throws where the bundle holds a package that npm does not know */
-function npmComponents(paths: string[], { lock, sbom }: NpmKnowledge): Component[] {
+function npmComponents(paths: string[], { lock, sbom }: NpmKnowledge): SbomComponent[] {
   const known = new Map(sbom.components.map((component) => [component['bom-ref'], component]));
   return paths.map((path) => {
     const { name = path.replace(/^.*node_modules\//, ''), version } = lock.packages[path] ?? {};
@@ -98,4 +99,25 @@ function serialNumber(text: string): string {
     hex.slice(20, 32),
   ];
   return `urn:uuid:${parts.join('-')}`;
+}
+
+export async function readContents(root: string): Promise<ImageContents> {
+  const release = await readFile(`${root}/usr/lib/os-release`, 'utf8');
+  return {
+    dpkgStatus: await readFile(`${root}/var/lib/dpkg/status`, 'utf8'),
+    debianVersion: release.match(/^VERSION_ID="?([^"\n]*)/m)?.[1] ?? 'unknown',
+    nodeVersion: nodeVersion(await readFile(`${root}/usr/local/bin/node`)),
+    bundledPackages: JSON.parse(await readFile(`${root}/opt/invalid-drop/bundled-packages.json`, 'utf8')),
+  };
+}
+
+/** Read from the URL of its headers inside the binary, which may be for another architecture. */
+function nodeVersion(binary: Buffer): string {
+  const start = binary.indexOf('/node-v');
+  const version = binary
+    .subarray(start, start + 40)
+    .toString('latin1')
+    .match(/^\/node-v(\d+\.\d+\.\d+)/)?.[1];
+  if (!version) throw new Error('no version found in usr/local/bin/node');
+  return version;
 }

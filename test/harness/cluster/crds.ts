@@ -1,4 +1,4 @@
-// Custom resources that the overlays need, from the Go modules of those who define them.
+// Custom resource definitions that the overlays need, from the Go modules of the projects that define them.
 import { readdir, readFile } from 'node:fs/promises';
 import { run } from '../netns/processes.ts';
 import { kubectl } from './kubectl.ts';
@@ -11,15 +11,15 @@ const MODULES: Record<string, [folder: string, names: RegExp]> = {
   ],
 };
 
-/** Go modules, to be downloaded before the tests run: the network that those are in has no way out. */
+/** Go modules, to be downloaded before the tests run: the tests' network has no way out. */
 export const CRD_MODULES = Object.keys(MODULES);
 
-/** True where Go can be asked for them. */
+/** Whether Go is installed. */
 export async function hasGo(): Promise<boolean> {
   return (await run('go', ['version'])).exitCode === 0;
 }
 
-/** Applies the definitions, and waits until the API server serves them. Returns what takes them away again. */
+/** Applies the definitions, and waits until the API server serves them. @returns a function that deletes them */
 export async function applyCrds(): Promise<() => Promise<unknown>> {
   const definitions = (
     await Promise.all(Object.entries(MODULES).map(([module, where]) => read(module, ...where)))
@@ -36,6 +36,6 @@ async function read(module: string, folder: string, names: RegExp): Promise<stri
   const path = `${(JSON.parse(stdout) as { Dir: string }).Dir}/${folder}`;
   const files = (await readdir(path)).filter((name) => names.test(name));
   const texts = await Promise.all(files.map((name) => readFile(`${path}/${name}`, 'utf8')));
-  // They are Helm templates, by their labels only.
+  // They are Helm templates; only their labels are templated.
   return texts.map((text) => text.replace(/^\s*\{\{.*\}\}\s*$\n/gm, '').replace(/\{\{.*?\}\}/g, 'cert-manager'));
 }

@@ -1,5 +1,6 @@
-// A steady load of pod creations, straight to the API server. They are dry runs: admission is real, nothing is stored.
+// A steady load of pod creations. They are dry runs: admission is real, and nothing is stored.
 import { setTimeout as wait } from 'node:timers/promises';
+import { renderTable } from '../../../demo/table.ts';
 import { CHECKER_CONTAINER, INIT_CONTAINER } from '../../../lib/contract.ts';
 import { ApiError, reasonOf } from '../../../webhook/cluster/api-error.ts';
 import { type ClusterClient, connectCluster } from '../../../webhook/cluster/cluster-client.ts';
@@ -8,10 +9,10 @@ import { barePod, type Pod } from './pod-status.ts';
 const WORKERS = 4;
 const PAUSE_MS = 40;
 
-export interface Phase {
+export interface LoadPhase {
   name: string;
   created: number;
-  /** Refused because the webhook did not answer as it must (failurePolicy Fail). */
+  /** Refused, since the webhook did not answer correctly (failurePolicy Fail). */
   failed: number;
   /** Created without our containers. */
   missed: number;
@@ -23,14 +24,14 @@ export interface Phase {
   example: string;
 }
 
-/** Runs until it is stopped; what it counts goes to the phase that has begun last. */
+/** Runs until it is stopped. It counts in the phase that was begun last. */
 export function startLoad(namespace: string) {
   const client = connectCluster(process.env['KUBECONFIG'] ?? '');
-  const phases: Phase[] = [];
+  const phases: LoadPhase[] = [];
   let stopped = false;
   let firstFailure = 0;
 
-  function begin(name: string): Phase {
+  function begin(name: string): LoadPhase {
     const phase = { name, created: 0, failed: 0, missed: 0, unreachable: 0, recoveryMs: 0, example: '' };
     firstFailure = 0;
     phases.push(phase);
@@ -63,7 +64,7 @@ export function startLoad(namespace: string) {
 }
 
 /** @returns what went wrong; '' where nothing did */
-async function createOne(client: ClusterClient, namespace: string, phase: Phase): Promise<string> {
+async function createOne(client: ClusterClient, namespace: string, phase: LoadPhase): Promise<string> {
   try {
     const pod = barePod(namespace, 'load');
     const stored = (await client.create(`/api/v1/namespaces/${namespace}/pods?dryRun=All`, pod)) as unknown as Pod;
@@ -79,22 +80,13 @@ async function createOne(client: ClusterClient, namespace: string, phase: Phase)
   }
 }
 
-/** The phases as a table for people. */
-export function phaseTable(phases: Phase[]): string[] {
-  const head = ['phase', 'creations', 'failed', 'missed', 'API server away', 'from first to last failure'];
-  const rows = phases.map((one) => [
-    one.name,
-    String(one.created + one.failed),
-    String(one.failed),
-    String(one.missed),
-    String(one.unreachable),
-    `${one.recoveryMs} ms`,
+const HEADINGS = ['phase', 'creations', 'failed', 'missed', 'API server away', 'from first to last failure'];
+
+/** The phases as a table for people. @returns its lines */
+export function phaseTable(phases: LoadPhase[]): string[] {
+  const rows = phases.map(({ name, created, failed, missed, unreachable, recoveryMs }) => [
+    ...[name, created + failed, failed, missed, unreachable],
+    `${recoveryMs} ms`,
   ]);
-  const widths = head.map((cell, column) => Math.max(cell.length, ...rows.map((row) => row[column]?.length ?? 0)));
-  return [head, ...rows].map((row) =>
-    row
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-      .join('  ')
-      .trimEnd(),
-  );
+  return renderTable(HEADINGS, rows).split('\n');
 }

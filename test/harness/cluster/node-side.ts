@@ -1,18 +1,18 @@
-// The node from its own side. Only the cluster that tools/cluster made lets a test do that; elsewhere such tests are skipped.
+// Acts on the node itself. That is possible only on a cluster that tools/cluster made; elsewhere such tests are
+// skipped.
 import { readFile } from 'node:fs/promises';
 import { setTimeout as wait } from 'node:timers/promises';
-import { pidsInCgroups } from '../../../tools/cluster/cgroups.ts';
-import { killComponent, startComponent } from '../../../tools/cluster/component.ts';
-import { enterPod } from '../../../tools/cluster/enter-pod.ts';
-import { type Layout, layoutOf } from '../../../tools/cluster/layout.ts';
-import { enterNode } from '../../../tools/cluster/node-namespaces-holder.ts';
-import { must } from '../netns/processes.ts';
-import { eventually } from './eventually.ts';
+import { killComponent, startComponent } from '../../../tools/cluster/cluster-components.ts';
+import { type Layout, layoutOf } from '../../../tools/cluster/cluster-layout.ts';
+import { enterNode, enterPod } from '../../../tools/cluster/cluster-node.ts';
+import { pidsInCgroups } from '../../../tools/cluster/cluster-processes.ts';
+import { must, Program } from '../netns/processes.ts';
+import { eventually } from '../wait-until.ts';
 import { getPod, type Pod } from './pod-status.ts';
 
-const NFT = ['nft', '--stateless', 'list', 'ruleset'];
+const NFT = ['nft', '--stateless', 'list', 'ruleset'] as const;
 
-/** The one-node cluster that KUBECONFIG names, or undefined where that is somebody else's. */
+/** The one-node cluster that KUBECONFIG names, or undefined where that is another cluster. */
 export function ownNode(): Layout | undefined {
   const layout = layoutOf(process.env['CLUSTER'] || 'invalid-drop');
   return process.env['KUBECONFIG'] === layout.kubeconfig ? layout : undefined;
@@ -34,10 +34,32 @@ export async function onNode(...command: string[]): Promise<string> {
   return must(program, args);
 }
 
-/** Runs a program of this machine in a pod's network namespace, with every capability. @returns what it printed */
-export async function inPod(namespace: string, pod: string, ...command: string[]): Promise<string> {
-  const [program = '', ...args] = await enterPod(node(), namespace, pod, command);
-  return must(program, args);
+/** Runs programs of this machine in a pod's network namespace, with every capability. */
+export class PodPrograms {
+  private readonly namespace: string;
+  private readonly pod: string;
+
+  constructor(namespace: string, pod: string) {
+    this.namespace = namespace;
+    this.pod = pod;
+  }
+
+  /** Runs one to its end. @returns what it printed @throws Error where its exit code is not 0 */
+  async must(command: string, args: string[] = [], options?: Parameters<typeof must>[2]): Promise<string> {
+    const [program = '', ...rest] = await enterPod(node(), this.namespace, this.pod, [command, ...args]);
+    return must(program, rest, options);
+  }
+
+  /** Starts one that stays. */
+  async start(command: string, args: string[]): Promise<Program> {
+    const [program = '', ...rest] = await enterPod(node(), this.namespace, this.pod, [command, ...args]);
+    return new Program(program, rest);
+  }
+}
+
+/** Runs one program in a pod's network namespace. @returns what it printed */
+export function inPod(namespace: string, pod: string, command: string, ...args: string[]): Promise<string> {
+  return new PodPrograms(namespace, pod).must(command, args);
 }
 
 /** The pod's whole ruleset as nft prints it, without counters. */
@@ -45,14 +67,14 @@ export function podRuleset(namespace: string, pod: string): Promise<string> {
   return inPod(namespace, pod, ...NFT);
 }
 
-/** Takes every rule of the pod away, as nobody in it could prevent. */
+/** Removes every rule of the pod; nothing in the pod can prevent it. */
 export async function flushPod(namespace: string, pod: string): Promise<void> {
   await inPod(namespace, pod, 'nft', 'flush', 'ruleset');
 }
 
 /**
- * The node's rules, each with its table and chain, but for those that Kubernetes writes: what belongs to kube-proxy, the
- * kubelet and the CNI plugins comes and goes with Services and pods. A chain that is empty and accepts is no rule.
+ * The node's rules, each with its table and chain, but for those that Kubernetes writes: what belongs to kube-proxy,
+ * the kubelet and the CNI plugins comes and goes with Services and pods. A chain that is empty and accepts is no rule.
  */
 export async function nodeRules(): Promise<string[]> {
   return rulesOf(await onNode(...NFT)).filter(
@@ -93,7 +115,10 @@ export async function killContainer(namespace: string, name: string, container: 
   });
 }
 
-/** Waits for a pod's process whose command line has `text` and kills it; asks often, for it may live for 100 ms only. */
+/**
+ * Waits for a pod's process whose command line has `text`, and kills it. It may live for 100 ms only, so that this
+ * asks often.
+ */
 export async function killProcess(pod: Pod, text: string, limit = 30_000): Promise<void> {
   const end = Date.now() + limit;
   while (Date.now() < end) {

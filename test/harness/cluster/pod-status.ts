@@ -1,6 +1,6 @@
 // Pods and what is known of them.
 import { CHECKER_CONTAINER, CHECKER_PORT, INIT_CONTAINER } from '../../../lib/contract.ts';
-import { eventually } from './eventually.ts';
+import { eventually } from '../wait-until.ts';
 import { getJson, getRaw } from './kubectl.ts';
 
 /** An image that every run has: node is its only program, so commands are `node -e SCRIPT`. */

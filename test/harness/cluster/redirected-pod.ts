@@ -1,12 +1,13 @@
-// A pod as a mesh leaves it, without the mesh: inbound TCP is redirected to a proxy, and the application listens beside it.
+// A pod as a mesh leaves it, without the mesh: inbound TCP is redirected to a proxy, and the application listens beside
+// it.
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { enterPod } from '../../../tools/cluster/enter-pod.ts';
 import { redirectRules } from '../netns/istio-rules.ts';
-import { must, Program } from '../netns/processes.ts';
+import type { Program } from '../netns/processes.ts';
+import { readUploads } from '../netns/redirected-upload.ts';
 import type { Upload } from '../traffic/upload.ts';
 import { apply } from './kubectl.ts';
-import { node } from './node-side.ts';
+import { PodPrograms } from './node-side.ts';
 import { APP_IMAGE, barePod, getPod, type Pod, waitReady } from './pod-status.ts';
 
 const RUN_LIMIT = 120_000;
@@ -30,44 +31,27 @@ export async function redirectedPod(namespace: string, name: string): Promise<Po
   const containers = [container('app', 'app', 9000, 65532), container('proxy', 'proxy', 15006, 1337)];
   await apply(barePod(namespace, name, { containers }));
   await waitReady(namespace, name);
-  const [program = '', ...args] = await enterPod(node(), namespace, name, ['iptables-nft-restore', '--noflush']);
-  await must(program, args, { input: redirectRules('ipv4') });
+  const programs = new PodPrograms(namespace, name);
+  await programs.must('iptables-nft-restore', ['--noflush'], { input: redirectRules('ipv4') });
   return getPod(namespace, name);
 }
 
-/** The programs of this machine in a pod's network namespace. */
-export class Sender {
-  private readonly namespace: string;
-  private readonly pod: string;
+/** Uploads from a pod, one after the other. @returns what became of each */
+export async function uploadFrom(
+  sender: PodPrograms,
+  address: string,
+  bytes: number,
+  count: number,
+): Promise<Upload[]> {
+  const args = [traffic('upload'), address, `${bytes}`, `${count}`, '30000'];
+  return readUploads(await sender.must(process.execPath, args, { limit: RUN_LIMIT }));
+}
 
-  constructor(namespace: string, pod: string) {
-    this.namespace = namespace;
-    this.pod = pod;
-  }
-
-  async must(command: string, args: string[] = [], options?: Parameters<typeof must>[2]): Promise<string> {
-    const [program = '', ...rest] = await enterPod(node(), this.namespace, this.pod, [command, ...args]);
-    return must(program, rest, options);
-  }
-
-  /** Uploads one after the other. @returns what became of each */
-  async upload(address: string, bytes: number, count: number): Promise<Upload[]> {
-    const args = [traffic('upload'), address, `${bytes}`, `${count}`, '30000'];
-    const printed = await this.must(process.execPath, args, { limit: RUN_LIMIT });
-    return printed
-      .trim()
-      .split('\n')
-      .map((line) => JSON.parse(line) as Upload);
-  }
-
-  /** Begins an upload, which goes on until its standard input is closed. */
-  async beginUpload(address: string): Promise<Program> {
-    const command = [process.execPath, traffic('held-upload'), address];
-    const [program = '', ...args] = await enterPod(node(), this.namespace, this.pod, command);
-    const upload = new Program(program, args);
-    await upload.saw(/in flight/);
-    return upload;
-  }
+/** Begins an upload from a pod, which goes on until endUpload. */
+export async function beginUpload(sender: PodPrograms, address: string): Promise<Program> {
+  const upload = await sender.start(process.execPath, [traffic('held-upload'), address]);
+  await upload.waitForOutput(/in flight/);
+  return upload;
 }
 
 /** Lets an upload that was begun come to its end. */

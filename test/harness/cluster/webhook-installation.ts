@@ -1,7 +1,7 @@
 // The webhook as its users install it.
 import { fileURLToPath } from 'node:url';
 import { OPT_IN_LABEL, OWN_NAMESPACE } from '../../../lib/contract.ts';
-import { eventually } from './eventually.ts';
+import { eventually } from '../wait-until.ts';
 import { apply, getJson, getRaw, kubectl } from './kubectl.ts';
 import { barePod, isInjected } from './pod-status.ts';
 
@@ -9,7 +9,10 @@ export const MANIFESTS = fileURLToPath(new URL('../../../manifests', import.meta
 const SERVICE_PROXY = `/api/v1/namespaces/${OWN_NAMESPACE}/services/invalid-drop-webhook:metrics/proxy`;
 const DEPLOYMENT = ['deployment/invalid-drop-webhook', '-n', OWN_NAMESPACE];
 
-/** `kubectl apply -k manifests`, then waits until both replicas are Ready. Does nothing new where it is there already. */
+/**
+ * `kubectl apply -k manifests`, then waits until both replicas are Ready. Changes nothing where it is installed
+ * already.
+ */
 export async function install(overlay = MANIFESTS): Promise<void> {
   await kubectl(['apply', '-k', overlay]);
   await rolledOut();

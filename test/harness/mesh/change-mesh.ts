@@ -1,7 +1,7 @@
 // Changes the mesh that the tests run on.
 
 import { readSettings } from '../../../tools/cluster/cluster-settings.ts';
-import { installIstio } from '../../../tools/mesh/install-istio.ts';
+import { installIstio } from '../../../tools/mesh/istio-installation.ts';
 import { findMeshPrograms } from '../../../tools/mesh/mesh-programs.ts';
 import { type MeshSettings, readMeshSettings } from '../../../tools/mesh/mesh-settings.ts';
 import { node } from '../cluster/node-side.ts';

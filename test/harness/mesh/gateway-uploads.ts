@@ -1,14 +1,13 @@
 // Uploads through the mesh's gateway, and the stray segments on their way from it to the pod.
 import { fileURLToPath } from 'node:url';
-import { enterPod } from '../../../tools/cluster/enter-pod.ts';
-import { ISTIO_NAMESPACE } from '../../../tools/mesh/mesh-objects.ts';
-import { eventually } from '../cluster/eventually.ts';
+import { ISTIO_NAMESPACE } from '../../../tools/mesh/istio-installation.ts';
 import { getJson, kubectl } from '../cluster/kubectl.ts';
-import { node } from '../cluster/node-side.ts';
 import { isReady, type Pod } from '../cluster/pod-status.ts';
-import { must, Program } from '../netns/processes.ts';
-import { countStrays, startStrays, stopStrays } from '../netns/stray.ts';
+import { Program } from '../netns/processes.ts';
+import { readUploads } from '../netns/redirected-upload.ts';
+import { countStrays, type ProgramRunner, startStrays, stopStrays } from '../netns/stray-segments.ts';
 import type { Upload } from '../traffic/upload.ts';
+import { eventually } from '../wait-until.ts';
 
 const CLIENT = fileURLToPath(new URL('../traffic/upload.ts', import.meta.url));
 const GATEWAY_LABEL = 'app=istio-ingressgateway';
@@ -18,20 +17,6 @@ const RUN_LIMIT = 800_000;
 /** As much as the original incident's objects. */
 export const LARGE = 300_000_000;
 const EVERY = 500;
-
-/** A place to send from: the programs of this machine in a pod's network namespace. */
-export interface Sender {
-  must(command: string, args?: string[], options?: Parameters<typeof must>[2]): Promise<string>;
-}
-
-export function podSender(namespace: string, pod: string): Sender {
-  return {
-    must: async (command, args = [], options) => {
-      const [program = '', ...rest] = await enterPod(node(), namespace, pod, [command, ...args]);
-      return must(program, rest, options);
-    },
-  };
-}
 
 /** The gateway's pod, once it is Ready. */
 export function gatewayPod(): Promise<Pod> {
@@ -51,10 +36,7 @@ export async function upload(address: string, name: string, count: number, bytes
   const client = new Program(process.execPath, [CLIENT, address, `${bytes}`, `${count}`, `${UPLOAD_LIMIT}`, name]);
   const { exitCode, stdout, stderr } = await client.end(RUN_LIMIT);
   if (exitCode !== 0) throw new Error(`upload ended with ${exitCode}: ${stderr}`);
-  return stdout
-    .trim()
-    .split('\n')
-    .map((line) => JSON.parse(line) as Upload);
+  return readUploads(stdout);
 }
 
 /** Waits until the gateway passes an upload on to the pod: Envoys learn of a new Service in their own time. */
@@ -62,9 +44,12 @@ export async function untilPassedOn(address: string, name: string): Promise<void
   await eventually(`${name} answers through the gateway`, async () => (await upload(address, name, 1, 1000))[0]?.ok);
 }
 
-/** Runs `work` while every 500th full segment from the sender, or another share, is shifted. @returns its result and how many were */
+/**
+ * Runs `work` while every 500th full segment from the sender, or another share, is shifted.
+ * @returns its result and how many were
+ */
 export async function withStrays<T>(
-  sender: Sender,
+  sender: ProgramRunner,
   work: () => Promise<T>,
   every = EVERY,
 ): Promise<{ result: T; strays: number }> {

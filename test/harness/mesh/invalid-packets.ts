@@ -1,10 +1,10 @@
 // Real INVALID packets from the node to a pod, and the resets that come back. This process is in the node's network.
 import { connect } from 'node:net';
-import { PORT } from '../../../tools/mesh/istio-operator.ts';
-import { eventually } from '../cluster/eventually.ts';
+import { PORT } from '../../../tools/mesh/istio-installation.ts';
 import { inPod } from '../cluster/node-side.ts';
 import type { Pod } from '../cluster/pod-status.ts';
 import { must } from '../netns/processes.ts';
+import { eventually } from '../wait-until.ts';
 
 /** Ports to send from, one a pod and family: below those that the kernel chooses (ip_local_port_range). */
 const FIRST_PORT = 20_000;

@@ -3,11 +3,10 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Test } from 'tap';
 import { OPT_IN_LABEL } from '../../../lib/contract.ts';
-import { PORT } from '../../../tools/mesh/istio-operator.ts';
-import { routeObjects } from '../../../tools/mesh/mesh-objects.ts';
+import { PORT, routeObjects } from '../../../tools/mesh/istio-installation.ts';
 import { apply } from '../cluster/kubectl.ts';
 import { APP_IMAGE, type Container, type Pod, waitReady } from '../cluster/pod-status.ts';
-import { plainNamespace } from '../cluster/test-namespaces.ts';
+import { plainNamespace } from '../cluster/test-workloads.ts';
 
 const SCRIPT = readFileSync(fileURLToPath(new URL('../traffic/app.ts', import.meta.url)), 'utf8');
 /** Envoy and the application have to be pulled up on a busy machine. */

@@ -1,7 +1,7 @@
-// Tests that need root and the kernel's netfilter: skipped by name and loudly elsewhere, never in CI.
+// Tests that need root and the kernel's netfilter. Elsewhere they are skipped with a message; in CI they then fail.
 import t, { type Test } from 'tap';
-import { addPair, type Pair, removeAll, sweep } from './namespaces.ts';
-import { missing } from './needs.ts';
+import { missing } from './kernel-requirements.ts';
+import { addPair, type Pair, removeAll, sweep } from './network-namespaces.ts';
 import { killAll, stopAll } from './processes.ts';
 
 /** A test with a fresh pair of namespaces, which are removed at its end with all that runs in them. */
@@ -24,5 +24,5 @@ process.once('exit', () => {
   killAll();
   removeAll();
 });
-// Not once: a second signal would then end the process in the midst of its exit handler.
+// `on`, not `once`: a second signal would otherwise end the process inside its exit handler.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(1));

@@ -1,23 +1,21 @@
-// Runs and keeps programs for tests: arguments as arrays, a time limit on each, and none left behind.
+// Runs programs for tests, tools, demo and benches: arguments as arrays, a time limit on each, and none left behind.
+
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { startOf } from './process-start.ts';
+import { readFile } from 'node:fs/promises';
+import type { ProgramOutput } from '../../../lib/command.ts';
 
-export interface Finished {
-  exitCode: number | null;
-  stdout: string;
-  stderr: string;
-}
+export type { ProgramOutput };
 
-/** How many times slower than usual this machine is: emulated ones are. */
+/** How many times slower than usual this machine is, such as an emulated one. */
 const PATIENCE = Number(process.env['PATIENCE'] || 1);
 /** Milliseconds that something may take here that takes `usual` elsewhere. */
 export const patient = (usual: number): number => usual * PATIENCE;
 
 const DEFAULT_LIMIT = patient(30_000);
-/** No program outlives this, whoever forgot to stop it. */
+/** Milliseconds after which a program is killed, where no test has stopped it. */
 const LIFETIME = 900_000;
-/** How long the output of a program that has ended may still come: a child that outlives it holds the pipes open. */
+/** Milliseconds for the last output of a program that has ended: a child that outlives it would keep the pipes open. */
 const LAST_OUTPUT = 1000;
 const running = new Set<Program>();
 
@@ -56,7 +54,7 @@ export class Program {
   }
 
   /** Waits until the output matches; rejects where the program ends, or `limit` milliseconds pass, before. */
-  async saw(pattern: RegExp, limit = DEFAULT_LIMIT): Promise<RegExpMatchArray> {
+  async waitForOutput(pattern: RegExp, limit = DEFAULT_LIMIT): Promise<RegExpMatchArray> {
     const deadline = AbortSignal.timeout(limit);
     for (;;) {
       const match = this.output.match(pattern);
@@ -71,7 +69,7 @@ export class Program {
   }
 
   /** Waits for the end; kills the program after `limit` milliseconds. */
-  async end(limit = DEFAULT_LIMIT): Promise<Finished> {
+  async end(limit = DEFAULT_LIMIT): Promise<ProgramOutput> {
     const timer = setTimeout(() => this.child.kill('SIGKILL'), limit);
     await this.ended;
     clearTimeout(timer);
@@ -79,7 +77,7 @@ export class Program {
   }
 
   /** Asks it to end, and kills it where it does not within 5 s. */
-  async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<Finished> {
+  async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<ProgramOutput> {
     if (this.child.exitCode === null) this.child.kill(signal);
     return this.end(5000);
   }
@@ -90,7 +88,7 @@ export async function run(
   command: string,
   args: string[],
   options: SpawnOptions & { input?: string; limit?: number } = {},
-): Promise<Finished> {
+): Promise<ProgramOutput> {
   const { input, limit, ...rest } = options;
   const program = new Program(command, args, rest);
   program.child.stdin?.end(input ?? '');
@@ -105,12 +103,12 @@ export async function must(...[command, args, options]: Parameters<typeof run>):
   return stdout;
 }
 
-/** Kills whatever still runs, at once: for the exit of an interrupted run, where nothing can be waited for. */
+/** Kills all programs that run, without waiting: for exit handlers. */
 export function killAll(): void {
   for (const program of running) program.child.kill('SIGKILL');
 }
 
-/** Kills whatever still runs, and waits for its end. */
+/** Kills all programs that run, and waits for their end. */
 export async function stopAll(): Promise<void> {
   await Promise.all([...running].map((program) => program.stop('SIGKILL')));
 }
@@ -118,4 +116,33 @@ export async function stopAll(): Promise<void> {
 /** Whether a process runs, by its id; one that has ended but was not yet collected by its parent does not. */
 export async function isRunning(pid: number): Promise<boolean> {
   return (await startOf(pid)) !== undefined;
+}
+
+/** When a process started, or undefined where it has ended. */
+export async function startOf(pid: number): Promise<string | undefined> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined);
+  return stat === undefined ? undefined : startIn(stat);
+}
+
+/**
+ * @param stat of proc_pid_stat(5): fields 3, 20 and 22 are state, number of threads and start
+ * @returns when the process started; undefined where it has ended. As long as a thread is left, the first may have
+ *   ended already, its files are open and its ports taken.
+ */
+export function startIn(stat: string): string | undefined {
+  // The second field is the program's name in parentheses, and may hold anything.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  const [state = 'X', threads, start] = [fields[0], Number(fields[17]), fields[19]];
+  return state === 'X' || (state === 'Z' && threads <= 1) ? undefined : start;
+}
+
+/** Kills processes, also such as this program has not started; those that have ended are left out. */
+export function killPids(pids: number[]): void {
+  for (const pid of pids) {
+    try {
+      process.kill(pid, 'SIGKILL');
+    } catch {
+      // It has ended meanwhile.
+    }
+  }
 }

@@ -1,9 +1,11 @@
 // A pod as Istio leaves it (REDIRECT rules, a proxy on 15006, an application on 9000), and uploads to it.
 import { fileURLToPath } from 'node:url';
+/** The two families of iptables programs. */
+import type { Backend } from '../../../lib/netfilter/model.ts';
 import type { Family } from '../../../lib/netfilter/packet.ts';
 import type { Upload } from '../traffic/upload.ts';
 import { redirectRules, tproxyRules } from './istio-rules.ts';
-import { ADDRESS, type Pair } from './namespaces.ts';
+import { ADDRESS, type Pair } from './network-namespaces.ts';
 import { type Program, patient } from './processes.ts';
 
 const SIDECAR = ['--reuid', '1337', '--regid', '1337', '--clear-groups'];
@@ -19,7 +21,7 @@ function script(name: string): string {
  * Puts Istio's rules in with the given backend and starts proxy and application.
  * @param excluded ports that are not redirected, as the pod's annotation lists them
  */
-export async function startMesh({ pod }: Pair, backend: 'nft' | 'legacy', excluded?: string): Promise<Program[]> {
+export async function startMesh({ pod }: Pair, backend: Backend, excluded?: string): Promise<Program[]> {
   for (const [family, prefix] of [
     ['ipv4', 'iptables'],
     ['ipv6', 'ip6tables'],
@@ -28,7 +30,7 @@ export async function startMesh({ pod }: Pair, backend: 'nft' | 'legacy', exclud
   }
   const app = pod.start(process.execPath, [script('app')]);
   const proxy = pod.start('setpriv', [...SIDECAR, process.execPath, script('proxy')]);
-  await Promise.all([app.saw(/ready/), proxy.saw(/ready/)]);
+  await Promise.all([app.waitForOutput(/ready/), proxy.waitForOutput(/ready/)]);
   return [app, proxy];
 }
 
@@ -42,7 +44,7 @@ export async function startTproxyMesh({ pod }: Pair): Promise<Program[]> {
   const app = pod.start(process.execPath, [script('app')]);
   const opener = fileURLToPath(new URL('../traffic/transparent.pl', import.meta.url));
   const proxy = pod.start('perl', [opener, '15006', process.execPath, script('proxy'), '3']);
-  await Promise.all([app.saw(/ready/), proxy.saw(/ready/)]);
+  await Promise.all([app.waitForOutput(/ready/), proxy.waitForOutput(/ready/)]);
   return [app, proxy];
 }
 
@@ -74,4 +76,10 @@ export async function upload(
   const uploads = read();
   if (exitCode !== 0 || uploads.length !== count) throw new Error(`upload ended with ${exitCode}: ${stderr}`);
   return uploads;
+}
+
+/** What test/harness/traffic/upload.ts prints: one upload a line. */
+export function readUploads(printed: string): Upload[] {
+  const lines = printed.split('\n').filter((line) => line !== '');
+  return lines.map((line) => JSON.parse(line) as Upload);
 }

@@ -1,8 +1,9 @@
-// The shipped programs as tests run them, and what they say.
+// The shipped programs, run as a container runtime would run them, and what they print.
+
+import { fileURLToPath } from 'node:url';
 import { CHECK_COMMAND, INSTALL_COMMAND } from '../../../lib/contract.ts';
-import type { Namespace } from './namespaces.ts';
+import type { NetworkNamespace } from './network-namespaces.ts';
 import type { Program } from './processes.ts';
-import { type ContainerSpec, startContainer } from './run-container.ts';
 
 /** A container as the webhook writes it. */
 export function containerSpec(program: 'install' | 'check', capabilities: string[], ...flags: string[]): ContainerSpec {
@@ -30,25 +31,25 @@ export function eventsOf({ output }: Pick<Program, 'output'>): Event[] {
 }
 
 /** Runs the installer to its end. */
-export async function install(pod: Namespace, env: Record<string, string> = {}, capabilities = ['NET_ADMIN']) {
+export async function install(pod: NetworkNamespace, env: Record<string, string> = {}, capabilities = ['NET_ADMIN']) {
   const { exitCode, stdout, stderr } = await startContainer(pod, containerSpec('install', capabilities), env).end();
   const events = eventsOf({ output: stdout });
   return { exitCode, stderr, events, family: (name: string) => events.find((event) => event['family'] === name) };
 }
 
-/** Starts the checker and waits until it has looked once. */
+/** Starts the checker and waits for its first check. */
 export async function startChecker(
-  pod: Namespace,
+  pod: NetworkNamespace,
   env: Record<string, string> = {},
   capabilities = ['NET_ADMIN'],
 ): Promise<Program> {
   const checker = startContainer(pod, containerSpec('check', capabilities), env);
-  await checker.saw(/"event":"(ready|not-guarded|check-failed)"/);
+  await checker.waitForOutput(/"event":"(ready|not-guarded|check-failed)"/);
   return checker;
 }
 
 /** Gets a page from inside a namespace. */
-export async function getPage(from: Namespace, url: string): Promise<{ status: number; body: string }> {
+export async function getPage(from: NetworkNamespace, url: string): Promise<{ status: number; body: string }> {
   const printed = await from.must('curl', [
     '--silent',
     '--globoff',
@@ -60,4 +61,120 @@ export async function getPage(from: Namespace, url: string): Promise<{ status: n
   ]);
   const end = printed.lastIndexOf('\n');
   return { status: Number(printed.slice(end + 1)), body: printed.slice(0, end) };
+}
+
+/** What is read of a container; raw JSON as the API server would store it. */
+export interface ContainerSpec {
+  name: string;
+  command?: string[];
+  args?: string[];
+  env?: { name: string; value?: string }[];
+  securityContext?: {
+    runAsUser?: number;
+    runAsGroup?: number;
+    readOnlyRootFilesystem?: boolean;
+    allowPrivilegeEscalation?: boolean;
+    capabilities?: { drop?: string[]; add?: string[] };
+  };
+}
+
+const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
+const NODE_FOLDER = `${ROOT}node_modules/node/bin`;
+const SYSTEM_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
+/**
+ * Positional arguments: the folder of the bundles, `ro` or `rw`, then the program. Runs in a mount namespace of its
+ * own.
+ */
+const MOUNTS = `set -e
+mount -t tmpfs -o mode=755 tmpfs /opt
+mkdir /opt/invalid-drop
+mount --bind "$1" /opt/invalid-drop
+mount -o remount,ro,bind /opt/invalid-drop
+mount -o remount,ro /opt
+if [ "$2" = ro ]; then
+  mount -o remount,ro,bind /
+  mount -t tmpfs -o ro tmpfs /run
+  mount -t sysfs -o ro sysfs /sys
+fi
+shift 2
+exec "$@"`;
+
+/**
+ * Starts the container in the namespace.
+ * @param extra environment that a test adds, such as a shorter schedule
+ */
+export function startContainer(
+  pod: NetworkNamespace,
+  spec: ContainerSpec,
+  extra: Record<string, string> = {},
+): Program {
+  const context = spec.securityContext ?? {};
+  const [command = 'true', ...args] = [...(spec.command ?? []), ...(spec.args ?? [])];
+  const mounts = ['-c', MOUNTS, 'sh', `${ROOT}dist`, context.readOnlyRootFilesystem ? 'ro' : 'rw'];
+  return pod.start('unshare', [
+    ...['--mount', '--propagation', 'private', 'sh', ...mounts],
+    ...['setpriv', ...privileges(context)],
+    ...['env', '-i', ...environment(spec, extra)],
+    ...[command, ...args],
+  ]);
+}
+
+/**
+ * All that the container gets, as NAME=VALUE. tap adds hooks for Node to the environment of each program that a test
+ * starts.
+ */
+function environment(spec: ContainerSpec, extra: Record<string, string>): string[] {
+  const given = Object.fromEntries((spec.env ?? []).map(({ name, value }) => [name, value ?? '']));
+  const all = { PATH: `${NODE_FOLDER}:${SYSTEM_PATH}`, ...given, ...extra };
+  return Object.entries(all).map(([name, value]) => `${name}=${value}`);
+}
+
+function privileges(context: NonNullable<ContainerSpec['securityContext']>): string[] {
+  const added = (context.capabilities?.add ?? []).map((name) => `+${name.toLowerCase()}`);
+  const capabilities = ['-all', ...added].join(',');
+  return [
+    '--reuid',
+    String(context.runAsUser ?? 0),
+    '--regid',
+    String(context.runAsGroup ?? 0),
+    '--clear-groups',
+    '--inh-caps',
+    capabilities,
+    '--bounding-set',
+    capabilities,
+    ...(context.allowPrivilegeEscalation === false ? ['--no-new-privs'] : []),
+  ];
+}
+
+/** Positional arguments: the root, then the program. Runs in a mount namespace of its own. */
+const IMAGE_MOUNTS = `set -e
+root=$1
+shift
+mount --bind "$root" "$root"
+mount -o remount,ro,bind "$root"
+mount --rbind /dev "$root/dev"
+mount -t proc proc "$root/proc"
+mount -t tmpfs -o ro tmpfs "$root/run"
+exec "$@"`;
+
+/**
+ * Starts `command` in the namespace, looked up in the image.
+ * @param user numeric `uid:gid`
+ * @param capabilities those that the pod adds, such as `net_admin`
+ */
+export function startInImage(
+  pod: NetworkNamespace,
+  root: string,
+  { command, user, capabilities = [] }: { command: string[]; user: string; capabilities?: string[] },
+): Program {
+  // chroot needs two more to become another user, who has none then.
+  const needed = user === '0:0' ? ['sys_chroot'] : ['sys_chroot', 'setuid', 'setgid'];
+  const kept = ['-all', ...[...needed, ...capabilities].map((name) => `+${name}`)].join(',');
+  return pod.start('unshare', [
+    ...['--mount', '--propagation', 'private', 'sh', '-c', IMAGE_MOUNTS, 'sh', root],
+    ...['env', '-i', `PATH=${SYSTEM_PATH}`],
+    ...['setpriv', '--clear-groups', '--inh-caps', kept, '--bounding-set', kept, '--no-new-privs'],
+    ...['chroot', ...(user === '0:0' ? [] : [`--userspec=${user}`, '--groups=']), root, ...command],
+  ]);
 }

@@ -1,12 +1,14 @@
-// The kinds of stray segments, and what becomes of each. Sources: tcp_in_window and nf_conntrack_tcp_packet in
-// net/netfilter/nf_conntrack_proto_tcp.c of each series.
-import { isAtLeast } from './kernel-release.ts';
+// The kinds of stray segments, and what happens to the connection after each. Sources: tcp_in_window and
+// nf_conntrack_tcp_packet in net/netfilter/nf_conntrack_proto_tcp.c of each series.
+import { isAtLeast } from './kernel-requirements.ts';
 
-/** What became of a connection after one stray segment: its data came through, it was reset, or nothing came any more. */
-export type Outcome = 'fine' | 'reset' | 'stuck';
+/**
+ * What became of a connection after one stray segment: its data came through, it was reset, or nothing came any more.
+ */
+export type ConnectionFate = 'fine' | 'reset' | 'stuck';
 
 /** What conntrack calls the segment, and what becomes of the connection without the rule and with it. */
-export type Fate = readonly [conntrack: 'INVALID' | 'valid', unguarded: Outcome, guarded: Outcome];
+export type StrayFate = readonly [conntrack: 'INVALID' | 'valid', unguarded: ConnectionFate, guarded: ConnectionFate];
 
 /** What a kind is made of. Numbers are relative to those that the segment should have. */
 export interface StrayKind {
@@ -16,9 +18,9 @@ export interface StrayKind {
   sysctls?: { be_liberal?: 1; loose?: 0 };
   /** conntrack forgets the connection first; with tcp_loose=1 it then takes it up by a segment that is in order. */
   forgotten?: true;
-  /** What is expected, and of kernels before 6.1 where that is something else. */
-  fate: Fate;
-  before61?: Fate;
+  /** What is expected; and on kernels before 6.1, where that differs. */
+  fate: StrayFate;
+  before61?: StrayFate;
 }
 
 /** Far out of any window. A quarter of the sequence space: half of it would count as before. */
@@ -28,11 +30,11 @@ const WINDOW = 65_160;
 const UNDER = -1_000_000;
 
 /** Not redirected, and so answered by the application's listening socket. A dropped one is sent again, in order. */
-const HARM: Fate = ['INVALID', 'reset', 'fine'];
+const HARM: StrayFate = ['INVALID', 'reset', 'fine'];
 /** A listening socket has no answer to a reset, and none to a wrong checksum. */
-const NO_HARM: Fate = ['INVALID', 'fine', 'fine'];
+const NO_HARM: StrayFate = ['INVALID', 'fine', 'fine'];
 /** Redirected to the sidecar's socket, which discards it. */
-const VALID: Fate = ['valid', 'fine', 'fine'];
+const VALID: StrayFate = ['valid', 'fine', 'fine'];
 
 export const STRAY_KINDS: StrayKind[] = [
   { name: 'sequence number under the window', change: { sequence: UNDER }, fate: VALID, before61: HARM },
@@ -40,8 +42,8 @@ export const STRAY_KINDS: StrayKind[] = [
   {
     name: 'half a window over it',
     change: { sequence: WINDOW + 30_000 },
-    // Tolerated, but conntrack takes it for sent: what the pod then acknowledges seems too old (MAXACKWINDOW, 66000
-    // bytes), its answers are no longer noted, and what acknowledges them is INVALID for good.
+    // conntrack tolerates it and counts its bytes as sent. The pod's acknowledgements then seem too old (MAXACKWINDOW,
+    // 66000 bytes), conntrack no longer follows the pod's data, and each acknowledgement of that data is INVALID.
     fate: ['valid', 'reset', 'stuck'],
     before61: HARM,
   },
@@ -80,12 +82,12 @@ export const STRAY_KINDS: StrayKind[] = [
     name: 'any segment of a connection that conntrack does not know (tcp_loose=0)',
     sysctls: { loose: 0 },
     forgotten: true,
-    // Nothing is in order for conntrack any more, so that all is dropped.
+    // conntrack takes every further segment for INVALID, so that all are dropped.
     fate: ['INVALID', 'reset', 'stuck'],
   },
 ];
 
 /** What is expected of a kind. @param release of the kernel, as uname -r prints it */
-export function fateOf({ fate, before61 }: StrayKind, release: string): Fate {
+export function fateOf({ fate, before61 }: StrayKind, release: string): StrayFate {
   return isAtLeast(6, 1, release) ? fate : (before61 ?? fate);
 }

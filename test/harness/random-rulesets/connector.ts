@@ -1,11 +1,11 @@
-// Connects on command: a line `HOST PORT LOCALPORT` opens, `close` drops all and is answered with a line. The SYN leaves
-// within connect().
+// Connects on command: a line `HOST PORT LOCALPORT` opens, `close` drops all and is answered with a line. The SYN
+// leaves within connect().
 import { connect, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 
 const open = new Set<Socket>();
 
-/** Sends a SYN; whatever comes back is of no interest. */
+/** Sends a SYN; answers are ignored. */
 export function sendSyn(host: string, port: number, localPort: number): void {
   const socket = connect({ host, port, localPort });
   socket.on('error', () => undefined);

@@ -1,7 +1,7 @@
-// Makes real INVALID packets and counts what became of them.
+// Makes real INVALID packets, and counts arrivals and resets.
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Packet } from '../../../lib/netfilter/packet.ts';
-import { ADDRESS } from '../netns/namespaces.ts';
+import { ADDRESS } from '../netns/network-namespaces.ts';
 
 /** A probe: from where, and the packet as it arrives. Each has a port of its own, by which it is counted. */
 export interface Probe {
@@ -77,7 +77,7 @@ export interface Counted {
   reset: number;
 }
 
-/** One nft that stays and is asked again: to start one for each look takes longest of all where a machine is emulated. */
+/** One nft process that answers many questions: on an emulated machine, starting one for each takes longest of all. */
 export class Observer {
   private readonly nft: ChildProcess;
   private readonly timeout: number;
@@ -110,7 +110,10 @@ export class Observer {
     this.nft.stdin?.end();
   }
 
-  /** Has it do `commands`, then list counters, which takes one line. What it complains of is an error. */
+  /**
+   * Has nft run `commands`, then list the counters, which it prints as one line. What it prints on standard error is
+   * an error.
+   */
   private ask(commands: string): Promise<string> {
     const { nft } = this;
     this.text = '';

@@ -1,21 +1,20 @@
 // A random ruleset as the commands that install it: which programs write rules, and in what order.
 import type { Family } from '../../../lib/netfilter/packet.ts';
-import { randomIptables } from './iptables-rules.ts';
-import { randomNftRule } from './nft-rules.ts';
-import { randomNft } from './nft-tables.ts';
 import type { Prng } from './prng.ts';
+import { randomIptables } from './random-iptables.ts';
+import { randomNft, randomNftRule } from './random-nft.ts';
 
 /** What a random ruleset is made by. */
 export interface Installation {
   /** Commands that empty iptables-legacy and fill it, and whether it then holds rules. */
-  atOnce: Command[];
+  atOnce: InstallCommand[];
   legacy: boolean;
   /** Commands that follow one by one. */
-  inOrder: Command[];
+  inOrder: InstallCommand[];
 }
 
 /** A program and its standard input. */
-export interface Command {
+export interface InstallCommand {
   program: string;
   args: string[];
   input: string;
@@ -43,7 +42,7 @@ export function randomInstallation(random: Prng): Installation {
   return { atOnce, legacy, inOrder: nft && random.chance(0.2) ? [...inOrder, nftFile(nativeRule(random))] : inOrder };
 }
 
-function nftRestore(random: Prng, family: Family): Command {
+function nftRestore(random: Prng, family: Family): InstallCommand {
   const program = `${family === 'ipv4' ? 'iptables' : 'ip6tables'}-nft-restore`;
   return {
     program,
@@ -59,6 +58,6 @@ function nativeRule(random: Prng): string {
   return `${random.pick(['insert', 'add'])} rule ${family} mangle PREROUTING ${rule}\n`;
 }
 
-function nftFile(input: string): Command {
+function nftFile(input: string): InstallCommand {
   return { program: 'nft', args: ['-f', '-'], input };
 }

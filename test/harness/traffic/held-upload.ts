@@ -1,5 +1,5 @@
-// An upload that is in flight until its standard input ends: `held-upload.ts HOST`. It prints `in flight` when the first
-// megabyte has left, and at the end what became of it.
+// An upload that is in flight until its standard input ends: `held-upload.ts HOST`. It prints `in flight` when the
+// first megabyte has left, and at the end what became of it.
 import { once } from 'node:events';
 import { request } from 'node:http';
 import { setTimeout as wait } from 'node:timers/promises';

@@ -6,7 +6,7 @@ import { readFile } from 'node:fs/promises';
 import { release } from 'node:os';
 import { createInterface } from 'node:readline';
 import type { Orders } from '../guest.ts';
-import { Turns, takeTurns } from '../turns.ts';
+import { Turns, takeTurns } from '../tap-report.ts';
 
 const AT_ONCE = 2;
 const print = (line: string) => process.stdout.write(`${line}\n`);

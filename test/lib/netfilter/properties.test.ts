@@ -2,8 +2,8 @@ import t from 'tap';
 import type { Json } from '../../../lib/netfilter/nft-expression.ts';
 import { parseRuleset } from '../../../lib/netfilter/ruleset.ts';
 import { judge } from '../../../lib/netfilter/verdict.ts';
-import { randomIptables } from '../../harness/random-rulesets/iptables-rules.ts';
 import { makePrng, type Prng } from '../../harness/random-rulesets/prng.ts';
+import { randomIptables } from '../../harness/random-rulesets/random-iptables.ts';
 import {
   ACCEPT,
   DROP,

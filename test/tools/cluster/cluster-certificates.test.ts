@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
 import { writeCertificates } from '../../../tools/cluster/cluster-certificates.ts';
-import { layoutOf } from '../../../tools/cluster/layout.ts';
+import { layoutOf } from '../../../tools/cluster/cluster-layout.ts';
 
 const directory = await mkdtemp(join(tmpdir(), 'certificates-'));
 t.teardown(() => rm(directory, { recursive: true }));
@@ -12,7 +12,7 @@ const pki = join(directory, 'pki');
 await writeCertificates({ ...layoutOf('one'), pki });
 const certificate = async (name: string) => new X509Certificate(await readFile(`${pki}/${name}.crt`));
 
-t.test('every certificate is signed by the authority, and has its key beside it', async (t) => {
+t.test('every certificate is signed by the CA, and has its key beside it', async (t) => {
   const authority = await certificate('ca');
   const names = (await readdir(pki)).filter((file) => file.endsWith('.crt')).map((file) => file.slice(0, -4));
   t.ok(names.length > 5);
@@ -34,7 +34,7 @@ t.test('users and groups are those that Kubernetes grants rights to', async (t) 
   t.match((await certificate('admin')).subject, /O=system:masters/);
 });
 
-t.test('nobody else reads the keys', async (t) => {
+t.test('only their owner may read the keys', async (t) => {
   t.equal((await stat(pki)).mode & 0o077, 0);
   for (const file of await readdir(pki)) t.equal((await stat(`${pki}/${file}`)).mode & 0o077, 0, file);
 });

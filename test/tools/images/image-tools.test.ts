@@ -1,8 +1,8 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import t from 'tap';
-import { buildArgs, existsArgs, saveArgs } from '../../../tools/images/builder-commands.ts';
-import { hashInputs, SOURCES } from '../../../tools/images/image-inputs.ts';
-import { registryHost } from '../../../tools/images/registry.ts';
+import { buildArgs, existsArgs, saveArgs } from '../../../tools/images/image-builder.ts';
+import { hashInputs, SOURCES } from '../../../tools/images/image-sources.ts';
+import { registryHost } from '../../../tools/images/registries.ts';
 
 const read = (name: string) => readFile(new URL(`../../../${name}`, import.meta.url), 'utf8');
 

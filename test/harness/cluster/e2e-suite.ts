@@ -1,0 +1,110 @@
+// Runs files of end-to-end tests: on the cluster that KUBECONFIG names, or else on one of its own that is gone
+// afterwards.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readdirSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
+const CLUSTER = 'tools/cluster/cluster-command.ts';
+const IMAGES = ['init-image', 'webhook'];
+const REGISTRY = process.env['REGISTRY'] || 'localhost/invalid-drop';
+
+/** Test files that run one after the other in one tap, which sorts them by name: their order must not matter. */
+export interface SuiteStage {
+  /** Why the stage runs after those before it; empty for the first. */
+  why: string;
+  /** Names of the files in the suite's folder. */
+  files: string[];
+}
+
+export interface Suite {
+  /** Of the test files, below the root. */
+  folder: string;
+  /** How their names end. */
+  suffix: string;
+  /** All files of the folder, in the order in which they run. */
+  stages: SuiteStage[];
+  /** No test file may take longer. */
+  fileLimitSeconds: number;
+  /** Commands that bring the cluster up, and what the tests need on it beside our images. */
+  prepare: (() => Promise<number>)[];
+}
+
+/**
+ * @param files paths of the test files to run, in one stage; the stages of the suite where there are none
+ * @returns exit code: 0 where every test passed
+ * @throws Error where a file of the folder is in no stage, or a stage names a file that is missing
+ */
+export async function runSuite(suite: Suite, files: string[]): Promise<number> {
+  const stages = files.length > 0 ? [files] : stagesOf(suite, readdirSync(`${ROOT}${suite.folder}`));
+  const commands = stages.map((some) => [
+    'npx',
+    'tap',
+    'run',
+    '--jobs=1',
+    `--timeout=${suite.fileLimitSeconds}`,
+    ...some,
+  ]);
+  if (process.env['KUBECONFIG']) return stepAll(commands);
+  // The child gets an interruption too. After it has ended, this program takes the cluster down.
+  let interrupted = false;
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(signal, () => {
+      interrupted = true;
+    });
+  }
+  try {
+    for (const make of suite.prepare) {
+      const code = await make();
+      if (code !== 0) return code;
+    }
+    return await stepAll(
+      commands.map((command) => ['node', CLUSTER, 'run', '--', ...command]),
+      () => interrupted,
+    );
+  } finally {
+    await step('node', CLUSTER, 'down');
+  }
+}
+
+/** Paths of the files of each stage. @param names all files of the suite's folder @throws Error as runSuite */
+export function stagesOf({ folder, suffix, stages }: Omit<Suite, 'prepare' | 'fileLimitSeconds'>, names: string[]) {
+  const found = names.filter((name) => name.endsWith(suffix));
+  const listed = stages.flatMap(({ files }) => files);
+  const wrong = [
+    ...found.filter((name) => !listed.includes(name)).map((name) => `${folder}/${name} is in no stage of the suite`),
+    ...listed.filter((name) => !found.includes(name)).map((name) => `${folder}/${name} is in a stage, but missing`),
+  ];
+  if (wrong.length > 0) throw new Error(wrong.join('\n'));
+  return stages.map(({ files }) => files.map((name) => `${folder}/${name}`));
+}
+
+/** Runs each command, also after one that failed. @returns the first exit code that is not 0 */
+async function stepAll(commands: string[][], stopped = () => false): Promise<number> {
+  let failed = 0;
+  for (const [command = '', ...args] of commands) {
+    if (stopped()) return failed || 1;
+    failed = (await step(command, ...args)) || failed;
+  }
+  return failed;
+}
+
+/** Starts the cluster. */
+export const clusterUp = () => step('node', CLUSTER, 'up');
+
+/** Loads our images, made with this suffix of the tag (`make images TAG=`). */
+export async function loadImages(tag = ''): Promise<number> {
+  for (const image of IMAGES) {
+    const code = await step('node', CLUSTER, 'load', `.run/images/${image}${tag}.oci.tar`, `${REGISTRY}/${image}`);
+    if (code !== 0) return code;
+  }
+  return 0;
+}
+
+/** Runs a command in the project's root with this program's own output. @returns its exit code */
+export async function step(command: string, ...args: (string | string[])[]): Promise<number> {
+  const child = spawn(command, args.flat(), { cwd: ROOT, stdio: 'inherit' });
+  const [code] = (await once(child, 'exit')) as [number | null];
+  return code ?? 1;
+}

@@ -1,0 +1,154 @@
+// Changes TCP segments on their way from the gateway to the pod, with nft and without a raw socket: every Nth is moved
+// far out of the window, or one chosen segment of a connection is changed.
+import type { NetworkNamespace } from './network-namespaces.ts';
+import type { StrayKind } from './stray-kinds.ts';
+
+/** Where programs can be run in the sender's network namespace. */
+export type ProgramRunner = Pick<NetworkNamespace, 'must'>;
+
+/**
+ * Every Nth full segment to port 9000 has its sequence number moved up by 2^30 (nft writes a constant, so that the
+ * bit is set where it was 0, and carried where it was 1). The connection's own retransmission mends the stream if,
+ * and only if, the pod dropped the stray segment. Segments leave as large GSO packets: 300 MB are about 5000.
+ */
+function strayTable(every: number): string {
+  return `table inet stray {
+  counter shifted {}
+  chain out {
+    type filter hook postrouting priority 0;
+    tcp dport 9000 meta length > 1000 numgen inc mod ${every} == ${every - 1} counter name shifted goto shift
+  }
+  chain shift {
+    tcp sequence & 0x40000000 == 0 tcp sequence set tcp sequence xor 0x40000000 accept
+    tcp sequence set tcp sequence xor 0xc0000000 accept
+  }
+}
+`;
+}
+
+/** Starts to shift every Nth segment that leaves the gateway. */
+export async function startStrays(gateway: ProgramRunner, every: number): Promise<void> {
+  await gateway.must('nft', ['-f', '-'], { input: strayTable(every) });
+}
+
+export async function stopStrays(gateway: ProgramRunner): Promise<void> {
+  await gateway.must('nft', ['delete', 'table', 'inet', 'stray']);
+}
+
+/** How many segments have been shifted so far. */
+export async function countStrays(gateway: ProgramRunner): Promise<number> {
+  const printed = await gateway.must('nft', ['-j', 'list', 'counter', 'inet', 'stray', 'shifted']);
+  const { nftables } = JSON.parse(printed) as { nftables: { counter?: { packets: number } }[] };
+  return nftables.find(({ counter }) => counter)?.counter?.packets ?? 0;
+}
+
+/** The numbers that the next segment of a connection has. */
+export interface Position {
+  sequence: number;
+  acknowledgement: number;
+}
+
+/** Notes the first sequence number of each side. */
+const NOTES = `table inet notes {
+  set ours { typeof tcp sequence; flags dynamic; size 64; }
+  set theirs { typeof tcp sequence; flags dynamic; size 64; }
+  chain out {
+    type filter hook postrouting priority 0;
+    tcp dport 9000 tcp flags & (syn | ack) == syn add @ours { tcp sequence }
+  }
+  chain in {
+    type filter hook prerouting priority 0;
+    tcp sport 9000 tcp flags & (syn | ack) == (syn | ack) add @theirs { tcp sequence }
+  }
+}
+`;
+
+/** Begins to note; what was noted before is forgotten. */
+export async function startNotes(gateway: NetworkNamespace): Promise<void> {
+  await gateway.must('nft', ['-f', '-'], { input: `table inet notes {}\ndelete table inet notes\n${NOTES}` });
+}
+
+/**
+ * The position of the one connection that was opened since startNotes.
+ * @param sent bytes that it has carried to the pod, and `received` from it
+ */
+export async function readPosition(gateway: NetworkNamespace, sent: number, received: number): Promise<Position> {
+  const printed = await gateway.must('nft', ['-j', 'list', 'table', 'inet', 'notes']);
+  const { nftables } = JSON.parse(printed) as { nftables: { set?: { name: string; elem?: number[] } }[] };
+  const first = (name: string) => {
+    const noted = nftables.find(({ set }) => set?.name === name)?.set?.elem ?? [];
+    if (noted.length !== 1) throw new Error(`${name}: ${noted.length} connections were noted, and one was expected`);
+    return Number(noted[0]);
+  };
+  return { sequence: wrap(first('ours') + 1 + sent), acknowledgement: wrap(first('theirs') + 1 + received) };
+}
+
+/** Sequence numbers have 32 bits. */
+function wrap(number: number): number {
+  return ((number % 2 ** 32) + 2 ** 32) % 2 ** 32;
+}
+
+/** The DSCP value that marks the changed segment, by which it is found where it arrives. */
+const MARKED = '0x2a';
+
+/** Changes the next segment with data that leaves `port`, and none after it. */
+export async function aim(
+  gateway: NetworkNamespace,
+  port: number,
+  at: Position,
+  change: StrayKind['change'],
+): Promise<void> {
+  const changes = [
+    ...(change?.sequence === undefined ? [] : [`tcp sequence set ${wrap(at.sequence + change.sequence)}`]),
+    ...(change?.acknowledgement === undefined
+      ? []
+      : [`tcp ackseq set ${wrap(at.acknowledgement + change.acknowledgement)}`]),
+    ...(change?.reset ? ['tcp flags set rst'] : []),
+    // The sum of the rest is added to it when the segment leaves: see withSoftwareChecksums.
+    ...(change?.checksum ? ['tcp checksum set 0x1234'] : []),
+  ];
+  const input = `table inet aimed {}
+delete table inet aimed
+table inet aimed {
+  counter hits {}
+  chain out {
+    type filter hook postrouting priority 10;
+    tcp sport ${port} tcp dport 9000 tcp flags & psh == psh numgen inc mod 1000000 == 0 counter name hits ip dscp set ${MARKED} ${changes.join(' ')}
+  }
+}
+`;
+  await gateway.must('nft', ['-f', '-'], { input });
+}
+
+/** How many segments have been changed; it must be one. */
+export async function countHits(gateway: NetworkNamespace): Promise<number> {
+  const printed = await gateway.must('nft', ['-j', 'list', 'counter', 'inet', 'aimed', 'hits']);
+  const { nftables } = JSON.parse(printed) as { nftables: { counter?: { packets: number } }[] };
+  return nftables.find(({ counter }) => counter)?.counter?.packets ?? 0;
+}
+
+const WATCH = `table inet watch {
+  set invalid { type inet_service; flags dynamic; size 1024; }
+  chain in {
+    type filter hook prerouting priority -160;
+    iifname "eth0" tcp dport 9000 ip dscp ${MARKED} ct state invalid add @invalid { tcp sport }
+  }
+}
+`;
+
+/** Begins to note in the pod which changed segments conntrack calls INVALID, before any rule drops it. */
+export async function startWatch(pod: NetworkNamespace): Promise<void> {
+  await pod.must('nft', ['-f', '-'], { input: WATCH });
+}
+
+/** Whether the changed segment from the gateway's `port` was INVALID. */
+export async function sawInvalid(pod: NetworkNamespace, port: number): Promise<boolean> {
+  const printed = await pod.must('nft', ['-j', 'list', 'set', 'inet', 'watch', 'invalid']);
+  const { nftables } = JSON.parse(printed) as { nftables: { set?: { elem?: number[] } }[] };
+  return nftables.some(({ set }) => set?.elem?.includes(port));
+}
+
+/** By default veth leaves checksums out. With them computed in software, a test can make one wrong. */
+export async function withSoftwareChecksums(gateway: NetworkNamespace): Promise<void> {
+  await gateway.must('ethtool', ['-K', 'eth0', 'tx', 'off']);
+}

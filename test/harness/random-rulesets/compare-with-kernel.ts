@@ -1,0 +1,146 @@
+// Runs inside the pod's namespace: installs random rulesets, compares the evaluator's verdict with what the kernel
+// does, prints a line for each packet.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { setTimeout as wait } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { CodedError } from '../../../lib/errors.ts';
+import { makeRulesetReader } from '../../../lib/netfilter/ruleset-reader.ts';
+import { judge } from '../../../lib/netfilter/verdict.ts';
+import { patient } from '../netns/processes.ts';
+import { closeAll, sendSyn } from './connector.ts';
+import { type Counted, Observer, PROBES, type Probe } from './observer.ts';
+import { makePrng } from './prng.ts';
+import { type InstallCommand, randomInstallation } from './random-installation.ts';
+import { Runner } from './shell-runner.ts';
+
+/** One packet: the evaluator's verdict and what the kernel did. */
+export interface KernelComparison {
+  seed: number;
+  packet: Probe['packet'];
+  verdict: string;
+  reason: string;
+  kernel: 'dropped' | 'not dropped' | 'lost';
+  /** The rules as the tools print them, only where the two disagree. */
+  ruleset?: string;
+}
+
+const TIMEOUT = patient(10_000);
+/** Milliseconds between two readings of the counters: many times what a softirq takes. */
+const STEP = patient(5);
+/** Milliseconds that a packet, or an answer that is expected, is waited for. */
+const PATIENCE = patient(3000);
+
+/** Where the programs are that write rules; those that read them are where PATH says. */
+const { PATH, WRITERS } = process.env;
+const writers = { ...process.env, PATH: WRITERS ?? PATH };
+const writer = new Runner(writers);
+const reader = WRITERS === undefined ? writer : new Runner(process.env);
+/** An older nft than the one that wrote a rule may crash on it. */
+const observer = new Observer(writers, TIMEOUT);
+const [gatewayName = '', firstSeed = '', count = ''] = process.argv.slice(2);
+const connector = fileURLToPath(new URL('connector.ts', import.meta.url));
+const gateway = spawn('nsenter', [`--net=/run/netns/${gatewayName}`, '--', process.execPath, connector], {
+  stdio: ['pipe', 'pipe', 'inherit'],
+});
+
+async function must({ program, args, input }: InstallCommand): Promise<void> {
+  const { exitCode, stderr } = await writer.run(program, args, { timeout: TIMEOUT, input });
+  if (exitCode !== 0) throw new Error(`${program} ${args.join(' ')}: ${stderr}\n${input}`);
+}
+
+let legacyIsEmpty = false;
+
+async function install(seed: number): Promise<void> {
+  const { atOnce, legacy, inOrder } = randomInstallation(makePrng(seed));
+  await Promise.all([observer.reset(), ...(legacy || !legacyIsEmpty ? atOnce : []).map(must)]);
+  legacyIsEmpty = !legacy;
+  for (const command of inOrder) await must(command);
+}
+
+function send({ from, host, localPort, packet }: Probe): void {
+  if (from === 'pod') sendSyn(host, packet.destinationPort, localPort);
+  else gateway.stdin.write(`${host} ${packet.destinationPort} ${localPort}\n`);
+}
+
+/**
+ * Until none is left: a SYN that is sent again would be taken for one of the next ruleset's, which is not yet whole.
+ */
+async function closeConnections(): Promise<void> {
+  const closed = once(gateway.stdout, 'data', { signal: AbortSignal.timeout(TIMEOUT) });
+  closeAll();
+  gateway.stdin.write('close\n');
+  await closed;
+}
+
+/**
+ * What the kernel did with each probe. A packet passes all hooks, and is answered, within the softirq that counted its
+ * arrival; the counters are read once more milliseconds after the arrival was seen. Resets that are `expected` are
+ * waited for longer, so that a slow machine can at worst hide a wrong "dropped"; it cannot cause a disagreement.
+ */
+async function observe(expected: Set<number>): Promise<Map<number, KernelComparison['kernel']>> {
+  for (const probe of PROBES) send(probe);
+  const deadline = Date.now() + PATIENCE;
+  for (let arrived = false; ; ) {
+    const counts = await observer.read();
+    const answered = [...counts].every(([port, { reset }]) => reset > 0 || !expected.has(port));
+    if ((arrived && answered) || Date.now() > deadline) {
+      return new Map([...counts].map(([port, counted]) => [port, outcomeOf(counted)]));
+    }
+    arrived = [...counts.values()].every((counted) => counted.arrived > 0);
+    await wait(STEP);
+  }
+}
+
+function outcomeOf({ arrived, reset }: Counted): KernelComparison['kernel'] {
+  if (arrived === 0) return 'lost';
+  return reset > 0 ? 'not dropped' : 'dropped';
+}
+
+async function printRules(): Promise<string> {
+  const programs = ['iptables-legacy-save', 'ip6tables-legacy-save', 'iptables-nft-save', 'ip6tables-nft-save'];
+  const saved = await Promise.all(programs.map((program) => reader.run(program, [], { timeout: TIMEOUT })));
+  const nft = await reader.run('nft', ['list', 'ruleset'], { timeout: TIMEOUT });
+  return [...programs.map((program, i) => `### ${program}\n${saved[i]?.stdout}`), `### nft\n${nft.stdout}`].join('\n');
+}
+
+/** The verdict on each probe: unknown where the rules cannot be read. */
+async function judgeAll() {
+  try {
+    const { ruleset } = await makeRulesetReader(TIMEOUT, (program, args, options) =>
+      reader.run(program, args, options),
+    )();
+    return PROBES.map(({ packet }) => ({ packet, ...judge(ruleset, packet) }));
+  } catch (error) {
+    // A timeout on a slow machine is no verdict.
+    if (!(error instanceof CodedError) || error.code === 'COMMAND_TIMEOUT') throw error;
+    return PROBES.map(({ packet }) => ({ packet, verdict: 'unknown' as const, reason: error.message }));
+  }
+}
+
+async function compare(seed: number): Promise<KernelComparison[]> {
+  await install(seed);
+  const judged = await judgeAll();
+  const passing = judged.filter(({ verdict }) => verdict === 'not dropped').map(({ packet }) => packet.destinationPort);
+  const kernel = await observe(new Set(passing));
+  await closeConnections();
+  const comparisons = judged.map(({ packet, ...told }) => ({
+    ...{ seed, packet, verdict: told.verdict, reason: told.verdict === 'dropped' ? '' : told.reason },
+    kernel: kernel.get(packet.destinationPort) ?? 'lost',
+  }));
+  const differ = comparisons.some((one) => one.verdict !== 'unknown' && one.verdict !== one.kernel);
+  if (!differ) return comparisons;
+  const printed = await printRules();
+  return comparisons.map((one) => ({ ...one, ruleset: printed }));
+}
+
+const listeners = PROBES.map(({ packet }) => createServer((socket) => socket.destroy()).listen(packet.destinationPort));
+for (let i = 0; i < Number(count); i++) {
+  const comparisons = await compare(Number(firstSeed) + i);
+  for (const one of comparisons) process.stdout.write(`${JSON.stringify(one)}\n`);
+}
+gateway.stdin.end();
+observer.end();
+for (const runner of new Set([writer, reader])) runner.end();
+for (const listener of listeners) listener.close();
