@@ -17,7 +17,7 @@ import { makeCheckerServer } from './checker/checker-server.ts';
 import { NftMonitor } from './checker/nft-monitor.ts';
 import { askReady } from './checker/readiness-probe.ts';
 import { explain } from './explain/explain.ts';
-import { isOnNode } from './explain/node/is-node.ts';
+import { isOnNode } from './explain/node/node-namespaces.ts';
 import { watchNode } from './explain/node/watch-node.ts';
 import { CHECK_OPTIONS, CHECK_SWITCHES, installOptions } from './program-options.ts';
 

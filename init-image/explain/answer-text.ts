@@ -1,25 +1,25 @@
-// An answer with its evidence, for people and for machines.
+// Prints an answer with its evidence, for people and for programs.
 import type { Answer } from './answer.ts';
 import type { EvidenceSample, NamespaceCounters, RulesetEvidence } from './evidence.ts';
 import { portsText, redirectionText } from './redirection.ts';
 
 type Line = [name: string, text: string];
 
-/** The answer and what it is drawn from, as lines that a terminal shows well. */
+/** The answer and its evidence as lines of text. */
 export function answerText({ answer, why, advice }: Answer, before: EvidenceSample, after: EvidenceSample): string {
   const seconds = Math.round((after.at - before.at) / 1000);
-  const seen = [...counterLines(before.counters, after.counters), ...ruleLines(before, after)];
+  const evidence = [...counterLines(before.counters, after.counters), ...ruleLines(before, after)];
   return [
     `Was it this? ${answer[0]?.toUpperCase()}${answer.slice(1)}.`,
     ...toBlock([['why', why], ...advice.map((text): Line => ['do', text])]),
     '',
     `Seen in ${seconds} s:`,
-    ...toBlock(seen),
+    ...toBlock(evidence),
     '',
   ].join('\n');
 }
 
-/** The same as plain data. Ports are texts, such as "all but 15020, 15021". */
+/** The answer and its evidence for JSON. Ports are texts, such as "all but 15020, 15021". */
 export function answerData(answer: Answer, before: EvidenceSample, after: EvidenceSample) {
   return {
     ...answer,
@@ -40,15 +40,15 @@ function describeRules({ mesh, ...rules }: RulesetEvidence) {
 
 function counterLines(before: NamespaceCounters, after: NamespaceCounters): Line[] {
   const grew = (name: 'conntrackInvalid' | 'outRsts' | 'estabResets') => growthText(before[name], after[name]);
-  const liberal = after.tcpBeLiberal === 1 ? ' (segments out of the window are not INVALID)' : '';
+  const liberal = after.tcpBeLiberal === 1 ? ' (segments outside the window are not INVALID)' : '';
   const entries = after.conntrackEntries ?? 0;
   return [
     ['kernel', after.kernelRelease],
-    ['conntrack', after.conntrackEntries === null ? 'not there' : `${entries} connections now`],
-    ['tcp_be_liberal', after.tcpBeLiberal === null ? 'not there' : `${after.tcpBeLiberal}${liberal}`],
+    ['conntrack', after.conntrackEntries === null ? 'not available' : `${entries} connections now`],
+    ['tcp_be_liberal', after.tcpBeLiberal === null ? 'not available' : `${after.tcpBeLiberal}${liberal}`],
     ['INVALID packets', grew('conntrackInvalid')],
     ['resets sent', grew('outRsts')],
-    ['connections cut', `${grew('estabResets')}, by resets sent or received`],
+    ['connections reset', `${grew('estabResets')}, by resets sent or received`],
   ];
 }
 
@@ -58,7 +58,7 @@ function ruleLines({ rules: before }: EvidenceSample, { rules }: EvidenceSample)
   const earlier = 'unreadable' in before ? [] : before.invalidRules;
   const drops = rules.invalidRules.map((rule): Line => {
     const same = earlier.find((one) => one.identity === rule.identity);
-    const counted = rule.packets === undefined ? 'keeps no count' : growthText(same?.packets ?? 0, rule.packets);
+    const counted = rule.packets === undefined ? 'no packet counter' : growthText(same?.packets ?? 0, rule.packets);
     return ['drop rule', `${rule.owner}: ${rule.table} ${rule.chain}, ${counted}`];
   });
   const meshes = Object.entries(rules.mesh).map(([family, mesh]): Line => [`mesh, ${family}`, redirectionText(mesh)]);
@@ -67,10 +67,10 @@ function ruleLines({ rules: before }: EvidenceSample, { rules }: EvidenceSample)
 
 function growthText(before: number | null, after: number | null): string {
   if (before === null || after === null) return 'not known';
-  return after < before ? `counted anew, now ${after}` : `+${after - before} (${after} in all)`;
+  return after < before ? `counter was reset, now ${after}` : `+${after - before} (${after} in all)`;
 }
 
-const WIDTH = 17;
+const WIDTH = 19;
 
 function toBlock(lines: Line[]): string[] {
   return lines.map(([name, text]) => `  ${name.padEnd(WIDTH)}${text}`);

@@ -1,8 +1,7 @@
 // "Was it this?": from two samples of a pod's evidence to an answer in words.
-import { ADVICE, type Advice } from './advice.ts';
-import { type AnswerWord, CASES, type Known } from './cases.ts';
-import type { EvidenceSample, RulesetEvidence } from './evidence.ts';
-import { growth } from './growth.ts';
+import { type EvidenceSample, type NamespaceCounters, type RulesetEvidence, redirectionModes } from './evidence.ts';
+
+export type AnswerWord = 'prevented' | 'suspected' | 'not this' | 'cannot tell';
 
 export interface Answer {
   answer: AnswerWord;
@@ -12,27 +11,177 @@ export interface Answer {
   advice: string[];
 }
 
+const ADVICE = {
+  'nothing-to-do': 'Nothing has to be done for this pod.',
+  guard:
+    'Guard the pod without a restart (webhook.js guard, docs/running-pods.md), or label its namespace and restart it. If the resets end, INVALID packets were the cause.',
+  'other-causes':
+    'Look for the usual causes: the application closed first, an idle time-out, a port without a listener (docs/diagnose.md).',
+  'watch-node': 'Watch the resets on the node, which shows the cause of each one: --explain --node (docs/diagnose.md).',
+  'look-at-peer': 'Run this in the pods that send the resets: those that this pod calls, or those that call it.',
+  'run-longer': 'Run it again while resets happen, or for longer: --seconds 300.',
+  'grant-net-admin':
+    'Run it with CAP_NET_ADMIN and uid 0: kubectl exec in the checker, or kubectl debug --profile=netadmin with our image.',
+  'other-nodes':
+    'Pods on other nodes may be exposed even if this pod gets no INVALID packets: kube-proxy on this node may drop them before they reach the pod (docs/diagnose.md, who is exposed).',
+} as const;
+type AdviceName = keyof typeof ADVICE;
+
+/** What grew between two samples. Null is unknown. */
+interface Growth {
+  invalid: number;
+  /** Resets sent. */
+  resets: number;
+  /** Established connections that ended by a reset, sent or received. */
+  estabResets: number | null;
+  /** Packets that the deciding rules dropped; null where a rule has no counter, or the rules changed. */
+  dropped: number | null;
+  /** The same before the first sample. */
+  droppedBefore: number | null;
+}
+
+/** What is known where rules and counters could be read. */
+interface Known extends Growth {
+  /** The worse result of the two samples. */
+  result: RulesetEvidence['result'];
+  /** The rules of the second sample. */
+  rules: RulesetEvidence;
+  /** Why packets are not certain to be dropped, from both samples. */
+  reasons: string;
+}
+
+interface AnswerCase {
+  code: string;
+  answer: AnswerWord;
+  when(known: Known): boolean;
+  why(known: Known): string;
+  advice: AdviceName[];
+}
+
 /** Codes of answers for want of evidence. */
 export const NO_CASES = ['rules-unreadable', 'counters-missing'] as const;
 
-/**
- * Answers from two samples of one namespace, `before` and `after`. What could not be read makes "cannot tell": nothing
- * is guessed.
- */
+/** The answers from two samples with evidence, in order: the first case that holds is the answer. */
+export const CASES: AnswerCase[] = [
+  {
+    code: 'dropped',
+    answer: 'prevented',
+    when: ({ result, dropped }) => result === 'guarded' && (dropped ?? 0) > 0,
+    why: ({ dropped, resets }) =>
+      `${count(dropped ?? 0, 'INVALID packet was', 'INVALID packets were')} dropped during the watch. Each drop may have prevented a reset.${
+        resets > 0 ? ` The ${count(resets, 'reset', 'resets')} sent during the watch had another cause.` : ''
+      }`,
+    advice: ['nothing-to-do'],
+  },
+  {
+    code: 'guarded-resets',
+    answer: 'not this',
+    when: ({ result, resets }) => result === 'guarded' && resets > 0,
+    why: ({ resets }) =>
+      `${count(resets, 'reset was', 'resets were')} sent, and INVALID TCP packets were not the cause: all are dropped before they reach a socket.`,
+    advice: ['other-causes', 'watch-node'],
+  },
+  {
+    code: 'no-resets-sent',
+    answer: 'not this',
+    when: ({ resets, estabResets }) => resets === 0 && (estabResets ?? 0) > 0,
+    why: ({ estabResets }) =>
+      `${count(estabResets ?? 0, 'established connection was', 'established connections were')} reset by the peer; this pod sent no reset.`,
+    advice: ['look-at-peer'],
+  },
+  {
+    code: 'invalid-without-resets',
+    answer: 'not this',
+    when: ({ result, invalid, resets }) => result !== 'guarded' && invalid > 0 && resets === 0,
+    why: ({ invalid }) =>
+      `${count(invalid, 'packet was', 'packets were')} INVALID, and no reset was sent during the watch.`,
+    advice: ['run-longer', 'guard'],
+  },
+  {
+    code: 'dropped-earlier',
+    answer: 'prevented',
+    when: ({ result, resets, droppedBefore }) => result === 'guarded' && resets === 0 && (droppedBefore ?? 0) > 0,
+    why: ({ droppedBefore }) =>
+      `Nothing happened during the watch. The rule has dropped ${count(droppedBefore ?? 0, 'INVALID packet', 'INVALID packets')} since it was installed.`,
+    advice: ['nothing-to-do'],
+  },
+  {
+    code: 'nothing-happened',
+    answer: 'cannot tell',
+    when: ({ resets }) => resets === 0,
+    why: ({ result }) =>
+      `No reset was sent or received during the watch.${
+        result === 'guarded' ? ' While the rule is in place, this pod cannot send a reset of this kind.' : ''
+      }`,
+    advice: ['run-longer'],
+  },
+  {
+    code: 'resets-without-invalid',
+    answer: 'not this',
+    when: ({ invalid }) => invalid === 0,
+    why: ({ resets }) => `${count(resets, 'reset was', 'resets were')} sent, and no packet in this pod was INVALID.`,
+    advice: ['other-causes', 'watch-node'],
+  },
+  {
+    code: 'ruleset-not-judged',
+    answer: 'cannot tell',
+    when: ({ result }) => result === 'cannot tell',
+    why: ({ reasons }) =>
+      `Packets were INVALID and resets were sent, but it is unknown whether the rules drop INVALID packets: ${reasons}.`,
+    advice: ['watch-node'],
+  },
+  {
+    code: 'no-redirect',
+    answer: 'not this',
+    when: ({ rules }) => redirectionModes(rules).every((mode) => mode === 'none'),
+    why: () => 'No rule redirects inbound connections, so a stray segment finds its own connection.',
+    advice: ['other-causes', 'watch-node'],
+  },
+  {
+    code: 'redirect-not-known',
+    answer: 'cannot tell',
+    when: ({ rules }) =>
+      !redirectionModes(rules).some((mode) => mode.startsWith('REDIRECT')) &&
+      redirectionModes(rules).includes('unknown'),
+    why: () =>
+      'Packets were INVALID and resets were sent, but it is unknown whether the rules redirect inbound connections.',
+    advice: ['watch-node'],
+  },
+  {
+    code: 'tproxy',
+    answer: 'cannot tell',
+    when: ({ rules }) => !redirectionModes(rules).some((mode) => mode.startsWith('REDIRECT')),
+    why: () =>
+      'Packets were INVALID and resets were sent. But TPROXY redirects without NAT, so a stray segment finds its own connection and causes no reset.',
+    advice: ['watch-node', 'guard'],
+  },
+  {
+    code: 'invalid-and-resets',
+    answer: 'suspected',
+    when: () => true,
+    why: ({ invalid, resets, reasons }) =>
+      `${count(invalid, 'packet was', 'packets were')} INVALID and ${count(resets, 'reset was', 'resets were')} sent, and not all INVALID packets are dropped: ${reasons}.${
+        resets > invalid ? ` At most ${invalid} of the resets can be of this kind.` : ''
+      }`,
+    advice: ['guard', 'watch-node'],
+  },
+];
+
+/** Answers from two samples of one network namespace. Evidence that could not be read makes "cannot tell". */
 export function answer(before: EvidenceSample, after: EvidenceSample): Answer {
   const { rules } = after;
   if ('unreadable' in before.rules || 'unreadable' in rules) {
     const reason = [before.rules, rules].flatMap((one) => ('unreadable' in one ? one.unreadable : []))[0];
     return cannotTell('rules-unreadable', `The rules cannot be read: ${reason}.`, ['grant-net-admin']);
   }
-  const grown = growth(before, after);
-  if (typeof grown === 'string') return cannotTell('counters-missing', grown, ['watch-node']);
+  const growth = growthOf(before, after);
+  if (typeof growth === 'string') return cannotTell('counters-missing', growth, ['watch-node']);
   const result = worst(before.rules.result, rules.result);
   const reasons = [...new Set([...before.rules.reasons, ...rules.reasons])].join('; ');
-  const known: Known = { ...grown, result, rules, reasons };
+  const known: Known = { ...growth, result, rules, reasons };
   const found = CASES.find(({ when }) => when(known));
-  if (!found) throw new TypeError('the last case holds always');
-  return { answer: found.answer, code: found.code, why: found.why(known), advice: toWords(found.advice) };
+  if (!found) throw new TypeError('the last case always holds');
+  return { answer: found.answer, code: found.code, why: found.why(known), advice: adviceTexts(found.advice) };
 }
 
 function worst(...results: RulesetEvidence['result'][]): RulesetEvidence['result'] {
@@ -40,10 +189,46 @@ function worst(...results: RulesetEvidence['result'][]): RulesetEvidence['result
   return order.find((one) => results.includes(one)) ?? 'cannot tell';
 }
 
-function cannotTell(code: (typeof NO_CASES)[number], why: string, advice: Advice[]): Answer {
-  return { answer: 'cannot tell', code, why, advice: toWords(advice) };
+function cannotTell(code: (typeof NO_CASES)[number], why: string, advice: AdviceName[]): Answer {
+  return { answer: 'cannot tell', code, why, advice: adviceTexts(advice) };
 }
 
-function toWords(advice: Advice[]): string[] {
-  return [...advice.map((name) => ADVICE[name]), ADVICE['other-nodes']];
+function adviceTexts(names: AdviceName[]): string[] {
+  return [...names.map((name) => ADVICE[name]), ADVICE['other-nodes']];
+}
+
+/** What grew, or the sentence that says why that is unknown. */
+function growthOf(before: EvidenceSample, after: EvidenceSample): Growth | string {
+  const grew = (name: keyof NamespaceCounters) => difference(before.counters[name], after.counters[name]);
+  const resets = grew('outRsts');
+  if (resets === undefined) {
+    return 'No count of sent resets: /proc/net/snmp cannot be read, or its counters were reset.';
+  }
+  const invalid = before.counters.conntrackInvalid === null ? 0 : grew('conntrackInvalid');
+  if (invalid === undefined || (invalid === 0 && !canTrustZero(after))) {
+    return 'No count of INVALID packets: /proc/net/stat/nf_conntrack cannot be read, or its counters were reset.';
+  }
+  const [first, last] = [before.rules, after.rules].map((rules) => ('unreadable' in rules ? null : rules.dropped));
+  return {
+    invalid,
+    resets,
+    estabResets: grew('estabResets') ?? null,
+    dropped: difference(first ?? null, last ?? null) ?? null,
+    droppedBefore: first ?? null,
+  };
+}
+
+/** Zero INVALID packets may mean that conntrack has no counter. That makes no difference where no rule redirects. */
+function canTrustZero({ counters, rules }: EvidenceSample): boolean {
+  if (counters.conntrackInvalid !== null) return true;
+  return !('unreadable' in rules) && redirectionModes(rules).every((mode) => mode === 'none');
+}
+
+function difference(before: unknown, after: unknown): number | undefined {
+  if (typeof before !== 'number' || typeof after !== 'number' || after < before) return undefined;
+  return after - before;
+}
+
+function count(number: number, one: string, many: string): string {
+  return `${number} ${number === 1 ? one : many}`;
 }

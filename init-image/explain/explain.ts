@@ -1,29 +1,33 @@
-// `check --explain`: two samples, some seconds apart, and the answer.
+// `check --explain`: takes two samples, some seconds apart, and prints the answer.
 import { setTimeout as wait } from 'node:timers/promises';
 import type { RulesetSnapshot } from '../../lib/netfilter/ruleset-reader.ts';
-import { answer } from './answer.ts';
+import { type AnswerWord, answer } from './answer.ts';
 import { answerData, answerText } from './answer-text.ts';
-import type { AnswerWord } from './cases.ts';
 import { takeSample } from './evidence.ts';
 
 export interface ExplainOptions {
+  /** Time between the samples. */
   seconds: number;
   json: boolean;
+  /** Reads the ruleset. */
   read: () => Promise<RulesetSnapshot>;
   /** Writes the answer. */
   write: (text: string) => void;
-  /** Shows how far it is, for whoever waits; absent where nobody does. */
+  /** Shows how many seconds are left; absent without a terminal. */
   progress?: ((text: string) => void) | undefined;
-  /** Ends the waiting before its time: the second sample is then taken at once. */
+  /** Ends the wait early: the second sample is then taken at once. */
   stop: AbortSignal;
 }
 
-/** Clears the terminal's line, for what comes after the progress. */
+/** Clears the terminal's line, after progress was shown. */
 export const CLEAR = '\r\u001b[K';
 
 export const EXIT_CODES: Record<AnswerWord, number> = { prevented: 0, 'not this': 0, suspected: 1, 'cannot tell': 2 };
 
-/** @returns the exit code */
+/**
+ * Takes both samples and writes the answer, as JSON where `json`.
+ * @returns the exit code
+ */
 export async function explain({ seconds, json, read, write, progress, stop }: ExplainOptions): Promise<number> {
   const before = await takeSample(read);
   await countDown(seconds, stop, progress);
@@ -33,7 +37,7 @@ export async function explain({ seconds, json, read, write, progress, stop }: Ex
   return EXIT_CODES[found.answer];
 }
 
-/** Waits, and says each second how long it will still take. */
+/** Waits until the seconds are over or `stop` aborts, and reports each second how many are left. */
 export async function countDown(seconds: number, stop: AbortSignal, progress?: (text: string) => void): Promise<void> {
   for (let left = seconds; left > 0 && !stop.aborted; left--) {
     progress?.(`\rwatching: ${left} s left `);

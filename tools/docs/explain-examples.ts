@@ -1,9 +1,15 @@
 // What --explain prints, made by the program from evidence as the kernel tests see it.
 import { answer } from '../../init-image/explain/answer.ts';
 import { answerText } from '../../init-image/explain/answer-text.ts';
-import { classify } from '../../init-image/explain/node/reset-kind.ts';
-import { type Namespace, placeOf } from '../../init-image/explain/node/reset-origin.ts';
-import { type Finding, findingText, makeTable, summaryText } from '../../init-image/explain/node/reset-report.ts';
+import type { NodeNamespace } from '../../init-image/explain/node/node-namespaces.ts';
+import { resetKindOf } from '../../init-image/explain/node/reset-kind.ts';
+import { originOf } from '../../init-image/explain/node/reset-origin.ts';
+import {
+  type ClassifiedReset,
+  makeSummary,
+  resetText,
+  summaryText,
+} from '../../init-image/explain/node/reset-report.ts';
 import type { Reset } from '../../init-image/explain/node/trace-line.ts';
 import { redirectRules } from '../../test/harness/netns/istio-rules.ts';
 import { asSaved, rulesOf, samples } from '../../test/init-image/explain/made-evidence.ts';
@@ -25,19 +31,19 @@ const API = namespace({
   listeners: [{ address: '::', port: 8080 }],
 });
 
-function find(one: Reset, namespaces: Namespace[]): Finding {
-  const place = placeOf(one, namespaces, undefined);
-  return { reset: one, place, kind: classify(one, place.candidates) };
+function classified(one: Reset, namespaces: NodeNamespace[]): ClassifiedReset {
+  const origin = originOf(one, namespaces, undefined);
+  return { reset: one, origin, kind: resetKindOf(one, origin.candidates) };
 }
 
 /** A node with two pods: one has the bug, the other an application that closes early. */
 export function nodeExample(): string {
   const early = { ...noSocket('10.0.0.9', 8080), state: 'TCP_CLOSE', reason: 'TCP_ABORT_ON_CLOSE' };
-  const table = makeTable();
+  const summary = makeSummary();
   const lines = [reset(), early, reset()].map((one, i) => {
-    const found = find(one, [STORE, API]);
-    table.add(found);
-    return findingText(found, new Date(Date.UTC(2026, 0, 1, 12, 0, 1 + 7 * i, 38 * i + 4)));
+    const found = classified(one, [STORE, API]);
+    summary.add(found);
+    return resetText(found, new Date(Date.UTC(2026, 0, 1, 12, 0, 1 + 7 * i, 38 * i + 4)));
   });
-  return block([...lines, summaryText(table.rows(), 60, 0)].join('\n'));
+  return block([...lines, summaryText(summary.rows(), 60, 0)].join('\n'));
 }

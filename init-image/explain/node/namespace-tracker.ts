@@ -1,52 +1,54 @@
-// The network namespaces of the node over the time of a watch: scanned again when something new may be there, each with
-// what it has counted since the watch began.
-import type { Counts, Scanned } from './node-namespaces.ts';
-import type { Namespace } from './reset-origin.ts';
+// The node's network namespaces during a watch, each with what it has counted since the watch began.
+import type { NodeNamespace, NodeNamespaceCounters, ScannedNamespace } from './node-namespaces.ts';
 
-/** Milliseconds for which a scan is good enough. */
-const FRESH = 1000;
+/** Milliseconds after which the namespaces are scanned again. */
+const RESCAN_AFTER = 1000;
 
-export interface Census {
-  /** Reads anew what is counted: once for all resets that were seen at once. */
+export interface NamespaceTracker {
+  /** Reads all counters again: once for all resets that were read together. */
   refresh(): void;
-  /** The namespaces as they were when they were read last. */
-  namespaces(): Namespace[];
-  /** One INVALID packet of the namespace has found its reset: it explains no second one. */
-  explained(id: string): void;
+  /** The namespaces with the counters of the last refresh. */
+  namespaces(): NodeNamespace[];
+  /** Attributes one INVALID packet of the namespace to a reset, so that it explains no other one. */
+  useInvalidPacket(id: string): void;
 }
 
 /**
- * Takes the first scan at once. A namespace that is found later was made later, so that all it has counted counts.
+ * Takes the first scan at once. A namespace that a later scan finds is new, so its counters started at 0.
  * @param scan reads all namespaces
- * @param count reads what a process's namespace has counted by now
+ * @param readCounters reads the counters of a process's namespace
  * @param now milliseconds
  */
-export function makeCensus(scan: () => Scanned[], count: (pid: string) => Counts, now: () => number): Census {
+export function makeNamespaceTracker(
+  scan: () => ScannedNamespace[],
+  readCounters: (pid: string) => NodeNamespaceCounters,
+  now: () => number,
+): NamespaceTracker {
   let [scanned, at] = [scan(), now()];
-  const first = new Map(scanned.map(({ id, counts }) => [id, counts]));
+  const first = new Map(scanned.map(({ id, counters }) => [id, counters]));
   const used = new Map<string, number>();
-  const toNamespace = ({ pid: _, counts, ...rest }: Scanned): Namespace => {
+  const toNamespace = ({ pid: _, counters, ...rest }: ScannedNamespace): NodeNamespace => {
     const before = first.get(rest.id) ?? { invalid: 0, resets: 0 };
-    const invalidGrew = grew(before.invalid, counts.invalid);
+    const invalidGrew = difference(before.invalid, counters.invalid);
     return {
       ...rest,
       invalidGrew: invalidGrew === null ? null : invalidGrew - (used.get(rest.id) ?? 0),
-      resetsGrew: grew(before.resets, counts.resets),
+      resetsGrew: difference(before.resets, counters.resets),
     };
   };
   return {
     refresh: () => {
-      const counted = scanned.map((one) => ({ ...one, counts: count(one.pid) }));
-      // A process has ended, by which its namespace was read.
-      const gone = counted.some(({ counts }, i) => counts.resets === null && scanned[i]?.counts.resets !== null);
-      if (gone || now() - at > FRESH) [scanned, at] = [scan(), now()];
-      else scanned = counted;
+      const reread = scanned.map((one) => ({ ...one, counters: readCounters(one.pid) }));
+      // Counters that were readable no longer are: the process has ended, and another one must be found.
+      const ended = reread.some(({ counters }, i) => counters.resets === null && scanned[i]?.counters.resets !== null);
+      if (ended || now() - at > RESCAN_AFTER) [scanned, at] = [scan(), now()];
+      else scanned = reread;
     },
     namespaces: () => scanned.map(toNamespace),
-    explained: (id) => void used.set(id, (used.get(id) ?? 0) + 1),
+    useInvalidPacket: (id) => void used.set(id, (used.get(id) ?? 0) + 1),
   };
 }
 
-function grew(before: number | null, after: number | null): number | null {
+function difference(before: number | null, after: number | null): number | null {
   return before === null || after === null ? null : after - before;
 }

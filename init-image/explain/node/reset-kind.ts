@@ -1,32 +1,36 @@
-// What a reset was for: this bug, or which other cause.
-import { isLoopback, listens, type Namespace } from './reset-origin.ts';
+// The cause of a reset: this bug or another one.
+import type { NodeNamespace } from './node-namespaces.ts';
+import { isLoopback, isOfListener } from './reset-origin.ts';
 import type { Endpoint, Reset } from './trace-line.ts';
 
-/** Port on which a sidecar takes redirected connections (Istio's inbound listener). */
-export const PROXY_PORT = 15_006;
+/** Port to which inbound connections are redirected (Istio's inbound listener). */
+const PROXY_PORT = 15_006;
 
-/** Kinds of resets: `bug` says whether it is the one that the rule prevents. */
+/** Kinds of resets by cause. `bug`: the rule prevents it. */
 export const KINDS = {
   'this-bug': {
     bug: true,
-    text: 'THIS BUG: a data segment that conntrack marked INVALID missed its connection; the rule prevents it',
+    text: 'THIS BUG: a data segment was INVALID and so was not redirected to its connection; the rule prevents this reset',
   },
   'cannot-tell': {
     bug: false,
-    text: 'perhaps this bug: a segment that met no connection, and whether it was INVALID cannot be seen from here',
+    text: 'perhaps this bug: a segment without a connection; it is unknown whether it was INVALID',
   },
   'unknown-connection': {
     bug: false,
-    text: 'a segment of a connection that nobody here holds, such as one of a program that was restarted; none was INVALID',
+    text: 'a segment of a connection that no longer exists here, for instance after a restart',
   },
-  'closed-port': { bug: false, text: 'nobody listens on that port' },
+  'closed-port': { bug: false, text: 'no socket listens on that port' },
   'unread-data': { bug: false, text: 'the application closed the connection with data unread' },
   'data-after-close': { bug: false, text: 'the application had closed the connection, and the peer sent more data' },
-  'time-wait': { bug: false, text: 'the connection had been closed here first, and the peer sent more (TIME_WAIT)' },
+  'time-wait': {
+    bug: false,
+    text: 'the application had closed the connection first, and the peer sent more (TIME_WAIT)',
+  },
   aborted: { bug: false, text: 'the application aborted the connection (SO_LINGER 0, or a disconnect)' },
   'own-connection': {
     bug: false,
-    text: 'the application closed or aborted the connection, or the peer was silent: this kernel does not tell which',
+    text: 'the application closed or aborted the connection, or the peer was silent: this kernel does not report which',
   },
   keepalive: { bug: false, text: 'the peer did not answer keep-alives or retransmissions' },
   memory: { bug: false, text: 'the kernel was out of memory for sockets' },
@@ -34,10 +38,10 @@ export const KINDS = {
   mptcp: { bug: false, text: 'a Multipath TCP error' },
   other: { bug: false, text: 'another cause' },
 } as const;
-export type Kind = keyof typeof KINDS;
+export type ResetKind = keyof typeof KINDS;
 
-/** By reason (include/net/rstreason.h); where it depends on the socket as well, classify decides. */
-const BY_REASON: Record<string, Kind> = {
+/** Kinds by reason (include/net/rstreason.h), for the reasons that alone decide the kind. */
+const BY_REASON: Record<string, ResetKind> = {
   TCP_ABORT_ON_CLOSE: 'unread-data',
   TCP_ABORT_ON_DATA: 'data-after-close',
   TCP_TIMEWAIT_SOCKET: 'time-wait',
@@ -54,32 +58,35 @@ const BY_REASON: Record<string, Kind> = {
   TCP_OLD_ACK: 'handshake',
 };
 
-/** Of a listening socket: those with which the kernel answers a segment that opens no connection (tcp_rcv_state_process). */
-const STRAY_AT_LISTENER = new Set(['TCP_FLAGS', undefined]);
+/** Reasons of a listening socket for a segment that opens no connection (tcp_rcv_state_process). */
+const NO_CONNECTION_REASONS = new Set(['TCP_FLAGS', undefined]);
 
-/** @param candidates the namespaces that it can have been sent from */
-export function classify(reset: Reset, candidates: Namespace[]): Kind {
+/**
+ * Decides the kind of a reset.
+ * @param candidates the namespaces that can have sent it
+ */
+export function resetKindOf(reset: Reset, candidates: NodeNamespace[]): ResetKind {
   const { state, reason, local } = reset;
-  if (listens(reset)) return STRAY_AT_LISTENER.has(reason) ? stray(candidates, local, true) : 'handshake';
-  if (reason === 'NO_SOCKET') return stray(candidates, local, false);
+  if (isOfListener(reset)) {
+    return NO_CONNECTION_REASONS.has(reason)
+      ? kindWithoutConnection(candidates, local, 'unknown-connection')
+      : 'handshake';
+  }
+  if (reason === 'NO_SOCKET') return kindWithoutConnection(candidates, local, 'closed-port');
   if (reason?.startsWith('MPTCP')) return 'mptcp';
   if (reason !== undefined) return BY_REASON[reason] ?? 'other';
-  return state === 'TCP_TIME_WAIT' ? 'time-wait' : byStateAlone(state);
-}
-
-/** A kernel that tells no reason (up to 6.9): this bug never meets the connection's own socket. */
-function byStateAlone(state: string | undefined): Kind {
+  // Kernels up to 6.9 report no reason. A reset from a connection's own socket is never this bug.
+  if (state === 'TCP_TIME_WAIT') return 'time-wait';
   return state === undefined ? 'other' : 'own-connection';
 }
 
 /**
- * A segment that met no connection. Where a proxy is behind a redirect, none of the pod's connections is at the
- * application's port, so that only a packet that NAT passed by, an INVALID one, gets there. Without INVALID packets it
- * was something else.
+ * The kind for a segment that belongs to no connection. In a pod with a proxy, NAT redirects all connections from outside
+ * to the proxy's port. NAT skips INVALID packets, so a segment that reached another port was INVALID, if any packet was.
+ * @param other the kind if it is not this bug
  */
-function stray(candidates: Namespace[], local: Endpoint, listening: boolean): Kind {
-  const other = listening ? 'unknown-connection' : 'closed-port';
-  // Where the proxy calls the application, nothing is redirected.
+function kindWithoutConnection(candidates: NodeNamespace[], local: Endpoint, other: ResetKind): ResetKind {
+  // The proxy calls the application on loopback, where nothing is redirected.
   if (isLoopback(local.address)) return other;
   const proxied = candidates.filter(({ listeners }) => local.port !== PROXY_PORT && listeners.some(isProxy));
   if (proxied.some(({ invalidGrew }) => (invalidGrew ?? 0) > 0)) return 'this-bug';

@@ -1,47 +1,47 @@
-// One reset with what was found out about it, and many of them in a table.
-import { KINDS, type Kind } from './reset-kind.ts';
-import type { Place } from './reset-origin.ts';
+// Prints one classified reset, and a summary of many.
+import { KINDS, type ResetKind } from './reset-kind.ts';
+import type { ResetOrigin } from './reset-origin.ts';
 import type { Reset } from './trace-line.ts';
 
-export interface Finding {
+export interface ClassifiedReset {
   reset: Reset;
-  kind: Kind;
-  place: Place;
+  kind: ResetKind;
+  origin: ResetOrigin;
 }
 
-/** More candidates than these are counted, not named. */
+/** How many candidates are named; the others are only counted. */
 const MAX_NAMED = 5;
-/** More rows than these are one row. */
+/** How many rows a summary has before new ones are counted together, in one row for each kind. */
 const MAX_ROWS = 200;
 
-/** One line: when, which pod and port, what it was, and what the kernel said. */
-export function findingText({ reset, kind, place }: Finding, at: Date): string {
+/** One line: time, pod and port, cause, and the kernel's state and reason. */
+export function resetText({ reset, kind, origin }: ClassifiedReset, at: Date): string {
   const { local, remote, state = 'no socket', reason } = reset;
   const peer = remote.port === 0 ? '' : ` to ${endpointText(remote)}`;
-  const told = [state, reason].filter((word) => word !== undefined).join(' ');
-  return `${at.toISOString().slice(11, 23)} ${whereText(place, reset)} port ${local.port}${peer}: ${KINDS[kind].text} [${told}]`;
+  const kernelWords = [state, reason].filter((word) => word !== undefined).join(' ');
+  return `${at.toISOString().slice(11, 23)} ${originText(origin, reset)} port ${local.port}${peer}: ${KINDS[kind].text} [${kernelWords}]`;
 }
 
-/** The same as plain data. */
-export function findingData({ reset, kind, place }: Finding, at: Date) {
+/** The same for JSON. */
+export function resetData({ reset, kind, origin }: ClassifiedReset, at: Date) {
   const { local, remote, state, reason, active, command, pid } = reset;
   return {
     at: at.toISOString(),
-    pods: place.candidates.map(({ label, id }) => ({ name: label, namespace: id })),
-    foundBy: place.how,
+    pods: origin.candidates.map(({ label, id }) => ({ name: label, namespace: id })),
+    foundBy: origin.foundBy,
     ...{ kind, thisBug: KINDS[kind].bug, local, remote },
     ...{ state: state ?? null, reason: reason ?? null },
     ...(active ? { command, pid } : {}),
   };
 }
 
-function whereText({ candidates, how }: Place, { local }: Reset): string {
+function originText({ candidates, foundBy }: ResetOrigin, { local }: Reset): string {
   const [only] = candidates;
-  if (!only) return `an address of no pod that can be seen (${local.address})`;
+  if (!only) return `an address of no visible pod (${local.address})`;
   if (candidates.length === 1) return only.label;
   const more = candidates.length - MAX_NAMED;
   const names = candidates.slice(0, MAX_NAMED).map(({ label }) => label);
-  const why = how === 'listener' ? 'listen on that port' : 'have that address';
+  const why = foundBy === 'listener' ? 'listen on that port' : 'have that address';
   return `one of ${candidates.length} that ${why} (${names.join('; ')}${more > 0 ? ` and ${more} more` : ''})`;
 }
 
@@ -49,19 +49,19 @@ function endpointText({ address, port }: Reset['remote']): string {
   return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
-export interface Row {
-  /** Place and port; of a connection that was opened here, the port that it was opened to. */
+export interface ResetSummaryRow {
+  /** Origin and port. The port is the peer's if the connection was opened here. */
   where: string;
-  kind: Kind;
+  kind: ResetKind;
   resets: number;
 }
 
-/** Counts findings by place, port and kind. What is beyond the bound is counted in one last row. */
-export function makeTable() {
-  const rows = new Map<string, Row>();
+/** Counts resets by origin, port and kind, in at most MAX_ROWS rows and one more for each kind. */
+export function makeSummary() {
+  const rows = new Map<string, ResetSummaryRow>();
   return {
-    add({ reset, kind, place }: Finding): void {
-      const where = `${whereText(place, reset)} ${serviceText(place, reset)}`;
+    add({ reset, kind, origin }: ClassifiedReset): void {
+      const where = `${originText(origin, reset)} ${serviceText(origin, reset)}`;
       const wanted = `${where}\n${kind}`;
       const room = rows.has(wanted) || rows.size < MAX_ROWS;
       const key = room ? wanted : kind;
@@ -69,26 +69,29 @@ export function makeTable() {
       rows.set(key, { ...row, resets: row.resets + 1 });
     },
     /** Most resets first. */
-    rows: (): Row[] => [...rows.values()].sort((a, b) => b.resets - a.resets),
+    rows: (): ResetSummaryRow[] => [...rows.values()].sort((a, b) => b.resets - a.resets),
   };
 }
 
-/** A port that was taken for one call tells nothing: then it is the peer's that names the service. */
-function serviceText({ candidates }: Place, { local, remote }: Reset): string {
+/** The port that identifies the service: the peer's, where the own port is an ephemeral one. */
+function serviceText({ candidates }: ResetOrigin, { local, remote }: Reset): string {
   const served = candidates.some(({ listeners }) => listeners.some(({ port }) => port === local.port));
   return served || remote.port === 0 || local.port < remote.port ? `port ${local.port}` : `to port ${remote.port}`;
 }
 
-/** The table for people, under a sentence that is the answer. */
-export function summaryText(rows: Row[], seconds: number, lost: number): string {
+/**
+ * The answer in one sentence, then the table.
+ * @param lost events that the kernel's buffer had no room for
+ */
+export function summaryText(rows: ResetSummaryRow[], seconds: number, lost: number): string {
   const bugs = rows.filter(({ kind }) => KINDS[kind].bug).reduce((sum, { resets }) => sum + resets, 0);
   const all = rows.reduce((sum, { resets }) => sum + resets, 0);
-  const unseen = lost > 0 ? ` ${lost} more were lost: the kernel's buffer was full.` : '';
+  const lostText = lost > 0 ? ` ${lost} more were lost: the kernel's buffer was full.` : '';
   const line = (count: string, kind: string, where: string) => `${count.padStart(7)}  ${kind.padEnd(18)}  ${where}`;
   const lines = rows.map(({ where, kind, resets }) => line(String(resets), kind, where));
   return [
     '',
-    `${all} resets in ${seconds} s, ${bugs} of them of the kind that the rule prevents.${unseen}`,
+    `${all} resets in ${seconds} s, ${bugs} of them of the kind that the rule prevents.${lostText}`,
     ...(lines.length > 0 ? [line('resets', 'kind', 'where'), ...lines] : []),
     '',
   ].join('\n');

@@ -1,4 +1,4 @@
-// A private instance of tracefs with the one event on: nothing else on the node sees or is disturbed by it.
+// An instance of tracefs of its own with one event enabled, so that no other tracing on the node is affected.
 import {
   accessSync,
   closeSync,
@@ -16,31 +16,36 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { runCommand } from '../../../lib/command.ts';
 import { errors } from '../../../lib/errors.ts';
-import { type Format, parseFormat } from './trace-line.ts';
+import { parseFormat, type TraceFormat } from './trace-line.ts';
 
 const EVENT = 'events/tcp/tcp_send_reset';
 const PREFIX = 'invalid-drop-';
-/** For each CPU: some thousand resets between two reads. */
+/** Size of the buffer of each CPU: room for some thousand resets between two reads. */
 const BUFFER_KB = '512';
 const CHUNK = 65_536;
-/** Chunks that one read takes at most, so that a storm of resets cannot keep the program from its time limit. */
+/** Limit of chunks for one read, so that the time limit also holds under very many resets. */
 const MAX_CHUNKS = 64;
+/** Milliseconds for mount and umount. */
 const COMMAND_LIMIT = 5000;
 
-/** Where tracefs may be: the container's own, or the node's by way of process 1 or of `kubectl debug node`. */
-const PLACES = ['', '/proc/1/root', '/host'].flatMap((root) =>
+/** Where tracefs may be: in the container, or in the node's file system by process 1 or `kubectl debug node` (/host). */
+const TRACEFS_PATHS = ['', '/proc/1/root', '/host'].flatMap((root) =>
   ['tracing', 'debug/tracing'].map((folder) => `${root}/sys/kernel/${folder}`),
 );
 
 export interface TraceInstance {
-  format: Format;
-  /** What was printed since the last read; the last line may be half. */
+  format: TraceFormat;
+  /** The text since the last read; its last line may be incomplete. */
   read(): string;
-  /** Ends tracing and takes everything away that was made. */
+  /** Ends tracing, and removes the instance and the mount. */
   close(): Promise<void>;
 }
 
-/** @throws CodedError TRACING_UNAVAILABLE */
+/**
+ * Finds or mounts tracefs, and starts tracing in an instance of its own.
+ * @param pid id of this process, for the instance's name
+ * @throws CodedError TRACING_UNAVAILABLE
+ */
 export async function openTrace(pid: number): Promise<TraceInstance> {
   try {
     const tracefs = findTracefs() ?? (await mountTracefs());
@@ -52,7 +57,7 @@ export async function openTrace(pid: number): Promise<TraceInstance> {
 
 async function openIn(tracefs: Tracefs, pid: number): Promise<TraceInstance> {
   try {
-    sweep(tracefs.path);
+    removeLeftovers(tracefs.path);
     const { close, ...trace } = makeInstance(tracefs.path, pid);
     return {
       ...trace,
@@ -73,9 +78,9 @@ interface Tracefs {
 }
 
 function findTracefs(): Tracefs | undefined {
-  const path = PLACES.find((place) => {
+  const path = TRACEFS_PATHS.find((path) => {
     try {
-      accessSync(`${place}/instances`, constants.W_OK);
+      accessSync(`${path}/instances`, constants.W_OK);
       return true;
     } catch {
       return false;
@@ -84,7 +89,7 @@ function findTracefs(): Tracefs | undefined {
   return path === undefined ? undefined : { path, unmount: async () => undefined };
 }
 
-/** On a folder of its own. The mount is seen in this container only, if mounts are not shared with the node's. */
+/** Mounts tracefs on a new folder. Without shared mount propagation only this container sees the mount. */
 async function mountTracefs(): Promise<Tracefs> {
   const path = mkdtempSync(join(tmpdir(), 'invalid-drop-tracing-'));
   const mounted = await runCommand('mount', ['-t', 'tracefs', 'tracefs', path], { timeout: COMMAND_LIMIT }).catch(
@@ -92,7 +97,7 @@ async function mountTracefs(): Promise<Tracefs> {
   );
   if (mounted.exitCode !== 0) {
     rmdirSync(path);
-    throw new Error(`there is no tracefs in ${PLACES[0]} and it cannot be mounted: ${mounted.stderr.trim()}`);
+    throw new Error(`there is no tracefs in ${TRACEFS_PATHS[0]} and it cannot be mounted: ${mounted.stderr.trim()}`);
   }
   const unmount = async () => {
     await runCommand('umount', [path], { timeout: COMMAND_LIMIT });
@@ -107,7 +112,7 @@ function makeInstance(tracefs: string, pid: number) {
   let pipe: number | undefined;
   const close = () => {
     if (pipe !== undefined) closeSync(pipe);
-    // Ends the event too. EBUSY while the pipe is open.
+    // Disables the event too. Fails with EBUSY while the pipe is open.
     rmdirSync(folder);
   };
   try {
@@ -123,7 +128,7 @@ function makeInstance(tracefs: string, pid: number) {
   }
 }
 
-/** All that is there now. A read that would wait fails with EAGAIN, so that no thread is ever held. */
+/** Reads what is available. The pipe does not block: once it is empty, a read fails with EAGAIN. */
 function drain(pipe: number): string {
   const buffer = Buffer.alloc(CHUNK);
   let text = '';
@@ -140,15 +145,15 @@ function drain(pipe: number): string {
   return text;
 }
 
-/** Removes what a run that was killed has left. */
-function sweep(tracefs: string): void {
+/** Removes the instances of earlier runs that were killed. */
+function removeLeftovers(tracefs: string): void {
   for (const name of readdirSync(`${tracefs}/instances`)) {
     const pid = name.startsWith(PREFIX) ? name.slice(PREFIX.length) : undefined;
     if (pid === undefined || isAlive(pid)) continue;
     try {
       rmdirSync(`${tracefs}/instances/${name}`);
     } catch {
-      // In use after all: by a process of another pid namespace.
+      // EBUSY: a process of another pid namespace uses it.
     }
   }
 }

@@ -1,51 +1,52 @@
-// The tracepoint tcp:tcp_send_reset as trace_pipe prints it (include/trace/events/tcp.h). Up to 6.9 it prints
-// sport=, dport=, saddr=, daddr=, saddrv6=, daddrv6= and is silent where there is no socket; from 6.10 src=, dest= and
-// reason=, also without a socket. `state` is there since 4.16.
+// The tracepoint tcp:tcp_send_reset as trace_pipe prints it (include/trace/events/tcp.h). Kernels up to 6.9 print sport=,
+// dport=, saddr=, daddr=, saddrv6=, daddrv6=, and no event for a reset without a socket. Kernels from 6.10 on print src=,
+// dest= and reason=, and events without a socket too. state= exists since 4.16.
 
 export interface Endpoint {
-  /** IPv4 in dotted form also where the socket is an IPv6 one; "::" and "0.0.0.0" are any. */
+  /** IPv4 in dotted form, also for an IPv6 socket; "::" and "0.0.0.0" mean any address. */
   address: string;
   port: number;
 }
 
-/** A reset that the kernel sends. For a listening socket the addresses are the socket's, not the packet's. */
+/** A reset that the kernel sends. Where a listening socket sends it, the addresses are the socket's, not the packet's. */
 export interface Reset {
-  /** Which task ran on that CPU: of the socket's owner only where `active`. */
+  /** The process that ran on the CPU; it owns the socket only where `active`. */
   pid: number;
   command: string;
-  /** Sent because a program closed or aborted, not as an answer to a packet. */
+  /** Sent because a program closed or aborted the connection, not in response to a packet. */
   active: boolean;
   local: Endpoint;
   remote: Endpoint;
-  /** Such as TCP_LISTEN; undefined where the kernel does not tell, or there is no socket. */
+  /** Such as TCP_LISTEN; undefined without a socket, or where the kernel does not report it. */
   state?: string;
-  /** Such as TCP_FLAGS (include/net/rstreason.h); undefined where the kernel does not tell. */
+  /** Such as TCP_FLAGS (include/net/rstreason.h); undefined where the kernel does not report it. */
   reason?: string;
 }
 
-/** What the kernel's event can tell, from its `format` file. */
-export interface Format {
+/** Which optional fields the kernel's event has. */
+export interface TraceFormat {
   state: boolean;
   reason: boolean;
 }
 
-export function parseFormat(text: string): Format {
+/** @param text the event's `format` file in tracefs */
+export function parseFormat(text: string): TraceFormat {
   const has = (field: string) => new RegExp(`\\b${field};`).test(text);
   return { state: has('state'), reason: has('reason') };
 }
 
-/** A line of trace_pipe: a reset, how many events were lost, or undefined for anything else. */
+/** Parses a line of trace_pipe: a reset, the number of lost events, or undefined for any other line. */
 export function parseLine(line: string): Reset | { lost: number } | undefined {
   const lost = line.match(/\[LOST (\d+) EVENTS\]/);
   if (lost) return { lost: Number(lost[1]) };
-  // A command may hold spaces, dashes and brackets: what follows it is matched from its end.
+  // A command may contain spaces, dashes and brackets, so it takes as much of the line as possible.
   const [, command = '', pid = '', printed = ''] =
     line.match(/^\s*(.*)-(\d+)\s+(?:\(.{7}\)\s+)?\[\d+\].*? tcp_send_reset: (.*)$/) ?? [];
   const fields = new Map([...printed.matchAll(/(\w+)=(\S+)/g)].map(([, name = '', value = '']) => [name, value]));
   const ends = endpoints(fields);
   if (!ends) return undefined;
-  const state = known(fields.get('state'), 'UNKNOWN');
-  const reason = known(fields.get('reason'), 'NOT_SPECIFIED');
+  const state = unless('UNKNOWN', fields.get('state'));
+  const reason = unless('NOT_SPECIFIED', fields.get('reason'));
   const active = /^(0x)?0+$|^\(null\)$/.test(fields.get('skbaddr') ?? '');
   return {
     ...{ pid: Number(pid), command, active, ...ends },
@@ -54,7 +55,7 @@ export function parseLine(line: string): Reset | { lost: number } | undefined {
   };
 }
 
-function known(value: string | undefined, unknown: string): string | undefined {
+function unless(unknown: string, value: string | undefined): string | undefined {
   return value === unknown ? undefined : value;
 }
 
@@ -74,12 +75,12 @@ function parseEndpoint(text: string | undefined): Endpoint | undefined {
 function oldEndpoint(fields: Map<string, string>, which: 's' | 'd'): Endpoint | undefined {
   const [four, six, port] = [`${which}addr`, `${which}addrv6`, `${which}port`].map((name) => fields.get(name));
   if (four === undefined || port === undefined) return undefined;
-  // The IPv4 member of an IPv6 socket is 0.0.0.0; the IPv6 member of an IPv4 socket is the mapped address.
+  // For an IPv6 socket the IPv4 field is 0.0.0.0; for an IPv4 socket the IPv6 field is the mapped address.
   const address = four === '0.0.0.0' && six !== undefined ? plainAddress(six) : four;
   return { address, port: Number(port) };
 }
 
-/** An IPv4 address that an IPv6 socket holds, in its own form. */
+/** An IPv4-mapped IPv6 address in IPv4 form; any other address as it is. */
 export function plainAddress(address: string): string {
   return address.replace(/^::ffff:(?=\d+\.)/i, '');
 }

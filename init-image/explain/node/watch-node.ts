@@ -1,110 +1,112 @@
-// `check --explain --node`: every reset that the node's kernel sends, with the pod it came from and what it was for.
+// `check --explain --node`: reports every reset that the node's kernel sends, with its pod and its cause.
 import { setTimeout as wait } from 'node:timers/promises';
 import { CLEAR } from '../explain.ts';
-import { type Census, makeCensus } from './namespace-tracker.ts';
-import { namespaceOf, readCounts, scanNamespaces } from './node-namespaces.ts';
-import { classify, KINDS } from './reset-kind.ts';
-import { placeOf } from './reset-origin.ts';
-import { type Finding, findingData, findingText, makeTable, summaryText } from './reset-report.ts';
+import { makeNamespaceTracker, type NamespaceTracker } from './namespace-tracker.ts';
+import { namespaceOf, readNamespaceCounters, scanNamespaces } from './node-namespaces.ts';
+import { KINDS, resetKindOf } from './reset-kind.ts';
+import { originOf } from './reset-origin.ts';
+import { type ClassifiedReset, makeSummary, resetData, resetText, summaryText } from './reset-report.ts';
 import { openTrace, type TraceInstance } from './trace-instance.ts';
 import { parseLine, type Reset } from './trace-line.ts';
 
 export interface WatchOptions {
   seconds: number;
+  /** One JSON object a line instead of text. */
   json: boolean;
   write: (text: string) => void;
+  /** Shows how many seconds are left; absent without a terminal. */
   progress?: ((text: string) => void) | undefined;
-  /** Ends the watch before its time, with its summary. */
+  /** Ends the watch early; the summary is still written. */
   stop: AbortSignal;
-  /** Id of this process, for the name of what it makes in tracefs. */
+  /** Id of this process, for the name of its instance of tracefs. */
   pid: number;
 }
 
-/** Milliseconds from one read of the kernel's buffer to the next. */
+/** Milliseconds between reads of the kernel's buffer. */
 const PERIOD = 100;
-/** More resets than these are counted in the summary only. */
+/** How many resets get a line of their own; later ones are only in the summary. */
 const MAX_LINES = 1000;
 
 /**
- * Watches for the given time.
+ * Watches for the given time, and writes a line for each reset of a pod and a summary of all resets.
  * @returns the exit code: 1 where a reset of the kind that the rule prevents was seen, else 0
  * @throws CodedError TRACING_UNAVAILABLE
  */
 export async function watchNode(options: WatchOptions): Promise<number> {
-  const census = makeCensus(scanNamespaces, readCounts, Date.now);
+  const tracker = makeNamespaceTracker(scanNamespaces, readNamespaceCounters, Date.now);
   const trace = await openTrace(options.pid);
   try {
-    return await watch(trace, census, options);
+    return await watch(trace, tracker, options);
   } finally {
     options.progress?.(CLEAR);
     await trace.close();
   }
 }
 
-async function watch(trace: TraceInstance, census: Census, options: WatchOptions): Promise<number> {
+async function watch(trace: TraceInstance, tracker: NamespaceTracker, options: WatchOptions): Promise<number> {
   const { seconds, json, write, progress, stop } = options;
   const started = Date.now();
   const report = makeReport(json, (text) => {
     progress?.(CLEAR);
     write(text);
   });
-  report.begin(trace, census, seconds);
-  let rest = '';
+  report.begin(trace, tracker, seconds);
+  let partialLine = '';
   for (let over = false; !over; ) {
     await wait(PERIOD, undefined, { signal: stop }).catch(() => undefined);
     const left = Math.ceil(seconds - (Date.now() - started) / 1000);
     over = stop.aborted || left <= 0;
     progress?.(`\rwatching: ${Math.max(0, left)} s left `);
-    const lines = (rest + trace.read()).split('\n');
-    rest = lines.pop() ?? '';
-    if (lines.length > 0) census.refresh();
-    for (const line of lines) take(parseLine(line), census, report);
+    const lines = (partialLine + trace.read()).split('\n');
+    partialLine = lines.pop() ?? '';
+    if (lines.length > 0) tracker.refresh();
+    for (const line of lines) take(parseLine(line), tracker, report);
   }
   return report.end((Date.now() - started) / 1000);
 }
 
-function take(event: ReturnType<typeof parseLine>, census: Census, report: Report): void {
+function take(event: ReturnType<typeof parseLine>, tracker: NamespaceTracker, report: Report): void {
   if (!event) return;
   if ('lost' in event) report.lost(event.lost);
-  else report.add(investigate(event, census));
+  else report.add(classifyReset(event, tracker));
 }
 
-function investigate(reset: Reset, census: Census): Finding {
-  const place = placeOf(reset, census.namespaces(), reset.active ? namespaceOf(String(reset.pid)) : undefined);
-  const kind = classify(reset, place.candidates);
-  const [only] = place.candidates.filter(({ invalidGrew }) => (invalidGrew ?? 0) > 0);
-  if (KINDS[kind].bug && only) census.explained(only.id);
-  return { reset, kind, place };
+function classifyReset(reset: Reset, tracker: NamespaceTracker): ClassifiedReset {
+  const origin = originOf(reset, tracker.namespaces(), reset.active ? namespaceOf(String(reset.pid)) : undefined);
+  const kind = resetKindOf(reset, origin.candidates);
+  const withInvalid = origin.candidates.find(({ invalidGrew }) => (invalidGrew ?? 0) > 0);
+  if (KINDS[kind].bug && withInvalid) tracker.useInvalidPacket(withInvalid.id);
+  return { reset, kind, origin };
 }
 
 type Report = ReturnType<typeof makeReport>;
 
 function makeReport(json: boolean, write: (text: string) => void) {
-  const table = makeTable();
+  const summary = makeSummary();
   let [lines, lost, bugs] = [0, 0, 0];
   const put = (text: string, data: unknown) => write(json ? `${JSON.stringify(data)}\n` : text);
   return {
-    begin({ format }: TraceInstance, census: Census, seconds: number): void {
-      const namespaces = census.namespaces().length;
-      const blind = format.reason ? '' : ' This kernel tells no reasons, and shows no reset without a socket.\n';
-      const text = `Watching the resets of ${namespaces} network namespaces for ${seconds} s.\n${blind}`;
+    begin({ format }: TraceInstance, tracker: NamespaceTracker, seconds: number): void {
+      const namespaces = tracker.namespaces().length;
+      const limits = format.reason ? '' : 'This kernel reports no reasons and no resets without a socket.\n';
+      const text = `Watching the resets of ${namespaces} network namespaces for ${seconds} s.\n${limits}`;
       put(text, { watching: { namespaces, seconds, ...format } });
     },
-    add(finding: Finding): void {
-      table.add(finding);
-      if (KINDS[finding.kind].bug) bugs++;
-      // What the node's own programs reset is in the summary.
-      const isNode = finding.place.candidates.some((one) => one.isNode);
+    add(classified: ClassifiedReset): void {
+      summary.add(classified);
+      if (KINDS[classified.kind].bug) bugs++;
+      // Resets of the node's own programs are only in the summary.
+      const isNode = classified.origin.candidates.some((one) => one.isNode);
       if (isNode || ++lines > MAX_LINES) return;
       const now = new Date();
-      put(`${findingText(finding, now)}\n`, { reset: findingData(finding, now) });
+      put(`${resetText(classified, now)}\n`, { reset: resetData(classified, now) });
     },
     lost(events: number): void {
       lost += events;
     },
     end(seconds: number): number {
-      put(summaryText(table.rows(), Math.round(seconds), lost), {
-        summary: table.rows(),
+      put(summaryText(summary.rows(), Math.round(seconds), lost), {
+        summary: summary.rows(),
         seconds,
         lost,
         thisBug: bugs,

@@ -1,7 +1,6 @@
 import t from 'tap';
-import { answer } from '../../../init-image/explain/answer.ts';
+import { answer, CASES } from '../../../init-image/explain/answer.ts';
 import { answerData, answerText } from '../../../init-image/explain/answer-text.ts';
-import { CASES } from '../../../init-image/explain/cases.ts';
 import type { EvidenceSample } from '../../../init-image/explain/evidence.ts';
 import { RULE } from '../../../lib/netfilter/drop-rule.ts';
 import { redirectRules, tproxyRules } from '../../harness/netns/istio-rules.ts';
@@ -16,19 +15,22 @@ const UNSURE = rulesOf(`${MESH}${mangle(`-m owner --uid-owner 1 -j ACCEPT`, RULE
 const UNREADABLE = { unreadable: 'COMMAND_FAILED: Operation not permitted' };
 const BOTH = { conntrackInvalid: 20, outRsts: 3, estabResets: 3 };
 
-const tell = (...pair: [EvidenceSample, EvidenceSample]) => {
+const wordAndCode = (...pair: [EvidenceSample, EvidenceSample]) => {
   const { answer: word, code } = answer(...pair);
   return `${word}: ${code}`;
 };
 
 t.test('INVALID packets that a rule dropped are resets prevented', async (t) => {
   const pair = samples({ conntrackInvalid: 20 }, guarded(27), guarded(7));
-  t.equal(tell(...pair), 'prevented: dropped');
-  t.match(answer(...pair).why, /40 were dropped/);
+  t.equal(wordAndCode(...pair), 'prevented: dropped');
+  t.match(answer(...pair).why, /40 INVALID packets were dropped/);
 });
 
-t.test('resets sent while packets were dropped are told to have another cause', async (t) => {
-  t.match(answer(...samples(BOTH, guarded(20), guarded(0))).why, /The 3 resets sent meanwhile had another cause/);
+t.test('resets sent while packets were dropped had another cause', async (t) => {
+  t.match(
+    answer(...samples(BOTH, guarded(20), guarded(0))).why,
+    /The 3 resets sent during the watch had another cause/,
+  );
 });
 
 t.test('INVALID packets and resets that grow together in an open pod are suspected', async (t) => {
@@ -42,75 +44,75 @@ t.test('INVALID packets and resets that grow together in an open pod are suspect
 });
 
 t.test('resets that a guarded pod sends are not this', async (t) => {
-  t.equal(tell(...samples({ outRsts: 1 }, guarded(5))), 'not this: guarded-resets');
+  t.equal(wordAndCode(...samples({ outRsts: 1 }, guarded(5))), 'not this: guarded-resets');
 });
 
-t.test('resets without one INVALID packet are not this, whatever the rules are', async (t) => {
+t.test('resets without an INVALID packet are not this, with any rules', async (t) => {
   for (const rules of [OPEN, UNSURE]) {
-    t.equal(tell(...samples({ outRsts: 4 }, rules)), 'not this: resets-without-invalid');
+    t.equal(wordAndCode(...samples({ outRsts: 4 }, rules)), 'not this: resets-without-invalid');
   }
 });
 
 t.test('connections that the peer reset are not this', async (t) => {
-  t.equal(tell(...samples({ estabResets: 2, conntrackInvalid: 5 }, OPEN)), 'not this: no-resets-sent');
+  t.equal(wordAndCode(...samples({ estabResets: 2, conntrackInvalid: 5 }, OPEN)), 'not this: no-resets-sent');
 });
 
-t.test('INVALID packets that nothing answered are not this, and the pod is told to be open', async (t) => {
+t.test('INVALID packets without a reset are not this, and the advice is to guard the pod', async (t) => {
   const found = answer(...samples({ conntrackInvalid: 5 }, OPEN));
   t.match(found, { answer: 'not this', code: 'invalid-without-resets' });
   t.match(found.advice.join(' '), /Guard the pod/);
 });
 
-t.test('where nothing happens nothing is told, but for what the rule has dropped before', async (t) => {
-  t.equal(tell(...samples({}, OPEN)), 'cannot tell: nothing-happened');
-  t.equal(tell(...samples({}, guarded(0))), 'cannot tell: nothing-happened');
-  t.equal(tell(...samples({}, guarded(59))), 'prevented: dropped-earlier');
+t.test('without any event the answer is only what the rule dropped earlier', async (t) => {
+  t.equal(wordAndCode(...samples({}, OPEN)), 'cannot tell: nothing-happened');
+  t.equal(wordAndCode(...samples({}, guarded(0))), 'cannot tell: nothing-happened');
+  t.equal(wordAndCode(...samples({}, guarded(59))), 'prevented: dropped-earlier');
 });
 
-t.test('a rule that cannot be judged makes it untellable only where INVALID packets were there', async (t) => {
+t.test('a rule that cannot be judged makes "cannot tell" only if packets were INVALID', async (t) => {
   t.match(answer(...samples(BOTH, UNSURE)), { answer: 'cannot tell', code: 'ruleset-not-judged', why: /owner/ });
 });
 
 t.test('a pod without a redirect is not exposed', async (t) => {
-  t.equal(tell(...samples(BOTH, rulesOf(mangle()))), 'not this: no-redirect');
+  t.equal(wordAndCode(...samples(BOTH, rulesOf(mangle()))), 'not this: no-redirect');
 });
 
-t.test('under TPROXY, which needs no NAT, the two growing together prove nothing', async (t) => {
-  t.equal(tell(...samples(BOTH, rulesOf(asSaved(tproxyRules('ipv4'))))), 'cannot tell: tproxy');
+t.test('under TPROXY, which needs no NAT, INVALID packets and resets together prove nothing', async (t) => {
+  t.equal(wordAndCode(...samples(BOTH, rulesOf(asSaved(tproxyRules('ipv4'))))), 'cannot tell: tproxy');
 });
 
-t.test('a redirect that cannot be told is no ground for an answer', async (t) => {
-  const doubtful = rulesOf(
+t.test('an unknown redirect makes "cannot tell"', async (t) => {
+  const unclear = rulesOf(
     ['*nat', ':PREROUTING ACCEPT', '-A PREROUTING -m owner -j REDIRECT', 'COMMIT', ''].join('\n'),
   );
-  t.equal(tell(...samples(BOTH, doubtful)), 'cannot tell: redirect-not-known');
+  t.equal(wordAndCode(...samples(BOTH, unclear)), 'cannot tell: redirect-not-known');
 });
 
 t.test('a pod that was open in one of the samples is open', async (t) => {
-  t.equal(tell(...samples(BOTH, guarded(0), OPEN)), 'suspected: invalid-and-resets');
-  t.equal(tell(...samples(BOTH, OPEN, guarded(0))), 'suspected: invalid-and-resets');
+  t.equal(wordAndCode(...samples(BOTH, guarded(0), OPEN)), 'suspected: invalid-and-resets');
+  t.equal(wordAndCode(...samples(BOTH, OPEN, guarded(0))), 'suspected: invalid-and-resets');
 });
 
-t.test('what cannot be read makes "cannot tell", with the reason', async (t) => {
+t.test('unreadable rules make "cannot tell", with the reason', async (t) => {
   const found = answer(...samples(BOTH, UNREADABLE));
   t.match(found, { answer: 'cannot tell', code: 'rules-unreadable', why: /Operation not permitted/ });
   t.match(found.advice.join(' '), /CAP_NET_ADMIN/);
-  t.equal(tell(...samples(BOTH, OPEN, UNREADABLE)), 'cannot tell: rules-unreadable');
+  t.equal(wordAndCode(...samples(BOTH, OPEN, UNREADABLE)), 'cannot tell: rules-unreadable');
 });
 
-t.test('counters that are absent, or began anew, make "cannot tell"', async (t) => {
+t.test('counters that are absent, or were reset, make "cannot tell"', async (t) => {
   for (const name of ['outRsts', 'conntrackInvalid'] as const) {
     const absent = samples(BOTH, OPEN);
     for (const { counters } of absent) counters[name] = null;
-    t.equal(tell({ ...absent[0] }, absent[1]), 'cannot tell: counters-missing', name);
+    t.equal(wordAndCode({ ...absent[0] }, absent[1]), 'cannot tell: counters-missing', name);
     const [before, after] = samples({ [name]: -5 }, OPEN);
-    t.equal(tell(before, after), 'cannot tell: counters-missing', name);
+    t.equal(wordAndCode(before, after), 'cannot tell: counters-missing', name);
   }
 });
 
-t.test('every answer says that this pod does not speak for other nodes', async (t) => {
+t.test('every answer warns that pods on other nodes may be exposed', async (t) => {
   for (const pair of [samples(BOTH, OPEN), samples({}, guarded(0)), samples(BOTH, UNREADABLE)]) {
-    t.match(answer(...pair).advice.at(-1), /another node/);
+    t.match(answer(...pair).advice.at(-1), /other nodes/);
   }
 });
 
@@ -127,13 +129,13 @@ t.test('the text has the answer first, and the evidence with its totals', async 
   t.match(text, /mesh, ipv4 +REDIRECT to 15006; ports redirected: all but 15008, 15020-15021, 15090, 15099/);
 });
 
-t.test('the text says why rules cannot be read, and what is not known', async (t) => {
+t.test('the text says why rules cannot be read, and which counters are unknown', async (t) => {
   const pair = samples({ outRsts: -1 }, UNREADABLE);
   pair[1].counters.conntrackInvalid = null;
   const text = answerText(answer(...pair), ...pair);
   t.match(text, /rules +cannot be read: COMMAND_FAILED/);
   t.match(text, /INVALID packets +not known/);
-  t.match(text, /resets sent +counted anew, now 99/);
+  t.match(text, /resets sent +counter was reset, now 99/);
 });
 
 t.test('the data for machines has the word, the code, both samples and the ports as text', async (t) => {

@@ -17,19 +17,19 @@ t.test('a ruleset that cannot be read is an answer with its own exit code, not a
   t.match(printed, /^Was it this\? Cannot tell\./);
 });
 
-t.test('an error that nobody foresaw is not swallowed', async (t) => {
+t.test('an unexpected error is thrown', async (t) => {
   const read = () => Promise.reject(new TypeError('a fault'));
   await t.rejects(explain({ seconds: 1, json: true, read, write: () => undefined, stop: stopped }), {
     message: 'a fault',
   });
 });
 
-t.test('the watch tells how long it still takes, and ends when it is stopped', async (t) => {
+t.test('the watch reports the seconds left, and ends when it is stopped', async (t) => {
   const stop = new AbortController();
-  const told: string[] = [];
+  const progress: string[] = [];
   await countDown(300, stop.signal, (text) => {
-    told.push(text);
+    progress.push(text);
     stop.abort();
   });
-  t.match(told, [/300 s left/, '\r\u001b[K']);
+  t.match(progress, [/300 s left/, '\r\u001b[K']);
 });

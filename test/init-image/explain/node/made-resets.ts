@@ -1,8 +1,8 @@
-// Resets and namespaces for tests of what is made of them.
-import type { Namespace } from '../../../../init-image/explain/node/reset-origin.ts';
+// Resets and namespaces for tests.
+import type { NodeNamespace } from '../../../../init-image/explain/node/node-namespaces.ts';
 import type { Reset } from '../../../../init-image/explain/node/trace-line.ts';
 
-/** The bug as 6.18 shows it, with what a test changes. */
+/** The bug as Linux 6.18 reports it, with a test's changes. */
 export function reset(changes: Partial<Reset> = {}): Reset {
   return {
     ...{ pid: 7, command: 'swapper', active: false, state: 'TCP_LISTEN', reason: 'TCP_FLAGS' },
@@ -11,14 +11,14 @@ export function reset(changes: Partial<Reset> = {}): Reset {
   };
 }
 
-/** What the kernel shows of a segment that finds no socket. */
+/** The reset for a segment that finds no socket. */
 export function noSocket(address = '10.0.0.7', port = 9000): Reset {
   const { state: _, ...rest } = reset({ reason: 'NO_SOCKET' });
   return { ...rest, local: { address, port }, remote: { address: '10.0.0.1', port: 40_000 } };
 }
 
 /** A pod with a sidecar and an application on 9000, in which one packet was INVALID and one reset was sent. */
-export function namespace(changes: Partial<Namespace> = {}): Namespace {
+export function namespace(changes: Partial<NodeNamespace> = {}): NodeNamespace {
   return {
     ...{ id: 'net:[1]', label: 'storage/store-0 (10.0.0.7)', isNode: false, addresses: ['10.0.0.7'] },
     listeners: [

@@ -1,42 +1,42 @@
 import t from 'tap';
-import { makeCensus } from '../../../../init-image/explain/node/namespace-tracker.ts';
-import type { Counts, Scanned } from '../../../../init-image/explain/node/node-namespaces.ts';
+import { makeNamespaceTracker } from '../../../../init-image/explain/node/namespace-tracker.ts';
+import type { NodeNamespaceCounters, ScannedNamespace } from '../../../../init-image/explain/node/node-namespaces.ts';
 import { namespace } from './made-resets.ts';
 
-function scanned(id: string, counts: Counts): Scanned {
+function scanned(id: string, counters: NodeNamespaceCounters): ScannedNamespace {
   const { invalidGrew: _, resetsGrew: __, ...rest } = namespace({ id });
-  return { ...rest, pid: id, counts };
+  return { ...rest, pid: id, counters };
 }
 
-/** A census whose world a test changes. */
-function start(first: Scanned[]) {
-  const world = { scans: 0, now: 0, list: first, counts: {} as Record<string, Counts> };
+/** A tracker, and the world that it reads, which a test changes. */
+function start(first: ScannedNamespace[]) {
+  const world = { scans: 0, now: 0, list: first, counters: {} as Record<string, NodeNamespaceCounters> };
   const scan = () => {
     world.scans++;
     return world.list;
   };
-  const census = makeCensus(
+  const tracker = makeNamespaceTracker(
     scan,
-    (pid) => world.counts[pid] ?? { invalid: null, resets: null },
+    (pid) => world.counters[pid] ?? { invalid: null, resets: null },
     () => world.now,
   );
   return {
     world,
-    census,
+    tracker,
     grown: () => {
-      census.refresh();
-      return census.namespaces().map(({ id, invalidGrew, resetsGrew }) => [id, invalidGrew, resetsGrew]);
+      tracker.refresh();
+      return tracker.namespaces().map(({ id, invalidGrew, resetsGrew }) => [id, invalidGrew, resetsGrew]);
     },
   };
 }
 
-t.test('counts are from the beginning of the watch', async (t) => {
+t.test('counters start with the watch', async (t) => {
   const { world, grown } = start([scanned('a', { invalid: 10, resets: 20 })]);
-  world.counts = { a: { invalid: 13, resets: 21 } };
+  world.counters = { a: { invalid: 13, resets: 21 } };
   t.same(grown(), [['a', 3, 1]]);
 });
 
-t.test('of a namespace that is found later all counts', async (t) => {
+t.test('a namespace that is found later is counted from 0', async (t) => {
   const { world, grown } = start([]);
   world.list = [scanned('b', { invalid: 2, resets: 2 })];
   t.same(grown(), [], 'a fresh scan is not taken again');
@@ -45,21 +45,21 @@ t.test('of a namespace that is found later all counts', async (t) => {
   t.equal(world.scans, 2);
 });
 
-t.test('where the process that a namespace is read by has ended, another is found at once', async (t) => {
+t.test('when the process of a namespace has ended, another one is found at once', async (t) => {
   const { world, grown } = start([scanned('a', { invalid: 1, resets: 1 })]);
   world.list = [{ ...scanned('a', { invalid: 4, resets: 3 }), pid: 'other' }];
-  world.counts = { other: { invalid: 4, resets: 3 } };
+  world.counters = { other: { invalid: 4, resets: 3 } };
   t.same(grown(), [['a', 3, 2]]);
 });
 
-t.test('what cannot be read is not known', async (t) => {
+t.test('counters that cannot be read are unknown', async (t) => {
   const { grown } = start([scanned('a', { invalid: null, resets: null })]);
   t.same(grown(), [['a', null, null]]);
 });
 
-t.test('an INVALID packet explains one reset and no more', async (t) => {
-  const { world, census, grown } = start([scanned('a', { invalid: 0, resets: 0 })]);
-  world.counts = { a: { invalid: 1, resets: 2 } };
-  census.explained('a');
+t.test('an INVALID packet explains only one reset', async (t) => {
+  const { world, tracker, grown } = start([scanned('a', { invalid: 0, resets: 0 })]);
+  world.counters = { a: { invalid: 1, resets: 2 } };
+  tracker.useInvalidPacket('a');
   t.same(grown(), [['a', 0, 2]]);
 });

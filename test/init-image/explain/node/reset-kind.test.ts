@@ -1,5 +1,5 @@
 import t from 'tap';
-import { classify, KINDS } from '../../../../init-image/explain/node/reset-kind.ts';
+import { KINDS, resetKindOf } from '../../../../init-image/explain/node/reset-kind.ts';
 import type { Reset } from '../../../../init-image/explain/node/trace-line.ts';
 import { namespace, noSocket, reset } from './made-resets.ts';
 
@@ -11,34 +11,34 @@ const withoutReason = (changes: Partial<Reset>) => {
 };
 
 t.test('a segment at a listening socket, in a pod with a proxy and INVALID packets, is this bug', async (t) => {
-  t.equal(classify(reset(), [POD]), 'this-bug');
-  t.equal(classify(withoutReason({}), [POD]), 'this-bug', 'also where the kernel tells no reason');
+  t.equal(resetKindOf(reset(), [POD]), 'this-bug');
+  t.equal(resetKindOf(withoutReason({}), [POD]), 'this-bug', 'also where the kernel reports no reason');
 });
 
 t.test('so is a segment that finds no socket there', async (t) => {
-  t.equal(classify(noSocket(), [POD]), 'this-bug');
+  t.equal(resetKindOf(noSocket(), [POD]), 'this-bug');
 });
 
 t.test('without one INVALID packet, or without a proxy, it is another cause', async (t) => {
-  t.equal(classify(reset(), [namespace({ invalidGrew: 0 })]), 'unknown-connection');
-  t.equal(classify(noSocket(), [namespace({ invalidGrew: 0 })]), 'closed-port');
-  t.equal(classify(reset(), [BARE]), 'unknown-connection');
-  t.equal(classify(noSocket(), [BARE]), 'closed-port');
+  t.equal(resetKindOf(reset(), [namespace({ invalidGrew: 0 })]), 'unknown-connection');
+  t.equal(resetKindOf(noSocket(), [namespace({ invalidGrew: 0 })]), 'closed-port');
+  t.equal(resetKindOf(reset(), [BARE]), 'unknown-connection');
+  t.equal(resetKindOf(noSocket(), [BARE]), 'closed-port');
 });
 
 t.test("the proxy's own port and loopback, where nothing is redirected, are other causes", async (t) => {
-  t.equal(classify(reset({ local: { address: '::', port: 15_006 } }), [POD]), 'unknown-connection');
-  t.equal(classify(noSocket('127.0.0.1'), [POD]), 'closed-port');
-  t.equal(classify(noSocket('::1'), []), 'closed-port');
+  t.equal(resetKindOf(reset({ local: { address: '::', port: 15_006 } }), [POD]), 'unknown-connection');
+  t.equal(resetKindOf(noSocket('127.0.0.1'), [POD]), 'closed-port');
+  t.equal(resetKindOf(noSocket('::1'), []), 'closed-port');
 });
 
 t.test('of several pods one with INVALID packets is enough', async (t) => {
-  t.equal(classify(reset(), [namespace({ invalidGrew: 0 }), POD]), 'this-bug');
+  t.equal(resetKindOf(reset(), [namespace({ invalidGrew: 0 }), POD]), 'this-bug');
 });
 
-t.test('where the pod or its count is not known nothing is told', async (t) => {
-  t.equal(classify(reset(), []), 'cannot-tell');
-  t.equal(classify(noSocket(), [namespace({ invalidGrew: null })]), 'cannot-tell');
+t.test('an unknown pod or counter makes cannot-tell', async (t) => {
+  t.equal(resetKindOf(reset(), []), 'cannot-tell');
+  t.equal(resetKindOf(noSocket(), [namespace({ invalidGrew: null })]), 'cannot-tell');
 });
 
 t.test("each of the kernel's reasons has its kind", async (t) => {
@@ -55,16 +55,16 @@ t.test("each of the kernel's reasons has its kind", async (t) => {
     SOMETHING_NEW: 'other',
   };
   for (const [reason, kind] of Object.entries(kinds)) {
-    t.equal(classify(reset({ state: 'TCP_CLOSE', reason }), [POD]), kind, reason);
+    t.equal(resetKindOf(reset({ state: 'TCP_CLOSE', reason }), [POD]), kind, reason);
   }
-  t.equal(classify(reset({ reason: 'TCP_ACK_UNSENT_DATA' }), [POD]), 'handshake', 'at a listener');
+  t.equal(resetKindOf(reset({ reason: 'TCP_ACK_UNSENT_DATA' }), [POD]), 'handshake', 'at a listener');
 });
 
-t.test('without reasons the state tells what it can', async (t) => {
-  t.equal(classify(withoutReason({ state: 'TCP_TIME_WAIT' }), [POD]), 'time-wait');
-  t.equal(classify(withoutReason({ state: 'TCP_CLOSE' }), [POD]), 'own-connection');
+t.test('without a reason the state decides', async (t) => {
+  t.equal(resetKindOf(withoutReason({ state: 'TCP_TIME_WAIT' }), [POD]), 'time-wait');
+  t.equal(resetKindOf(withoutReason({ state: 'TCP_CLOSE' }), [POD]), 'own-connection');
   const { state: _, ...nothing } = withoutReason({ local: { address: '10.0.0.7', port: 9000 } });
-  t.equal(classify(nothing, [POD]), 'other');
+  t.equal(resetKindOf(nothing, [POD]), 'other');
 });
 
 t.test('exactly one kind is this bug', async (t) => {

@@ -12,7 +12,7 @@ t.test('the bug as Linux 6.18 prints it: addresses of the listening socket, stat
   });
 });
 
-t.test('without a socket there is no state; a reason that is not specified is none', async (t) => {
+t.test('without a socket there is no state; NOT_SPECIFIED means no reason', async (t) => {
   const none = `${PASSIVE} src=10.77.0.2:9434 dest=10.77.0.1:50756 state=UNKNOWN reason=NO_SOCKET`;
   t.strictSame(parseLine(HEAD + none), {
     ...{ pid: 0, command: '<idle>', active: false, reason: 'NO_SOCKET' },
@@ -22,7 +22,7 @@ t.test('without a socket there is no state; a reason that is not specified is no
   t.notOk('reason' in (parseLine(HEAD + unspecified) ?? {}));
 });
 
-t.test("IPv4 in an IPv6 socket is told as IPv4, and a reset without a packet is the program's own", async (t) => {
+t.test('IPv4 in an IPv6 socket is IPv4, and a reset without a packet was sent by the program', async (t) => {
   const own = 'skbaddr=0000000000000000 skaddr=00000000aabbccde';
   const line = ` node-MainThread-28480   [000] ...1. 99.000001: tcp_send_reset: ${own} src=[::ffff:10.77.0.2]:9431 dest=[::ffff:10.77.0.1]:46076 state=TCP_CLOSE reason=TCP_ABORT_ON_CLOSE`;
   t.match(parseLine(line), {
@@ -31,7 +31,7 @@ t.test("IPv4 in an IPv6 socket is told as IPv4, and a reset without a packet is 
   });
 });
 
-t.test('a command of odd characters hides nothing', async (t) => {
+t.test('a command with special characters hides nothing', async (t) => {
   const line = ` my [0] x-7-42 [000] ...1. 99.1: tcp_send_reset: ${PASSIVE} src=[fd77::2]:1 dest=[fd77::1]:2 state=TCP_CLOSE reason=X`;
   t.match(parseLine(line), { pid: 42, command: 'my [0] x-7', local: { address: 'fd77::2', port: 1 } });
 });
@@ -46,7 +46,7 @@ t.test('kernels up to 6.9 print ports and both forms of addresses, and no reason
   t.match(parseLine(`${HEAD}${PASSIVE} ${four}`), { local: { address: '10.0.0.1', port: 80 }, remote: { port: 4242 } });
 });
 
-t.test('lost events are counted, and anything else is no reset', async (t) => {
+t.test('lost events are counted, and other lines are ignored', async (t) => {
   t.same(parseLine('CPU:1 [LOST 23 EVENTS]'), { lost: 23 });
   for (const line of ['', '# tracer: nop', `${HEAD}src=nonsense dest=10.0.0.1:1`, `${HEAD}sport=1 saddr=10.0.0.1`]) {
     t.equal(parseLine(line), undefined, line);
@@ -54,7 +54,7 @@ t.test('lost events are counted, and anything else is no reset', async (t) => {
   t.equal(parseLine(HEAD.replace('tcp_send_reset', 'tcp_receive_reset')), undefined);
 });
 
-t.test('the format file says what the kernel can tell', async (t) => {
+t.test('the format file says which fields the kernel has', async (t) => {
   const fields = (...names: string[]) => names.map((name) => `\tfield:int ${name};\toffset:24;\tsize:4;\n`).join('');
   t.same(parseFormat(fields('state', 'reason')), { state: true, reason: true });
   t.same(parseFormat(fields('state')), { state: true, reason: false });

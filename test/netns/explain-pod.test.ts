@@ -17,7 +17,7 @@ const CTRL_C = '\u0003';
 type Explained = ReturnType<typeof answerData>;
 
 /**
- * Starts --explain at a terminal, as kubectl exec -it does, and waits for its progress: the first sample is then taken.
+ * Starts --explain at a terminal, as kubectl exec -it does, and waits for its progress, which follows the first sample.
  */
 async function startExplain(pod: NetworkNamespace, capabilities = ['NET_ADMIN']): Promise<Program> {
   const spec = containerSpec('check', capabilities);
@@ -126,7 +126,7 @@ kernelTest('with be_liberal in the pod the segments are not INVALID, and it says
   t.match(explained, { answer: 'cannot tell', code: 'nothing-happened', after: { tcpBeLiberal: 1 } });
 });
 
-kernelTest('without traffic there is no answer', async (t, { pod }) => {
+kernelTest('in a pod without any event it cannot tell', async (t, { pod }) => {
   const { exitCode, stdout, stderr } = await startContainer(
     pod,
     containerSpec('check', ['NET_ADMIN'], '--explain', '--seconds', '1'),
@@ -143,5 +143,5 @@ kernelTest('without NET_ADMIN it says that it cannot tell, and why', async (t, {
   ).end();
   t.equal(exitCode, 2);
   t.match(stdout, /^Was it this\? Cannot tell\.\n.*CAP_NET_ADMIN/);
-  t.match(stdout, /resets sent +\+0/, 'what needs no privilege is shown');
+  t.match(stdout, /resets sent +\+0/, 'counters need no privilege and are shown');
 });

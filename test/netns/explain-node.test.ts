@@ -1,7 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
-import type { findingData, Row } from '../../init-image/explain/node/reset-report.ts';
+import type { ResetSummaryRow, resetData } from '../../init-image/explain/node/reset-report.ts';
 import { readSnmp } from '../../lib/netfilter/proc.ts';
 import { isAtLeast } from '../harness/netns/kernel-requirements.ts';
 import { kernelTest } from '../harness/netns/netns-test.ts';
@@ -12,20 +12,20 @@ import { containerSpec, install, startContainer } from '../harness/netns/shipped
 import { countStrays, startStrays } from '../harness/netns/stray-segments.ts';
 import { until } from '../harness/wait-until.ts';
 
-type Found = ReturnType<typeof findingData>;
-type Line = { watching?: object; reset?: Found; summary?: Row[]; thisBug?: number; lost?: number };
+type Found = ReturnType<typeof resetData>;
+type Line = { watching?: object; reset?: Found; summary?: ResetSummaryRow[]; thisBug?: number; lost?: number };
 
 const APP = fileURLToPath(new URL('../harness/traffic/app.ts', import.meta.url));
 const RESET_CAUSES = fileURLToPath(new URL('../harness/traffic/reset-causes.ts', import.meta.url));
 /** The capabilities that `kubectl debug node/NAME --profile=sysadmin` gives and this program uses. */
 const PRIVILEGED = ['SYS_ADMIN', 'SYS_PTRACE', 'DAC_OVERRIDE', 'DAC_READ_SEARCH'];
-/** Ports that no other test listens on: the tracepoint is the whole machine's. */
+/** Ports that no other test uses: the tracepoint reports the resets of the whole machine. */
 const PORT = { unread: 9431, abort: 9432, late: 9433, closed: 9434 };
 
-/** Where the watches of this file mount tracefs: a run that is killed leaves a folder behind. */
+/** Where the watches of this file mount tracefs. A run that is killed leaves its folder behind. */
 const FOLDER = t.testdir();
 
-/** Starts the watch outside of the pod, and waits until it sees resets. */
+/** Starts the watch outside of the pod, and waits until it traces. */
 async function startWatch({ gateway }: Pair): Promise<Program> {
   const spec = containerSpec('check', PRIVILEGED, '--explain', '--node', '--json', '--seconds', '300');
   spec.securityContext = { ...spec.securityContext, readOnlyRootFilesystem: false };
@@ -39,17 +39,17 @@ function linesOf({ output }: Program): Line[] {
   return lines.map((line) => JSON.parse(line) as Line);
 }
 
-/** Waits until a reset of the port is printed. */
+/** Waits until a reset of the port is reported. */
 async function sawReset(watch: Program, pod: NetworkNamespace, port: number): Promise<Found> {
   let found: Found | undefined;
-  await until(`a reset of port ${port} is told`, async () => {
+  await until(`a reset of port ${port} is reported`, async () => {
     found = (await resetsOf(watch, pod, port))[0];
     return found !== undefined;
   });
   return found as Found;
 }
 
-/** Resets that may come from the pod; other tests may run on the machine. */
+/** Resets with the pod among their candidates: other tests may run on the machine. */
 async function resetsOf(watch: Program, pod: NetworkNamespace, port: number): Promise<Found[]> {
   const id = (await pod.must('readlink', ['/proc/self/ns/net'])).trim();
   const isOfPod = ({ pods, local }: Found) => local.port === port && pods.some(({ namespace }) => namespace === id);
@@ -58,22 +58,22 @@ async function resetsOf(watch: Program, pod: NetworkNamespace, port: number): Pr
 
 const POD = [{ name: ADDRESS.pod.ipv4 }];
 
-/** From 6.10 on the kernel tells reasons, and resets without a full socket (include/trace/events/tcp.h). */
-const TELLS_REASONS = isAtLeast(6, 10);
+/** From 6.10 on the kernel reports reasons, and resets without a full socket (include/trace/events/tcp.h). */
+const HAS_REASONS = isAtLeast(6, 10);
 
-/** What is printed of a reset: the reason on a kernel that has reasons, and the kind without a reason on others. */
-function toldAs(kind: string, reason: string | RegExp, without = kind) {
-  return TELLS_REASONS ? { kind, reason } : { kind: without, reason: null };
+/** The kind and reason on a kernel that reports reasons; on others the kind `without` a reason. */
+function reported(kind: string, reason: string | RegExp, without = kind) {
+  return HAS_REASONS ? { kind, reason } : { kind: without, reason: null };
 }
 
 async function resetsSent(pod: NetworkNamespace): Promise<number> {
   return readSnmp(await pod.must('cat', ['/proc/net/snmp']), 'Tcp', 'OutRsts') ?? 0;
 }
 
-/** Ends the watch, and tests that the kernel reported no reset of the port, as kernels before 6.10 do. */
+/** Ends the watch, and asserts that nothing was reported for the port, as on kernels before 6.10. */
 async function sawNothing(t: Test, watch: Program, pod: NetworkNamespace, port: number): Promise<void> {
   await endWatch(watch);
-  t.same(await resetsOf(watch, pod, port), [], 'this kernel does not tell it');
+  t.same(await resetsOf(watch, pod, port), [], 'this kernel does not report it');
 }
 
 function startCall(from: NetworkNamespace, kind: keyof typeof PORT, behaviour: string = kind): Program {
@@ -96,9 +96,7 @@ async function statesAt(pod: NetworkNamespace, port: number): Promise<string[]> 
 
 const LIST_INSTANCES = 'mount -t tracefs tracefs /mnt && ls /mnt/instances';
 
-/**
- * Whether the watch has an instance in tracefs: its process is the one that was started, by one exec after the other.
- */
+/** Whether the watch has an instance in tracefs. Its process id is the child's: each command on the way uses exec. */
 async function hasInstance({ child }: Program): Promise<boolean> {
   const listed = await must('unshare', ['--mount', '--propagation', 'private', 'sh', '-c', LIST_INSTANCES]);
   return listed.split('\n').includes(`invalid-drop-${child.pid}`);
@@ -116,10 +114,10 @@ kernelTest('the bug is named with its pod and port, once for each upload that it
   await startStrays(pair.gateway, 50);
   const watch = await startWatch(pair);
   for (const { ok } of await upload(pair, 'ipv4', UPLOAD, 2)) t.equal(ok, false);
-  await until('both resets are told', async () => (await resetsOf(watch, pair.pod, 9000)).length >= 2);
+  await until('both resets are reported', async () => (await resetsOf(watch, pair.pod, 9000)).length >= 2);
   for (const found of await resetsOf(watch, pair.pod, 9000)) {
     t.match(found, { thisBug: true, pods: POD, foundBy: 'listener', state: 'TCP_LISTEN' });
-    t.match(found, toldAs('this-bug', /TCP_FLAGS/));
+    t.match(found, reported('this-bug', /TCP_FLAGS/));
   }
   const { last, exitCode } = await endWatch(watch);
   t.equal(exitCode, 1);
@@ -131,16 +129,16 @@ kernelTest('the bug is named with its pod and port, once for each upload that it
   );
 });
 
-kernelTest('where no socket listens on all addresses, the bug is a reset without a socket', async (t, pair) => {
+kernelTest('without a listener on all addresses, the bug is a reset without a socket', async (t, pair) => {
   const [app] = await startMesh(pair, 'nft');
   await startStrays(pair.gateway, 50);
   await app?.stop();
-  // Applications that only the proxy calls often listen so.
+  // As many applications do that only the proxy calls.
   const local = pair.pod.start(process.execPath, [APP, '127.0.0.1']);
   await local.waitForOutput(/ready/);
   const watch = await startWatch(pair);
   t.match(await upload(pair, 'ipv4', UPLOAD, 1), [{ ok: false }]);
-  if (!TELLS_REASONS) return sawNothing(t, watch, pair.pod, 9000);
+  if (!HAS_REASONS) return sawNothing(t, watch, pair.pod, 9000);
   const found = await sawReset(watch, pair.pod, 9000);
   t.match(found, { kind: 'this-bug', pods: POD, foundBy: 'address', state: null, reason: 'NO_SOCKET' });
   t.equal((await endWatch(watch)).exitCode, 1);
@@ -168,33 +166,33 @@ kernelTest('under TPROXY a stray segment finds its own connection: no reset', as
 });
 
 const OTHERS = [
-  { kind: 'unread', told: 'unread-data', reason: /^TCP_ABORT_ON_CLOSE$/ },
-  { kind: 'abort', told: 'aborted', reason: /^TCP_STATE$/ },
+  { kind: 'unread', expected: 'unread-data', reason: /^TCP_ABORT_ON_CLOSE$/ },
+  { kind: 'abort', expected: 'aborted', reason: /^TCP_STATE$/ },
 ] as const;
 
-for (const { kind, told, reason } of OTHERS) {
-  kernelTest(`a reset of another cause is named: ${told}`, async (t, pair) => {
+for (const { kind, expected, reason } of OTHERS) {
+  kernelTest(`a reset of another cause is named by it: ${expected}`, async (t, pair) => {
     await serve(pair.pod, kind);
     const watch = await startWatch(pair);
     t.match((await startCall(pair.gateway, kind).end()).stdout, /ECONNRESET/);
     const found = await sawReset(watch, pair.pod, PORT[kind]);
-    t.match(found, { thisBug: false, pods: POD, ...toldAs(told, reason, 'own-connection') });
-    if (TELLS_REASONS) t.match(found, { command: /node/, pid: Number }, 'it was sent by a program, which is named');
+    t.match(found, { thisBug: false, pods: POD, ...reported(expected, reason, 'own-connection') });
+    if (HAS_REASONS) t.match(found, { command: /node/, pid: Number }, 'a program sent it, which is named');
     await endWatch(watch);
   });
 }
 
-kernelTest('a reset of another cause is named: closed-port', async (t, pair) => {
+kernelTest('a reset of another cause is named by it: closed-port', async (t, pair) => {
   await serve(pair.pod, 'abort');
   const watch = await startWatch(pair);
   t.match((await startCall(pair.gateway, 'closed').end()).stdout, /ECONNREFUSED/);
-  if (!TELLS_REASONS) return sawNothing(t, watch, pair.pod, PORT.closed);
+  if (!HAS_REASONS) return sawNothing(t, watch, pair.pod, PORT.closed);
   const found = await sawReset(watch, pair.pod, PORT.closed);
   t.match(found, { kind: 'closed-port', thisBug: false, pods: POD, state: null, reason: 'NO_SOCKET' });
   await endWatch(watch);
 });
 
-kernelTest('a reset of another cause is named: time-wait', async (t, pair) => {
+kernelTest('a reset of another cause is named by it: time-wait', async (t, pair) => {
   await serve(pair.pod, 'late');
   const watch = await startWatch(pair);
   const client = startCall(pair.gateway, 'late');
@@ -202,7 +200,7 @@ kernelTest('a reset of another cause is named: time-wait', async (t, pair) => {
   // FIN_WAIT2 without an owner is kept as TIME_WAIT (tcp_fin of net/ipv4/tcp_input.c).
   await until('the server has its FIN acknowledged', async () => (await statesAt(pair.pod, PORT.late)).includes('05'));
   client.child.stdin?.end('go\n');
-  if (!TELLS_REASONS) {
+  if (!HAS_REASONS) {
     await until('the pod has sent a reset', async () => (await resetsSent(pair.pod)) > 0);
     return sawNothing(t, watch, pair.pod, PORT.late);
   }
@@ -212,7 +210,7 @@ kernelTest('a reset of another cause is named: time-wait', async (t, pair) => {
   await endWatch(watch);
 });
 
-/** Keeps the end of connections from the peer, as a network that loses packets or a node that dies does. */
+/** Hides the end of connections from the peer, as a lossy network or a node failure does. */
 const SILENCE = `table ip silence {
   chain out {
     type filter hook output priority 0;
@@ -220,17 +218,17 @@ const SILENCE = `table ip silence {
   }
 }`;
 
-kernelTest('a reset of another cause is named: data-after-close', async (t, pair) => {
+kernelTest('a reset of another cause is named by it: data-after-close', async (t, pair) => {
   await serve(pair.pod, 'late');
   await pair.pod.must('nft', ['-f', '-'], { input: SILENCE });
   const watch = await startWatch(pair);
   const client = startCall(pair.gateway, 'late', 'unnoticed');
   await client.waitForOutput(/waits/);
   await until('the server has closed', async () => (await statesAt(pair.pod, PORT.late)).includes('04'));
-  // Packets are still dropped: if the FIN arrived first, the client would have no connection to send on.
+  // The filter is still in place: if the FIN arrived, the client would have no connection to send on.
   client.child.stdin?.end('go\n');
-  if (!TELLS_REASONS) {
-    // Linux 5.10 does not report this reset. It must not be taken for this bug.
+  if (!HAS_REASONS) {
+    // Linux 5.10 reported nothing. Any report must not be this bug.
     await until('the pod has sent a reset', async () => (await resetsSent(pair.pod)) > 0);
     return void t.match((await endWatch(watch)).last, { thisBug: 0 });
   }
@@ -245,13 +243,13 @@ kernelTest('a segment at a listener, without an INVALID packet, belongs to an un
   const watch = await startWatch(pair);
   const client = startCall(pair.gateway, 'abort', 'unnoticed');
   await client.waitForOutput(/waits/);
-  t.match(await sawReset(watch, pair.pod, PORT.abort), toldAs('aborted', 'TCP_STATE', 'own-connection'));
+  t.match(await sawReset(watch, pair.pod, PORT.abort), reported('aborted', 'TCP_STATE', 'own-connection'));
   await pair.pod.must('nft', ['delete', 'table', 'ip', 'silence']);
   client.child.stdin?.end('go\n');
-  await until('the second reset is told', async () => (await resetsOf(watch, pair.pod, PORT.abort)).length > 1);
+  await until('the second reset is reported', async () => (await resetsOf(watch, pair.pod, PORT.abort)).length > 1);
   const [, found] = await resetsOf(watch, pair.pod, PORT.abort);
   t.match(found, { thisBug: false, pods: POD, foundBy: 'listener', state: 'TCP_LISTEN' });
-  t.match(found, toldAs('unknown-connection', 'TCP_FLAGS'));
+  t.match(found, reported('unknown-connection', 'TCP_FLAGS'));
   await endWatch(watch);
 });
 
@@ -264,16 +262,16 @@ kernelTest('nothing is left in tracefs, however the watch ends', async (t, pair)
     t.same(await readdir(FOLDER), [], `${signal}: so is the folder it was mounted on`);
   }
   await serve(pair.pod, 'abort');
-  const unheard = await startWatch(pair);
-  unheard.child.stdout?.destroy();
+  const unread = await startWatch(pair);
+  unread.child.stdout?.destroy();
   await startCall(pair.gateway, 'closed').end();
-  await unheard.end();
-  t.equal(await hasInstance(unheard), false, 'removed where the reader of its output ends, as with | head');
+  await unread.end();
+  t.equal(await hasInstance(unread), false, 'gone when the reader of its output ends, as with | head');
   const killed = await startWatch(pair);
   await killed.stop('SIGKILL');
   t.equal(await hasInstance(killed), true, 'a run that is killed leaves its instance');
   await endWatch(await startWatch(pair));
-  t.equal(await hasInstance(killed), false, 'the next run takes it away');
+  t.equal(await hasInstance(killed), false, 'the next run removes it');
 });
 
 kernelTest('without the privilege to trace it says so and what to do', async (t, { gateway }) => {
