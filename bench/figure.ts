@@ -1,6 +1,6 @@
 // The figures of the bench: what was measured, compared with what, whether the goal held; and their output as a table
 // and as JSON.
-import { renderTable } from '../demo/table.ts';
+import { renderTable } from '../lib/text-table.ts';
 
 /** As bench/results.json has it. */
 export interface Figure {

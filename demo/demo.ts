@@ -4,6 +4,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
 import type { Backend } from '../lib/netfilter/model.ts';
+import { renderTable } from '../lib/text-table.ts';
 import { missing } from '../test/harness/netns/kernel-requirements.ts';
 import { removeAll, sweep } from '../test/harness/netns/network-namespaces.ts';
 import { killAll } from '../test/harness/netns/processes.ts';
@@ -11,7 +12,6 @@ import { makeProgress } from '../test/harness/progress-line.ts';
 import { type AdmittedPod, admit } from './demo-admission.ts';
 import { type DemoRow, HEADINGS, toCells } from './demo-table.ts';
 import { LOAD, runScenario, SHORT_LOAD } from './scenario.ts';
-import { renderTable } from './table.ts';
 
 /** Milliseconds: ten times what the demo takes on two cores. */
 const LIMIT = 600_000;

@@ -26,7 +26,7 @@ export function defineErrors<T extends Record<string, (...details: never[]) => s
 
 export const errors = defineErrors({
   OPTION_INVALID: (name: string, value: string, allowed: string) => `${name}="${value}" is not allowed: use ${allowed}`,
-  OPTION_UNKNOWN: (argument: string) => `unknown argument "${argument}": --help lists the options`,
+  OPTION_UNKNOWN: (argument: string) => `unknown argument "${argument}": --help lists the arguments`,
   COMMAND_MISSING: (command: string) => `${command} is not installed here: use the image that invalid-drop ships`,
   COMMAND_TIMEOUT: (command: string, milliseconds: number) =>
     `${command} did not end within ${milliseconds} ms: the node may be overloaded, or another program holds a lock`,
@@ -38,20 +38,20 @@ export const errors = defineErrors({
   RULESET_UNSTEADY: (reads: number) =>
     `the ruleset changed each of ${reads} times that it was read: another program keeps writing rules in this pod`,
   NFT_UNREADABLE: (text: string) =>
-    `what nft printed is no JSON ("${text.trim()}"): nft 0.9.8 or later is needed, ` +
+    `the output of nft is not JSON ("${text.trim()}"): nft 0.9.8 or later is needed, ` +
     'and before 1.0.7 the last table may not have flags unless it has rules too',
   LOCK_BUSY: (milliseconds: number) =>
-    `another run has held this pod's lock for ${milliseconds} ms: going on without it`,
+    `another run has held this pod's lock for ${milliseconds} ms: continuing without it`,
   NOT_GUARDED: (family: string, interfaceClass: string, reason: string) =>
-    `an INVALID ${family} packet on the ${interfaceClass} interface is not dropped: ${reason}`,
-  REPAIR_FAILED: (reasons: string) => `the rule was put back and INVALID packets are still not dropped: ${reasons}`,
+    `INVALID ${family} packets on the ${interfaceClass} interface are not certain to be dropped: ${reason}`,
+  REPAIR_FAILED: (reasons: string) => `the rule was put back, and INVALID packets are still not dropped: ${reasons}`,
   PORT_TAKEN: (port: number, reason: string) =>
-    `cannot listen on port ${port} (${reason}): another container of the pod uses it, choose one with INVALID_DROP_PORT`,
+    `cannot listen on port ${port} (${reason}): another container of the pod uses it; change the port of that container`,
   TRACING_UNAVAILABLE: (reason: string) =>
     `the kernel's tracepoint cannot be watched here (${reason}): run it on the node with ` +
     'kubectl debug node/NAME --profile=sysadmin, where tracefs is mounted at /sys/kernel/tracing',
   INSERT_USELESS: (family: string) =>
-    `the ${family} rule is at position 1 already and does not help: see the verdict for what comes before it`,
+    `the ${family} rule is at position 1 already, and INVALID packets are still not dropped: the verdict names the rule that accepts them`,
 });
 
 /** What to do about a failure that only ever has one cause. The words are of nft, iptables and strerror(EPERM). */

@@ -2,13 +2,12 @@
 import { Server as TlsServer } from 'node:tls';
 import fastify, { type FastifyError, type FastifyReply, type FastifyRequest, LogController } from 'fastify';
 import type { CodedError } from '../lib/errors.ts';
+import { isObject, shortText } from '../lib/json.ts';
 import { type Admission, admit, admitAfterError, describeRequest } from './admission/admission.ts';
-import type { InjectionSettings } from './admission/decision.ts';
-import type { PatchInputs } from './admission/patch.ts';
-import { rememberPatches } from './admission/patch-texts.ts';
-import { REVIEW_SCHEMA, type Review, responseText } from './admission/review.ts';
+import type { InjectionSettings } from './admission/containers.ts';
+import { REVIEW_SCHEMA, type Review } from './admission/review.ts';
 import type { KeyPair } from './certificates/make-certificates.ts';
-import { routeUnknown, statusAndError } from './server-errors.ts';
+import { errors } from './webhook-errors.ts';
 import type { Metrics } from './webhook-metrics.ts';
 
 export interface ServerOptions {
@@ -31,7 +30,6 @@ const KEEP_ALIVE_MS = 120_000;
 /** The API server gives a webhook 30 s at most, so nobody waits for a request that takes longer to arrive. */
 const REQUEST_MS = 30_000;
 
-const JSON_TYPE = 'application/json; charset=utf-8';
 const TLS = { minVersion: 'TLSv1.2' } as const;
 const pairOf = ({ key, cert }: Partial<KeyPair>) => (key && cert ? { key, cert } : {});
 
@@ -73,11 +71,10 @@ export function buildServer(options: ServerOptions) {
     else request.log.warn({ code: answer.code, from: request.ip }, answer.message);
     return send(reply, status, answer);
   });
-  const encode = rememberPatches(options.settings);
   const logsAll = ['debug', 'trace'].includes(level);
   server.post('/mutate', { schema: { body: REVIEW_SCHEMA } }, (request, reply) => {
     const review = request.body as Review;
-    const admission = decideOrFailOpen(review, request, options, encode);
+    const admission = decideOrFailOpen(review, request, options);
     const { result, reason } = admission;
     const duration = reply.elapsedTime;
     metrics.admissions.inc({ result, reason });
@@ -85,22 +82,17 @@ export function buildServer(options: ServerOptions) {
     // What goes as it should is in metrics and coverage; a line for each would be a fifth of what an admission costs.
     if (result !== 'injected') request.log.info(logLine(review, admission, duration), 'admission');
     else if (logsAll) request.log.debug(logLine(review, admission, duration), 'admission');
-    sendReview(reply, responseText(admission.response), options.draining());
+    return reply.send(admission.response);
   });
   return server;
 }
 
 /** A pod is never held up by a fault of ours, and a fault is never silent. */
-function decideOrFailOpen(
-  review: Review,
-  request: FastifyRequest,
-  options: ServerOptions,
-  encode: (inputs: PatchInputs) => string,
-): Admission {
+function decideOrFailOpen(review: Review, request: FastifyRequest, options: ServerOptions): Admission {
   try {
     const { namespace } = review.request;
     const labels = typeof namespace === 'string' ? options.labelsOf(namespace) : undefined;
-    return admit(review, labels, options.settings, encode);
+    return admit(review, labels, options.settings);
   } catch (error) {
     request.log.error({ uid: review.request.uid, err: error }, 'deciding failed: the pod is created unguarded');
     return admitAfterError(review.request.uid);
@@ -112,17 +104,37 @@ function logLine({ request }: Review, { result, reason, message }: Admission, du
   return message === undefined ? line : { ...line, message };
 }
 
-/**
- * Past fastify, which would say that it is UTF-8: Node then takes thrice the memory for it, which malloc maps and gives
- * back for each answer. A string it writes together with the headers, in one piece.
- */
-function sendReview(reply: FastifyReply, text: string, draining: boolean): void {
-  const length = Buffer.byteLength(text);
-  const headers = { 'content-type': JSON_TYPE, 'content-length': length, ...(draining && { connection: 'close' }) };
-  reply.hijack();
-  reply.raw.writeHead(200, headers).end(text, length === text.length ? 'latin1' : 'utf8');
-}
-
 function send(reply: FastifyReply, status: number, { code, message }: CodedError) {
   return reply.code(status).send({ code, message });
+}
+
+// What a client gets that sent something other than an AdmissionReview.
+
+/**
+ * @param error what fastify reports of a request
+ * @param bodyLimit bytes
+ * @returns HTTP status, and the error to answer; 500 only where the fault is ours
+ */
+function statusAndError(error: FastifyError, request: FastifyRequest, bodyLimit: number): [number, CodedError] {
+  if (error.validation) return [400, schemaError(error, request.body)];
+  const status = error.statusCode ?? 500;
+  if (status === 413) return [413, errors.REVIEW_TOO_LARGE(bodyLimit)];
+  if (status === 415) return [415, errors.REVIEW_CONTENT_TYPE(shortText(request.headers['content-type'], 100))];
+  if (error instanceof SyntaxError || (status >= 400 && status < 500)) {
+    return [400, errors.REVIEW_MALFORMED(shortText(error.message, 200))];
+  }
+  return [500, errors.INTERNAL()];
+}
+
+function routeUnknown(request: FastifyRequest): CodedError {
+  return errors.ROUTE_UNKNOWN(request.method, shortText(request.url, 100));
+}
+
+function schemaError(error: FastifyError, body: unknown): CodedError {
+  const first = error.validation?.[0];
+  const isVersion = first?.instancePath === '/apiVersion' || first?.instancePath === '/kind';
+  if (isVersion && isObject(body)) {
+    return errors.REVIEW_WRONG_VERSION(shortText(body['apiVersion'], 100), shortText(body['kind'], 100));
+  }
+  return errors.REVIEW_INVALID(shortText(error.message, 200));
 }

@@ -1,22 +1,21 @@
 // The webhook's program. Only wires: reads options, builds the parts, connects them to signals and sockets.
 import type { AddressInfo } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
+import { destination } from 'pino';
 import { VERSION } from '../lib/contract.ts';
 import { CodedError } from '../lib/errors.ts';
 import { helpText, readOptions } from '../lib/options.ts';
 import { buildServer, useCertificate } from './admission-server.ts';
 import { startCertificates } from './certificates/start-certificates.ts';
 import { reasonOf } from './cluster/api-error.ts';
-import { backoffMs } from './cluster/backoff.ts';
 import type { ClusterClient } from './cluster/cluster-client.ts';
-import { coverageRoute } from './coverage/coverage-route.ts';
+import { backoffMs } from './cluster/reflector.ts';
+import { coverageRoute } from './coverage/coverage-report.ts';
 import { guardCommand } from './guard/guard-command.ts';
 import { buildHealthServer } from './health-server.ts';
 import { askLocal } from './local-request.ts';
-import { batchLines, putInto } from './log-lines.ts';
-import type { Needs } from './selfcheck/permissions.ts';
-import { reportTable, runChecks, type SelfcheckReport } from './selfcheck/selfcheck-report.ts';
-import { selfcheckRoute } from './selfcheck/selfcheck-route.ts';
+import { reportTable, runChecks, type SelfcheckReport, selfcheckRoute } from './selfcheck/selfcheck-report.ts';
+import type { EnabledFeatures } from './selfcheck/selfchecks.ts';
 import { selfchecks } from './selfcheck/selfchecks.ts';
 import { createShutdown } from './shutdown.ts';
 import { startWatches, type Watches } from './watches.ts';
@@ -35,14 +34,14 @@ guard puts the rule into pods that run already; guard --help says how.`;
 const COMMANDS = ['selfcheck', 'coverage'] as const;
 const CLOSE_MS = 10_000;
 const STDOUT = 1;
+/** Log lines that wait while the reader of standard output is stalled; more are lost, so that admissions go on. */
+const LOG_BYTES = 4 * 1024 * 1024;
 /** What small buffers share. Node 26 takes 64 KiB, of which one long-lived buffer, such as a CA, keeps all. */
 const BUFFER_POOL = 8192;
 
 async function serve(configuration: Configuration): Promise<void> {
   Buffer.poolSize = BUFFER_POOL;
   const metrics = createMetrics(VERSION);
-  const logLines = batchLines(putInto(STDOUT));
-  process.on('exit', logLines.flush);
   const settings = injectionSettings(configuration);
   const needs = needsOf(configuration);
   let watches: Watches | undefined;
@@ -56,7 +55,7 @@ async function serve(configuration: Configuration): Promise<void> {
     tls: {},
     bodyLimit: configuration['body-limit'],
     logLevel: configuration['log-level'],
-    logStream: logLines,
+    logStream: destination({ dest: STDOUT, sync: false, maxLength: LOG_BYTES }),
   });
   const { log } = server;
   const client = await connect(configuration.kubeconfig);
@@ -105,7 +104,7 @@ async function serve(configuration: Configuration): Promise<void> {
 
 const portOf = (address: AddressInfo | string | null) => (address as AddressInfo).port;
 
-function needsOf({ certificates, coverage, events }: Configuration): Needs {
+function needsOf({ certificates, coverage, events }: Configuration): EnabledFeatures {
   const covers = coverage === 'enabled';
   return { secret: certificates === 'secret', coverage: covers, events: covers && events === 'enabled' };
 }

@@ -1,6 +1,8 @@
 // The way down, so that no admission fails at a rollout. The API server goes on using connections that it has, and
 // endpoints take seconds to tell it: so first not ready, then serve on for a while, asking clients to leave.
 
+import type { WebhookLog } from './webhook-log.ts';
+
 export interface ShutdownOptions {
   /** How long to serve on after the first signal, in milliseconds. */
   drainMs: number;
@@ -11,7 +13,7 @@ export interface ShutdownOptions {
   /** Ends the process. */
   exit(code: number): void;
   wait(ms: number): Promise<void>;
-  log: { info(details: object, message: string): void };
+  log: Pick<WebhookLog, 'info'>;
 }
 
 export interface Shutdown {
@@ -34,7 +36,7 @@ export function createShutdown({ drainMs, closeMs, close, exit, wait, log }: Shu
         return exit(1);
       }
       draining = true;
-      log.info({ signal: name, drainMs }, 'not ready any more; serving on until clients have moved');
+      log.info({ signal: name, drainMs }, 'not Ready any more; serving until clients use other replicas');
       if (name === 'SIGTERM') await wait(drainMs);
       // A request that never ends arriving would hold the process otherwise.
       await Promise.race([close(), wait(closeMs)]);

@@ -1,14 +1,11 @@
-// What is watched in the cluster: namespaces for decisions, and with the pods for coverage.
-
-import type { JsonObject } from '../lib/json.ts';
+// What the webhook watches in the cluster: namespaces for decisions, and with the pods for coverage.
+import { isObject, isTextMap, type JsonObject, shortText } from '../lib/json.ts';
 import type { ClusterClient } from './cluster/cluster-client.ts';
 import { type Reflection, type ReflectOptions, reflect, type Sink } from './cluster/reflector.ts';
 import { createCoverageMetrics } from './coverage/coverage-metrics.ts';
 import type { CoverageStore } from './coverage/coverage-store.ts';
-import { type SeenNamespace, seenNamespace } from './coverage/covered-namespaces.ts';
-import { type Coverage, startCoverage } from './coverage/start-coverage.ts';
-import { createNamespaceStore, type NamespaceLabels, namespaceLabels } from './namespace-labels.ts';
-import type { Needs } from './selfcheck/permissions.ts';
+import { type Coverage, type SeenNamespace, seenNamespace, startCoverage } from './coverage/start-coverage.ts';
+import type { EnabledFeatures } from './selfcheck/selfchecks.ts';
 import type { Metrics } from './webhook-metrics.ts';
 
 export interface Watches {
@@ -24,7 +21,7 @@ export interface Watches {
 export interface WatchesOptions extends Pick<ReflectOptions<never>, 'log' | 'retryDelay'> {
   /** undefined: no cluster is configured, and nothing is ever known. */
   client: ClusterClient | undefined;
-  needs: Needs;
+  needs: EnabledFeatures;
   /** Image that is configured now. */
   image: string;
   metrics: Metrics;
@@ -82,5 +79,38 @@ function both(labels: Sink<NamespaceLabels>, seen: Sink<SeenNamespace> | undefin
       labels.remove(item.labels);
       seen?.remove(item.seen);
     },
+  };
+}
+
+// What is known of namespaces. Filled by the watch on the cluster; empty for ever where there is none.
+
+export interface NamespaceLabels {
+  name: string;
+  labels: Record<string, string>;
+}
+
+export interface NamespaceStore extends Sink<NamespaceLabels> {
+  /** Labels, or undefined where the namespace is not known; nothing is assumed of such a one. */
+  labelsOf(name: string): Record<string, string> | undefined;
+}
+
+/** What is kept of a Namespace; undefined where it is none. */
+export function namespaceLabels({ metadata }: JsonObject): NamespaceLabels | undefined {
+  if (!isObject(metadata)) return undefined;
+  const labels = metadata['labels'] ?? {};
+  const name = shortText(metadata['name']);
+  return name !== '' && isTextMap(labels) ? { name, labels } : undefined;
+}
+
+/** Makes an empty store. */
+export function createNamespaceStore(): NamespaceStore {
+  let known = new Map<string, Record<string, string>>();
+  return {
+    labelsOf: (name) => known.get(name),
+    replace: (items) => {
+      known = new Map(items.map(({ name, labels }) => [name, labels]));
+    },
+    put: ({ name, labels }) => void known.set(name, labels),
+    remove: ({ name }) => void known.delete(name),
   };
 }

@@ -4,25 +4,27 @@ import { defineErrors } from '../lib/errors.ts';
 export const errors = defineErrors({
   ANNOTATION_INVALID: (kind: string, name: string, value: string, allowed: string) =>
     `${kind} ${name}="${value}" is not allowed: use ${allowed}`,
-  REVIEW_MALFORMED: (why: string) => `the body is not JSON (${why}): send an AdmissionReview`,
-  REVIEW_TOO_LARGE: (limit: number) => `the body is larger than ${limit} bytes: raise --body-limit or send less`,
+  REVIEW_MALFORMED: (why: string) => `the body is not JSON (${why}): send an AdmissionReview as JSON`,
+  REVIEW_TOO_LARGE: (limit: number) =>
+    `the body has more than ${limit} bytes: send a smaller review, or raise the webhook's --body-limit`,
   REVIEW_CONTENT_TYPE: (type: string) => `content type "${type}" is not accepted: send application/json`,
   REVIEW_WRONG_VERSION: (version: string, kind: string) =>
-    `apiVersion "${version}", kind "${kind}" is not accepted: send admission.k8s.io/v1, AdmissionReview`,
-  REVIEW_INVALID: (why: string) => `not a valid AdmissionReview request: ${why}`,
-  ROUTE_UNKNOWN: (method: string, url: string) => `${method} ${url} is not served: use POST /mutate`,
-  INTERNAL: () => "the webhook failed to answer: see the webhook's log",
+    `apiVersion "${version}", kind "${kind}" is not accepted: send apiVersion "admission.k8s.io/v1", kind "AdmissionReview"`,
+  REVIEW_INVALID: (why: string) => `not a valid AdmissionReview (${why}): send request.uid and the object`,
+  ROUTE_UNKNOWN: (method: string, url: string) =>
+    `${method} ${url} is not served here: send reviews by POST to /mutate`,
+  INTERNAL: () => 'the webhook failed to answer: read its log',
   CERTIFICATE_UNUSABLE: (path: string) =>
-    `tls.crt and tls.key in ${path} do not belong together, or are no PEM: correct what writes them`,
+    `tls.crt and tls.key in ${path} do not belong together, or are not PEM: correct the program that writes them`,
   WEBHOOK_UNREACHABLE: (port: number, why: string) =>
     `no webhook answers on port ${port} of this host (${why}): run this where it runs, or set --metrics-port`,
   CLUSTER_NEEDED: (option: string, value: string) =>
-    `${option}="${value}" needs a cluster: set --kubeconfig, or leave ${option} as it is`,
+    `${option}="${value}" needs a cluster: name one with --kubeconfig, or leave ${option} out`,
   CLUSTER_CONFIGURATION: (from: string, why: string) =>
     `cannot read the cluster's address and credentials from ${from} (${why}): correct --kubeconfig`,
   GUARD_TARGETS_MISSING: () =>
-    'no pod is named: name pods as POD with --namespace, or as NAMESPACE/POD; or give --namespace alone',
-  GUARD_TARGET_INVALID: (text: string) => `"${text}" is no pod: write NAMESPACE/POD, or POD with --namespace`,
+    'no pod is named: name pods as NAMESPACE/POD, or as POD with --namespace; --namespace alone selects all its pods',
+  GUARD_TARGET_INVALID: (text: string) => `"${text}" does not name a pod: write NAMESPACE/POD, or POD with --namespace`,
   GUARD_IMAGE_UNKNOWN: (why: string) =>
-    `the webhook's Deployment does not tell which image it injects (${why}): name the image with --image`,
+    `the webhook's Deployment does not name the image to inject (${why}): name it with --image`,
 });

@@ -15,29 +15,29 @@ export function createMetrics(version: string) {
   const registers = [registry];
   const admissions = new Counter({
     name: 'invalid_drop_admissions_total',
-    help: 'Answered admission requests. result: injected, skipped, refused, error (failed open), invalid (no AdmissionReview). reason: why not injected.',
+    help: 'Answered admission requests. result: injected, skipped, refused, error (failed open), invalid (not an AdmissionReview). reason: why not injected.',
     labelNames: ['result', 'reason'] as const,
     registers,
   });
   const duration = new Histogram({
     name: 'invalid_drop_admission_duration_seconds',
-    help: 'From the whole request line being read to the answer being ready, body included.',
+    help: 'Time from the request line to the finished answer.',
     buckets: DURATION_BUCKETS,
     registers,
   });
   const certificateExpiry = new Gauge({
     name: 'invalid_drop_certificate_expiry_timestamp_seconds',
-    help: 'When the serving certificate ends, in seconds since 1970.',
+    help: 'When the serving certificate expires, in seconds since 1970.',
     registers,
   });
   const certificateIssued = new Gauge({
     name: 'invalid_drop_certificate_issued_timestamp_seconds',
-    help: 'When the serving certificate begins, in seconds since 1970.',
+    help: 'When the serving certificate becomes valid, in seconds since 1970.',
     registers,
   });
   const caExpiry = new Gauge({
     name: 'invalid_drop_ca_expiry_timestamp_seconds',
-    help: 'When the authority that signed it ends, in seconds since 1970; 0 where it is not known.',
+    help: 'When the CA expires, in seconds since 1970; 0 if unknown.',
     registers,
   });
   const rotations = new Counter({
@@ -48,7 +48,7 @@ export function createMetrics(version: string) {
   });
   const bundleInPlace = new Gauge({
     name: 'invalid_drop_ca_bundle_in_place',
-    help: 'Whether the caBundle of the webhook configuration trusts what this replica serves.',
+    help: '1 if the caBundle of the webhook configuration trusts the certificate that this replica serves, else 0.',
     registers,
   });
   const bundleUpdates = new Counter({

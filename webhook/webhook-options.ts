@@ -1,8 +1,8 @@
 // Every option of the webhook: flag, environment variable, default, allowed values. --help and the docs print it.
 import { POD_OPTIONS, VERSION } from '../lib/contract.ts';
 import { duration, type OptionValues, oneOf, textLike, wholeNumber } from '../lib/options.ts';
-import { containerResources, resourcesOption } from './admission/container-resources.ts';
-import type { InjectionSettings } from './admission/decision.ts';
+import type { InjectionSettings } from './admission/containers.ts';
+import { containerResources, resourcesOption } from './admission/containers.ts';
 import { SWITCH } from './admission/pod-options.ts';
 
 const { mode, protocol, onDrift } = POD_OPTIONS;
@@ -19,12 +19,12 @@ export const OPTIONS = {
   }),
   port: wholeNumber(0, 65535, {
     env: 'INVALID_DROP_PORT',
-    help: 'HTTPS port of POST /mutate. 0 takes a free one.',
+    help: 'HTTPS port of POST /mutate. 0 selects a free port.',
     default: 8443,
   }),
   'metrics-port': wholeNumber(0, 65535, {
     env: 'INVALID_DROP_METRICS_PORT',
-    help: 'Plain HTTP port of /metrics, /healthz, /readyz, /selfcheck and /coverage. 0 takes a free one.',
+    help: 'Plain HTTP port of /metrics, /healthz, /readyz, /selfcheck and /coverage. 0 selects a free port.',
     default: 8080,
   }),
   image: textLike(IMAGE, 'an image reference', {
@@ -34,17 +34,17 @@ export const OPTIONS = {
   }),
   mode: oneOf(mode.values, {
     env: 'INVALID_DROP_MODE',
-    help: 'For pods without the annotation. enforce: an unguarded pod does not get Ready. observe: nothing is blocked.',
+    help: 'For pods without the annotation. enforce: an unguarded pod is not Ready. observe: nothing is blocked.',
     default: mode.values[0],
   }),
   protocol: oneOf(protocol.values, {
     env: 'INVALID_DROP_PROTOCOL',
-    help: "For pods without the annotation. tcp: only TCP is dropped. all: Istio's rule to the letter.",
+    help: "For pods without the annotation. tcp: only TCP is dropped. all: every protocol, as Istio's rule up to 1.23.",
     default: protocol.values[0],
   }),
   'on-drift': oneOf(onDrift.values, {
     env: 'INVALID_DROP_ON_DRIFT',
-    help: 'For pods without the annotation. What the checker does when the rule no longer holds.',
+    help: 'For pods without the annotation. What the checker does when INVALID packets are no longer dropped.',
     default: onDrift.values[0],
   }),
   checker: oneOf(SWITCH, {
@@ -85,12 +85,12 @@ export const OPTIONS = {
   }),
   certificates: oneOf(['memory', 'secret', 'directory'], {
     env: 'INVALID_DROP_CERTIFICATES',
-    help: 'memory: made at the start, for one process without a cluster. secret: made and renewed by the replicas, in one Secret. directory: kept by somebody else, such as cert-manager.',
+    help: 'memory: created at the start, for one process without a cluster. secret: created and renewed by the replicas, in one Secret. directory: maintained by another program, such as cert-manager.',
     default: 'memory',
   }),
   'ca-file': textLike(/^[^\0]+$/, 'a path', {
     env: 'INVALID_DROP_CA_FILE',
-    help: 'For memory: where to write the certificate of the authority that clients are to trust. Its folder is made.',
+    help: 'For memory: file for the CA certificate, for clients. Its folder is created.',
     default: '.run/ca.pem',
   }),
   'certificate-directory': textLike(/^[^\0]+$/, 'a path', {
@@ -100,12 +100,12 @@ export const OPTIONS = {
   }),
   'certificate-life': duration({
     env: 'INVALID_DROP_CERTIFICATE_LIFE',
-    help: 'For secret: how long a serving certificate is valid. It is renewed when two thirds are over.',
+    help: 'For secret: how long a serving certificate is valid. It is renewed after two thirds of this time.',
     default: '90d',
   }),
   'ca-life': duration({
     env: 'INVALID_DROP_CA_LIFE',
-    help: 'For secret: how long the authority is valid. It is replaced when two thirds are over.',
+    help: 'For secret: how long the CA is valid. It is replaced after two thirds of this time.',
     default: '1825d',
   }),
   kubeconfig: textLike(/^[^\0]*$/, 'a path, in-cluster, or nothing', {
@@ -115,17 +115,17 @@ export const OPTIONS = {
   }),
   coverage: oneOf(SWITCH, {
     env: 'INVALID_DROP_COVERAGE',
-    help: 'Whether to watch the pods of opted-in namespaces and tell which are guarded. Needs a cluster.',
+    help: 'Whether to watch the pods of opted-in namespaces and report which are guarded. EnabledFeatures a cluster.',
     default: SWITCH[0],
   }),
   events: oneOf(SWITCH, {
     env: 'INVALID_DROP_EVENTS',
-    help: 'Whether to write an Event for the owner of a pod that is left out. Needs coverage.',
+    help: 'Whether to write an Event for the owner of an unguarded pod. EnabledFeatures coverage.',
     default: SWITCH[0],
   }),
   'drain-seconds': wholeNumber(0, 300, {
     env: 'INVALID_DROP_DRAIN_SECONDS',
-    help: 'How long to serve on after SIGTERM, until the API server has heard of it.',
+    help: 'How long to keep serving after SIGTERM, until API servers use other replicas.',
     default: 10,
   }),
   'log-level': oneOf(LEVELS, {

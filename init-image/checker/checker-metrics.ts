@@ -74,7 +74,7 @@ export const METRICS: Metric[] = [
   {
     name: 'invalid_drop_drift_total',
     type: 'counter',
-    help: 'Times that a guarded pod was found not guarded.',
+    help: 'Times that a guarded pod was found unguarded.',
     labels: [],
     samples: (report) => [{ value: report.drift }],
   },
@@ -119,7 +119,7 @@ export const METRICS: Metric[] = [
   {
     name: 'invalid_drop_monitor_restarts_total',
     type: 'counter',
-    help: 'Times that nft monitor was started again.',
+    help: 'Restarts of nft monitor.',
     labels: [],
     samples: (report) => [{ value: report.monitor.restarts }],
   },

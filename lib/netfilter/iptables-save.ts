@@ -78,7 +78,7 @@ function isUserChain(table: Table, name: string): boolean {
 
 /** A line of unknown meaning may belong to any chain: each base chain begins with it. */
 function addUnreadable(table: Table, text: string): void {
-  const rule: Rule = { text, id: text, steps: [{ act: { do: 'unknown', text: 'a line that is no rule' } }] };
+  const rule: Rule = { text, id: text, steps: [{ act: { do: 'unknown', text: 'a line that is not a rule' } }] };
   for (const name of Object.keys(HOOK_OF)) {
     if (!table.chains.has(name)) addChain(table, `${name} ACCEPT`);
     table.chains.get(name)?.rules.unshift(rule);
@@ -133,7 +133,7 @@ function parseRule(
   const target = options?.[at];
   const ownAfterTarget = target && options?.slice(at + 1).some(isOwn);
   if (!options || ownAfterTarget) {
-    return { steps: [{ act: { do: 'unknown', text: 'words that are no options' } }], matches: [] };
+    return { steps: [{ act: { do: 'unknown', text: 'words that are not options' } }], matches: [] };
   }
   const matches = groupByModule(target ? options.slice(0, at) : options).map((match) => ({
     module: match.module,

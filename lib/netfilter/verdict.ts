@@ -26,7 +26,7 @@ export function judge(ruleset: Ruleset, packet: Packet): Verdict {
   if (reset?.result === 'reset') return { verdict: 'not dropped', by: reset.at, reason: 'answered with a TCP reset' };
   const by = findBypassingRule(ruleset, packet, results);
   if (!by) return { verdict: 'not dropped', reason: 'no rule drops INVALID TCP packets' };
-  return { verdict: 'not dropped', by, reason: `passed by "${by.rule?.text}"` };
+  return { verdict: 'not dropped', by, reason: `accepted by "${by.rule?.text}"` };
 }
 
 /** Rules that are taken out together before the search is given up. */

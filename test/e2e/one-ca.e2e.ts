@@ -4,13 +4,13 @@ import { OWN_NAMESPACE } from '../../lib/contract.ts';
 import {
   CONFIGURATION,
   CONFIGURATIONS_PATH,
-  createKeeper,
+  createCertificateReconciler,
   SECRETS_PATH,
 } from '../../webhook/certificates/certificate-reconciler.ts';
 import type { KeyPair } from '../../webhook/certificates/make-certificates.ts';
 import { expiryTime, fingerprint } from '../../webhook/certificates/read-certificates.ts';
 import { readSecret, SECRET } from '../../webhook/certificates/tls-secret.ts';
-import { holdObject } from '../../webhook/certificates/watched-object.ts';
+import { watchObject } from '../../webhook/certificates/watched-object.ts';
 import { connectCluster } from '../../webhook/cluster/cluster-client.ts';
 import { getJson, kubectl } from '../harness/cluster/kubectl.ts';
 import { install, rolledOut } from '../harness/cluster/webhook-installation.ts';
@@ -42,14 +42,14 @@ function startReplica(now = Date.now) {
   let served: KeyPair | undefined;
   let wake = () => {};
   const hold = (path: string, name: string) =>
-    holdObject({ client, path, name, what: name, log, retryDelay: () => 100, changed: () => wake() });
+    watchObject({ client, path, name, what: name, log, retryDelay: () => 100, changed: () => wake() });
   const secret = hold(SECRETS_PATH, SECRET);
   const configuration = hold(CONFIGURATIONS_PATH, CONFIGURATION);
-  const round = createKeeper({
+  const round = createCertificateReconciler({
     client,
     secret,
     configuration,
-    lives: { authority: 1000 * DAY, serving: 90 * DAY },
+    lifetimes: { ca: 1000 * DAY, serving: 90 * DAY },
     servedByAll: async () => false,
     serve: (pair) => {
       served = pair;

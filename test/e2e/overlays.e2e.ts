@@ -2,7 +2,7 @@
 // permissions.e2e.ts (see run-e2e.ts).
 import t from 'tap';
 import { OPT_IN_LABEL, OWN_NAMESPACE } from '../../lib/contract.ts';
-import { type KeyPair, makeAuthority, makeServing } from '../../webhook/certificates/make-certificates.ts';
+import { type KeyPair, makeCa, makeServing } from '../../webhook/certificates/make-certificates.ts';
 import { applyCrds, hasGo } from '../harness/cluster/crds.ts';
 import { apply, kubectl, tryKubectl } from '../harness/cluster/kubectl.ts';
 import { barePod, getPod, isInjected } from '../harness/cluster/pod-status.ts';
@@ -76,7 +76,7 @@ t.test(
       await kubectl(['delete', 'secret', 'invalid-drop-webhook-cert', '-n', OWN_NAMESPACE]);
       await remove();
     });
-    const authority = await makeAuthority(new Date(), 300 * DAY);
+    const authority = await makeCa(new Date(), 300 * DAY);
     await issue(authority);
     await kubectl(['apply', '-k', `${MANIFESTS}/overlays/cert-manager`]);
     // The old replicas put their own bundle back until they end. cert-manager writes again, and so does this.

@@ -178,13 +178,13 @@ const LEFT_ALONE = [
   { title: 'for Windows, by its os', reason: 'windows', change: { ...STORED_ONLY, os: { name: 'windows' } } },
   {
     title: 'in a namespace of Pod Security baseline',
-    reason: 'namespace-forbids-net-admin',
+    reason: 'pod-security',
     labels: enforce('baseline'),
     change: STORED_ONLY,
   },
   {
     title: 'in a namespace of Pod Security restricted',
-    reason: 'namespace-forbids-net-admin',
+    reason: 'pod-security',
     labels: enforce('restricted'),
     change: RESTRICTED,
   },
@@ -216,7 +216,7 @@ async function knowsNamespace(namespace: string, forbids: boolean): Promise<bool
       input: JSON.stringify(barePod(namespace, 'probe', RESTRICTED)),
     }),
   );
-  return (await Promise.all(tries)).every(({ stderr }) => stderr.includes('namespace-forbids-net-admin'));
+  return (await Promise.all(tries)).every(({ stderr }) => stderr.includes('pod-security'));
 }
 
 t.test('a static pod runs as it is, and coverage says mirror-pod', { skip: skipWithoutNode }, async (t) => {

@@ -1,7 +1,6 @@
 import t from 'tap';
 import { checkerContainer } from '../../webhook/admission/containers.ts';
-import { neededPermissions } from '../../webhook/selfcheck/permissions.ts';
-import { configurationFinding } from '../../webhook/selfcheck/webhook-configuration.ts';
+import { configurationFinding, neededPermissions } from '../../webhook/selfcheck/selfchecks.ts';
 import { findKubectl, one, type Rendered, render } from './render.ts';
 
 const FOLDERS = ['.', 'overlays/cert-manager', 'overlays/fail-closed', 'overlays/monitoring'];

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { createNamespaceStore, namespaceLabels } from '../../webhook/namespace-labels.ts';
+import { createNamespaceStore, namespaceLabels } from '../../webhook/watches.ts';
 
 t.test('a namespace is known from put to remove, and two stores share nothing', async (t) => {
   const store = createNamespaceStore();

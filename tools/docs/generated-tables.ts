@@ -6,13 +6,13 @@ import { KINDS } from '../../init-image/explain/node/reset-kind.ts';
 import { CHECK_OPTIONS, INSTALL_OPTIONS } from '../../init-image/program-options.ts';
 import { POD_OPTIONS } from '../../lib/contract.ts';
 import { type OptionTable, optionRows } from '../../lib/options.ts';
-import { SKIP_REASONS } from '../../webhook/admission/skip-reasons.ts';
+import { SKIP_REASONS } from '../../webhook/admission/reasons.ts';
 import { createCoverageMetrics } from '../../webhook/coverage/coverage-metrics.ts';
 import { COVERAGE_REASONS, REASONS, remedyFor } from '../../webhook/coverage/coverage-reasons.ts';
 import { coverageReport, coverageTable } from '../../webhook/coverage/coverage-report.ts';
 import { createCoverageStore } from '../../webhook/coverage/coverage-store.ts';
 import { GUARD_OPTIONS } from '../../webhook/guard/guard-options.ts';
-import { OUTCOMES } from '../../webhook/guard/guard-outcomes.ts';
+import { GUARD_OUTCOMES } from '../../webhook/guard/guard-outcomes.ts';
 import { createMetrics } from '../../webhook/webhook-metrics.ts';
 import { OPTIONS } from '../../webhook/webhook-options.ts';
 import { explainExample, nodeExample } from './explain-examples.ts';
@@ -121,7 +121,7 @@ function coverageExample(): string {
 const guardOutcomes = () =>
   markdownTable(
     ['outcome', 'kind', 'meaning'],
-    Object.entries(OUTCOMES).map(([outcome, { kind, text }]) => [`\`${outcome}\``, kind, text]),
+    Object.entries(GUARD_OUTCOMES).map(([outcome, { kind, text }]) => [`\`${outcome}\``, kind, text]),
   );
 
 const resetKinds = () =>

@@ -1,34 +1,33 @@
 // From one valid review to its answer, and to what log and metrics say of it. Pure.
-
+import { CHECKER_CONTAINER, INIT_CONTAINER } from '../../lib/contract.ts';
 import { isObject, type JsonObject, shortText } from '../../lib/json.ts';
-import { decide, type InjectionSettings } from './decision.ts';
-import { type PatchInputs, patchInputs } from './patch.ts';
-import { encodePatch } from './patch-texts.ts';
+import type { InjectionSettings } from './containers.ts';
+import { buildPatch, type InjectionPlan } from './patch.ts';
+import { type PodOptions, readPodOptions } from './pod-options.ts';
+import { ends, hasContainer, type PodView, viewPod } from './pod-view.ts';
+import { isProtectedNamespace, reasonToLeaveAlone, type SkipReason, skipWarning } from './reasons.ts';
 import { allow, allowPatched, deny, type Review, type ReviewResponse } from './review.ts';
-import { type SkipReason, skipWarning } from './skip-reasons.ts';
 
 /** `result` and `reason` of the admissions metric and of the log line. Both have few values. */
-export interface Outcome {
+export interface AdmissionOutcome {
   result: 'injected' | 'skipped' | 'refused' | 'error';
   reason: SkipReason | 'annotation-invalid' | '';
 }
 
-export interface Admission extends Outcome {
+export interface Admission extends AdmissionOutcome {
   response: ReviewResponse;
-  /** What to tell whoever reads the log, where the outcome's words are not enough. */
+  /** Details for the log, where the outcome's words are not enough. */
   message?: string;
 }
 
 /**
  * @param namespaceLabels labels of the request's namespace, or undefined where they are not known
- * @param encode gives the patch in base64; for a function that remembers
  * @returns the response, and the outcome for log and metrics
  */
 export function admit(
   { request }: Review,
   namespaceLabels: Record<string, string> | undefined,
   settings: InjectionSettings,
-  encode: (inputs: PatchInputs) => string = (inputs) => encodePatch(inputs, settings),
 ): Admission {
   const { uid } = request;
   const decision = decide(request, namespaceLabels, settings);
@@ -39,13 +38,60 @@ export function admit(
     const { code, message } = decision;
     return { response: deny(uid, code, message), result: 'refused', reason: 'annotation-invalid', message };
   }
-  const patch = encode(patchInputs(decision.pod, decision.plan, settings));
-  return { response: allowPatched(uid, patch), result: 'injected', reason: '' };
+  const response = allowPatched(uid, buildPatch(decision.pod, decision.plan, settings));
+  return { response, result: 'injected', reason: '' };
 }
 
-/** The answer where deciding itself failed: the pod is created, and its owner is told. */
+/** The answer where deciding itself failed: the pod is created, with a warning. */
 export function admitAfterError(uid: string): Admission {
   return { response: allow(uid, skipWarning('internal-error')), result: 'error', reason: 'internal-error' };
+}
+
+export type Decision =
+  | { result: 'inject'; pod: PodView; plan: InjectionPlan }
+  | { result: 'skip'; reason: SkipReason }
+  | { result: 'refuse'; code: number; message: string };
+
+/**
+ * Decides about one admission request.
+ * @param request `request` of an AdmissionReview; any JSON is allowed
+ * @param labels labels of the request's namespace, or undefined where they are not known
+ * @returns inject with what to add, skip with the reason, or refuse with an HTTP-like code and a message that names
+ *   every wrong annotation
+ */
+export function decide(
+  request: JsonObject,
+  labels: Record<string, string> | undefined,
+  settings: InjectionSettings,
+): Decision {
+  if (!isPodCreation(request)) return { result: 'skip', reason: 'not-a-pod-creation' };
+  const { namespace: name } = request;
+  if (isProtectedNamespace(name)) return { result: 'skip', reason: 'protected-namespace' };
+  const pod = viewPod(request['object']);
+  if (pod === undefined) return { result: 'skip', reason: 'unreadable-pod' };
+  const reason = reasonToLeaveAlone(pod, { name, labels });
+  if (reason !== undefined) return { result: 'skip', reason };
+  const { options, wrong } = readPodOptions(pod, settings.options);
+  if (wrong.length > 0) return { result: 'refuse', code: 400, message: `invalid-drop: ${wrong.join('; ')}` };
+  const plan = planFor(pod, options, settings.nativeSidecars);
+  if (!plan.addInit && plan.checker === 'none') return { result: 'skip', reason: 'already-injected' };
+  return { result: 'inject', pod, plan };
+}
+
+function isPodCreation(request: JsonObject): boolean {
+  const { kind, operation } = request;
+  if (operation !== 'CREATE' || (request['subResource'] ?? '') !== '') return false;
+  return isObject(kind) && kind['kind'] === 'Pod' && (kind['group'] ?? '') === '';
+}
+
+/** From the containers that the pod has, never from an annotation: anyone can write an annotation. */
+function planFor(pod: PodView, options: PodOptions, nativeSidecars: boolean): InjectionPlan {
+  const addInit = !hasContainer(pod, INIT_CONTAINER);
+  const wantsChecker = options.checker === 'enabled' && !hasContainer(pod, CHECKER_CONTAINER);
+  if (!wantsChecker) return { options, addInit, checker: 'none' };
+  if (nativeSidecars) return { options, addInit, checker: 'sidecar' };
+  // A plain container would keep a Job's pod from ever completing.
+  return { options, addInit, checker: ends(pod) ? 'none' : 'container' };
 }
 
 /** Names for the log line: never the whole object, never longer than Kubernetes allows a name to be. */

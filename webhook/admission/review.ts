@@ -5,8 +5,8 @@ export const REVIEW_VERSION = 'admission.k8s.io/v1';
 export const REVIEW_KIND = 'AdmissionReview';
 
 /**
- * JSON schema of the envelope only. What is inside `request` is looked at by the decision, which answers with
- * words of its own; a schema for Pods would be wrong with each new Kubernetes.
+ * JSON schema of the envelope only. The decision reads what is inside `request`, and answers with its own
+ * messages; a schema for Pods would be wrong with each new Kubernetes.
  */
 export const REVIEW_SCHEMA = {
   type: 'object',
@@ -41,30 +41,23 @@ export interface ReviewResponse {
   };
 }
 
-/** The pod may be created as it is; a warning is shown to whoever created it. */
+/** The pod may be created as it is; its creator sees the warning. */
 export function allow(uid: string, warning?: string): ReviewResponse {
   return envelope({ uid, allowed: true, ...(warning !== undefined && { warnings: [warning] }) });
 }
 
 /**
  * The pod may be created with these changes.
- * @param patch a JSON Patch, base64
+ * @param operations a JSON Patch
  */
-export function allowPatched(uid: string, patch: string): ReviewResponse {
+export function allowPatched(uid: string, operations: object[]): ReviewResponse {
+  const patch = Buffer.from(JSON.stringify(operations)).toString('base64');
   return envelope({ uid, allowed: true, patchType: 'JSONPatch', patch });
 }
 
 /** The pod may not be created; kubectl prints the message. */
 export function deny(uid: string, code: number, message: string): ReviewResponse {
   return envelope({ uid, allowed: false, status: { code, reason: 'BadRequest', message } });
-}
-
-const PATCHED = `{"apiVersion":"${REVIEW_VERSION}","kind":"${REVIEW_KIND}","response":{"allowed":true,"patchType":"JSONPatch"`;
-
-/** As JSON.stringify, which would look for what to escape in each of a patch's thousands of base64 digits. */
-export function responseText(review: ReviewResponse): string {
-  const { uid, patch } = review.response;
-  return patch === undefined ? JSON.stringify(review) : `${PATCHED},"uid":${JSON.stringify(uid)},"patch":"${patch}"}}`;
 }
 
 function envelope(response: ReviewResponse['response']): ReviewResponse {

@@ -1,9 +1,11 @@
 // Certificates that somebody else keeps in a folder, such as a mounted Secret of cert-manager.
+
 import { watch } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { reasonOf } from '../cluster/api-error.ts';
 import { errors } from '../webhook-errors.ts';
+import type { WebhookLog } from '../webhook-log.ts';
 import type { KeyPair } from './make-certificates.ts';
 import { isPair } from './read-certificates.ts';
 
@@ -11,7 +13,7 @@ export interface DirectoryOptions {
   /** Holds tls.crt and tls.key, PEM. */
   path: string;
   serve(pair: KeyPair): void;
-  log: { info(details: object, message: string): void; warn(details: object, message: string): void };
+  log: WebhookLog;
 }
 
 /**

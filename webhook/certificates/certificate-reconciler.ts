@@ -1,16 +1,17 @@
-// Keeps the Secret, what is served, and the caBundle as the plan wants them. Every replica runs this; what two do at
-// once is settled by the API server: the first write counts, and the other reads it.
+// Reconciles the Secret, the serving certificate and the caBundle with the plan. Every replica runs this; where two write at
+// once, the API server accepts the first write, and the other replica reads it.
+
 import { OWN_NAMESPACE } from '../../lib/contract.ts';
 import type { JsonObject } from '../../lib/json.ts';
 import { ApiError, reasonOf } from '../cluster/api-error.ts';
 import type { ClusterClient } from '../cluster/cluster-client.ts';
+import type { WebhookLog } from '../webhook-log.ts';
 import { bundlePatch, holdsBundle } from './ca-bundle.ts';
 import type { KeyPair } from './make-certificates.ts';
 import { fingerprint } from './read-certificates.ts';
-import { nextStep, type Step } from './rotation-plan.ts';
-import { type Lives, takeStep } from './rotation-step.ts';
+import { type CertificateLifetimes, nextStep, type RotationStep, takeStep } from './rotation-plan.ts';
 import { readSecret, SECRET, secretData, type TlsState } from './tls-secret.ts';
-import type { HeldObject } from './watched-object.ts';
+import type { WatchedObject } from './watched-object.ts';
 
 export const SECRETS_PATH = `/api/v1/namespaces/${OWN_NAMESPACE}/secrets`;
 export const CONFIGURATION = 'invalid-drop-injector';
@@ -19,30 +20,30 @@ export const CONFIGURATIONS_PATH = '/apis/admissionregistration.k8s.io/v1/mutati
 /** What the API server answers where a `test` of a JSON Patch does not hold. */
 const TEST_FAILED = 422;
 
-export interface KeeperOptions {
+export interface CertificateReconcilerOptions {
   client: ClusterClient;
-  secret: HeldObject;
-  configuration: HeldObject;
-  lives: Lives;
+  secret: WatchedObject;
+  configuration: WatchedObject;
+  lifetimes: CertificateLifetimes;
   /** True where every replica serves the certificate with that fingerprint. */
   servedByAll(fingerprint: string): Promise<boolean>;
   /** Called with each new certificate, before anything waits for it. */
-  serve(pair: KeyPair, authority: string): void;
+  serve(pair: KeyPair, caCert: string): void;
   /** Called for each step that this replica has carried out, and each caBundle that it has put in place. */
-  did(what: Step | 'bundle'): void;
-  log: { info(details: object, message: string): void; warn(details: object, message: string): void };
+  did(what: RotationStep | 'bundle'): void;
+  log: WebhookLog;
   /** Milliseconds since 1970. */
   now(): number;
 }
 
 /** @returns a function that does what is to be done now; it never rejects, and never runs twice at once */
-export function createKeeper(options: KeeperOptions): () => Promise<void> {
-  const { client, secret, configuration, lives, log, now } = options;
+export function createCertificateReconciler(options: CertificateReconcilerOptions): () => Promise<void> {
+  const { client, secret, configuration, lifetimes, log, now } = options;
   let last: TlsState | undefined;
   const held = createSince(now);
   const served = createSince(now);
 
-  async function round(): Promise<boolean> {
+  async function reconcileOnce(): Promise<boolean> {
     if (!secret.synced() || !configuration.synced()) return false;
     // The watch may change what is held while keys are made: what is written must replace what was decided upon.
     const present = secret.object();
@@ -56,7 +57,7 @@ export function createKeeper(options: KeeperOptions): () => Promise<void> {
       bundleHeldMs: held(state?.bundle ?? '', state !== undefined && holdsBundle(configuration.object(), state.bundle)),
       servedByAllMs: await askServed(state),
     });
-    const wanted = await takeStep(step, state ?? last, new Date(now()), lives);
+    const wanted = await takeStep(step, state ?? last, new Date(now()), lifetimes);
     if (wanted === undefined) return false;
     if (await store(wanted, present)) {
       options.did(step);
@@ -113,9 +114,9 @@ export function createKeeper(options: KeeperOptions): () => Promise<void> {
   return serially(async () => {
     try {
       // Bounded: each round that returns true has changed the Secret, or has read what another changed.
-      for (let rounds = 0; rounds < 5 && (await round()); rounds++);
+      for (let rounds = 0; rounds < 5 && (await reconcileOnce()); rounds++);
     } catch (error) {
-      log.warn({ reason: reasonOf(error) }, 'the certificates could not be looked after; trying again');
+      log.warn({ reason: reasonOf(error) }, 'reconciling the certificates failed; trying again');
     }
   });
 }

@@ -1,31 +1,34 @@
-// The places that a certificate can come from. Each is asked to look again every now and then.
+// Where the serving certificate comes from: memory, a folder or the shared Secret.
+
+import { mkdir, rename, writeFile } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
 import { durationMs } from '../../lib/options.ts';
 import type { ClusterClient } from '../cluster/cluster-client.ts';
+import type { WebhookLog } from '../webhook-log.ts';
 import type { Metrics } from '../webhook-metrics.ts';
 import type { Configuration } from '../webhook-options.ts';
-import { writeCaFile } from './ca-file.ts';
 import { createDirectoryReader, watchDirectory } from './certificate-directory.ts';
-import { createKeeper } from './certificate-reconciler.ts';
+import { createCertificateReconciler } from './certificate-reconciler.ts';
 import { type KeyPair, makeCertificate } from './make-certificates.ts';
 import { allServe, askPeers } from './peers.ts';
-import type { Step } from './rotation-plan.ts';
-import type { HeldObject } from './watched-object.ts';
+import type { RotationStep } from './rotation-plan.ts';
+import type { WatchedObject } from './watched-object.ts';
 
 export interface Source {
   /** Does what is to be done now; calls `serve` with each new certificate. Rejects only where it can never succeed. */
-  round(): Promise<void>;
+  reconcile(): Promise<void>;
   stop(): void;
 }
 
 export interface SourceOptions {
   configuration: Configuration;
-  log: { info(details: object, message: string): void; warn(details: object, message: string): void };
-  /** @param authority PEM; absent where it is not known */
-  serve(pair: KeyPair, authority?: string): void;
+  log: WebhookLog;
+  /** @param caCert PEM; absent where it is not known */
+  serve(pair: KeyPair, caCert?: string): void;
 }
 
 /** Made once, for one process without a cluster. */
-export function fromMemory({ configuration, log, serve }: SourceOptions, keep: (authority: string) => void): Source {
+export function fromMemory({ configuration, log, serve }: SourceOptions, keep: (caCert: string) => void): Source {
   let made: Promise<void> | undefined;
   const make = async () => {
     const { ca, ...pair } = await makeCertificate(new Date());
@@ -34,7 +37,7 @@ export function fromMemory({ configuration, log, serve }: SourceOptions, keep: (
     serve(pair, ca);
   };
   return {
-    round: () => {
+    reconcile: () => {
       made ??= make();
       return made;
     },
@@ -45,18 +48,18 @@ export function fromMemory({ configuration, log, serve }: SourceOptions, keep: (
 /** Kept by somebody else. */
 export function fromDirectory({ configuration, log, serve }: SourceOptions, wake: () => void): Source {
   const path = configuration['certificate-directory'];
-  return { round: createDirectoryReader({ path, serve, log }), stop: watchDirectory(path, wake) };
+  return { reconcile: createDirectoryReader({ path, serve, log }), stop: watchDirectory(path, wake) };
 }
 
 /** Shared by all replicas. */
 export function fromSecret(
   { configuration, log, serve }: SourceOptions,
-  cluster: { client: ClusterClient; secret: HeldObject; configuration: HeldObject; metrics: Metrics },
+  cluster: { client: ClusterClient; secret: WatchedObject; configuration: WatchedObject; metrics: Metrics },
 ): Source {
-  const round = createKeeper({
+  const reconcile = createCertificateReconciler({
     ...cluster,
-    lives: {
-      authority: durationMs(configuration['ca-life']),
+    lifetimes: {
+      ca: durationMs(configuration['ca-life']),
       serving: durationMs(configuration['certificate-life']),
     },
     servedByAll: async (print) => allServe(await askPeers(cluster.client, configuration.port), print),
@@ -65,11 +68,28 @@ export function fromSecret(
     log,
     now: Date.now,
   });
-  return { round, stop: () => {} };
+  return { reconcile, stop: () => {} };
 }
 
-function count(what: Step | 'bundle', { rotations, bundleUpdates }: Metrics): void {
+function count(what: RotationStep | 'bundle', { rotations, bundleUpdates }: Metrics): void {
   if (what === 'bundle') bundleUpdates.inc();
   if (what === 'begin' || what === 'switch' || what === 'renew') rotations.inc({ what: 'serving' });
   if (what === 'begin' || what === 'switch') rotations.inc({ what: 'ca' });
+}
+
+// The CA file, for clients without a cluster.
+
+/**
+ * Writes the CA certificate, and makes its folder. A reader sees the old file or the new one, never half of it.
+ * @param pem certificate; no key
+ * @returns the absolute path
+ * @throws the file system's error, which names the path
+ */
+export async function writeCaFile(path: string, pem: string): Promise<string> {
+  const target = resolve(path);
+  await mkdir(dirname(target), { recursive: true });
+  const partial = `${target}.${process.pid}.tmp`;
+  await writeFile(partial, pem);
+  await rename(partial, target);
+  return target;
 }

@@ -1,4 +1,4 @@
-// Makes certificate authorities and serving certificates.
+// Makes CAs and serving certificates.
 import { randomBytes } from 'node:crypto';
 import forge from 'node-forge';
 import { OWN_NAMESPACE } from '../../lib/contract.ts';
@@ -40,13 +40,13 @@ interface Life {
 }
 
 /**
- * Makes an authority that signs itself and may sign serving certificates only.
+ * Makes a CA that signs itself and may sign serving certificates only.
  * @param now the moment its life begins; it is valid from an hour before
  * @param lifeMs milliseconds
  */
-export async function makeAuthority(now: Date, lifeMs: number): Promise<KeyPair> {
+export async function makeCa(now: Date, lifeMs: number): Promise<KeyPair> {
   const keys = await makeKeys();
-  // A name of its own: two authorities are in the bundle together while one follows the other.
+  // A name of its own: two CAs are in the bundle together while one follows the other.
   const party = { name: `invalid-drop CA ${randomBytes(4).toString('hex')}`, keys };
   const cert = issue(party, { name: party.name, key: keys.privateKey }, lifeOf(now, lifeMs), [
     { name: 'basicConstraints', cA: true, pathLenConstraint: 0, critical: true },
@@ -57,16 +57,16 @@ export async function makeAuthority(now: Date, lifeMs: number): Promise<KeyPair>
 }
 
 /**
- * Makes a serving certificate for the webhook's names and loopback addresses. It never outlives its authority.
+ * Makes a serving certificate for the webhook's names and loopback addresses. It never outlives its CA.
  * @param now the moment its life begins
  * @param lifeMs milliseconds
  */
-export async function makeServing(authority: KeyPair, now: Date, lifeMs: number): Promise<KeyPair> {
-  const ca = pki.certificateFromPem(authority.cert);
+export async function makeServing(caPair: KeyPair, now: Date, lifeMs: number): Promise<KeyPair> {
+  const ca = pki.certificateFromPem(caPair.cert);
   const keys = await makeKeys();
   const life = lifeOf(now, lifeMs);
   if (ca.validity.notAfter < life.notAfter) life.notAfter = ca.validity.notAfter;
-  const issuer = { name: commonName(ca), key: pki.privateKeyFromPem(authority.key) };
+  const issuer = { name: commonName(ca), key: pki.privateKeyFromPem(caPair.key) };
   const cert = issue({ name: SERVICE, keys }, issuer, life, [
     { name: 'basicConstraints', cA: false, critical: true },
     { name: 'keyUsage', digitalSignature: true, keyEncipherment: true, critical: true },
@@ -78,10 +78,10 @@ export async function makeServing(authority: KeyPair, now: Date, lifeMs: number)
   return { cert: pki.certificateToPem(cert), key: pki.privateKeyToPem(keys.privateKey) };
 }
 
-/** A serving certificate that is kept in memory only, and the authority that signed it, whose key is gone. */
+/** A serving certificate that is kept in memory only, and the CA that signed it, whose key is discarded. */
 export async function makeCertificate(now: Date): Promise<KeyPair & { ca: string }> {
-  const authority = await makeAuthority(now, YEAR_MS);
-  return { ...(await makeServing(authority, now, YEAR_MS)), ca: authority.cert };
+  const ca = await makeCa(now, YEAR_MS);
+  return { ...(await makeServing(ca, now, YEAR_MS)), ca: ca.cert };
 }
 
 function issue(

@@ -24,19 +24,19 @@ export function isPair(cert: string, key: string): boolean {
 
 /** True where the chain's first certificate is signed, directly or through the others, by one of the bundle's. */
 export function isTrusted(chain: string, bundle: string): boolean {
-  const authorities = certificatesIn(bundle);
+  const cas = certificatesIn(bundle);
   const [leaf, ...between] = certificatesIn(chain);
   let current = leaf;
   for (let step = 0; current !== undefined && step <= between.length; step++) {
     const child = current;
-    if (authorities.some((authority) => isSignedBy(child, authority))) return true;
+    if (cas.some((ca) => isSignedBy(child, ca))) return true;
     current = between.find((one) => one !== child && isSignedBy(child, one));
   }
   return false;
 }
 
-function isSignedBy(certificate: X509Certificate, authority: X509Certificate): boolean {
-  return certificate.checkIssued(authority) && certificate.verify(authority.publicKey);
+function isSignedBy(certificate: X509Certificate, ca: X509Certificate): boolean {
+  return certificate.checkIssued(ca) && certificate.verify(ca.publicKey);
 }
 
 /** SHA-256 of the first certificate, as hexadecimal pairs with colons; '' where there is none. */

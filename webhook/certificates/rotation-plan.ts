@@ -1,10 +1,12 @@
 // What is to be done about the certificates now. Pure: facts in, one step out.
 //
-// An authority is replaced in three steps, each of which any replica may take, so that at no moment a client meets a
-// certificate that it does not trust:
-//   announce  the next authority is made and put into the bundle; the present one goes on signing
+// A CA is replaced in three steps, so that a client never meets a certificate that it does not trust. Any replica may take
+// each step:
+//   announce  the next CA is made and put into the bundle; the present one goes on signing
 //   switch    once the bundle in the cluster has held the next one for a while, it signs the serving certificate
-//   retire    once every replica has served the new certificate for a while, the old authority leaves the bundle
+//   retire    once every replica has served the new certificate for a while, the old CA leaves the bundle
+
+import { makeCa, makeServing } from './make-certificates.ts';
 import { expiryTime, renewalTime } from './read-certificates.ts';
 import type { TlsState } from './tls-secret.ts';
 
@@ -22,16 +24,16 @@ export interface Facts {
 }
 
 /**
- * begin: nothing can be kept, all is made anew. restore: what was served is kept and its authority replaced.
+ * begin: nothing can be kept, everything is made anew. restore: the served certificate is kept and its CA replaced.
  * announce, switch, retire: see above. renew: a new serving certificate. wait: nothing to be done.
  */
-export type Step = 'begin' | 'restore' | 'announce' | 'switch' | 'retire' | 'renew' | 'wait';
+export type RotationStep = 'begin' | 'restore' | 'announce' | 'switch' | 'retire' | 'renew' | 'wait';
 
 /** API servers learn of a new bundle by a watch, within milliseconds; this is for one that lags. */
 export const SETTLE_MS = 5000;
 
 /** The next step; one at a time, for each is seen by all replicas before the next. */
-export function nextStep({ state, last, now, bundleHeldMs, servedByAllMs }: Facts): Step {
+export function nextStep({ state, last, now, bundleHeldMs, servedByAllMs }: Facts): RotationStep {
   if (state === undefined) return last !== undefined && isAlive(last, now) ? 'restore' : 'begin';
   if (expiryTime(state.ca.cert) <= now) return 'begin';
   if (state.next !== undefined) return bundleHeldMs >= SETTLE_MS ? 'switch' : 'wait';
@@ -43,4 +45,49 @@ export function nextStep({ state, last, now, bundleHeldMs, servedByAllMs }: Fact
 
 function isAlive({ ca, serving }: TlsState, now: number): boolean {
   return expiryTime(ca.cert) > now && expiryTime(serving.cert) > now;
+}
+
+// Carries a step out on data: from what the Secret holds to what it is to hold.
+
+export interface CertificateLifetimes {
+  /** Milliseconds. */
+  ca: number;
+  /** Milliseconds. */
+  serving: number;
+}
+
+/**
+ * @param state what the Secret holds, or what was last served where it holds nothing; ignored by `begin`
+ * @returns what the Secret is to hold; undefined where nothing is to be done
+ */
+export async function takeStep(
+  step: RotationStep,
+  state: TlsState | undefined,
+  now: Date,
+  lifetimes: CertificateLifetimes,
+) {
+  if (step === 'wait') return undefined;
+  if (step === 'begin' || state === undefined) return begin(state, now, lifetimes);
+  const { ca, next, serving, bundle } = state;
+  switch (step) {
+    case 'restore':
+    case 'announce': {
+      const coming = await makeCa(now, lifetimes.ca);
+      return { ca, serving, next: coming, bundle: coming.cert + ca.cert };
+    }
+    case 'switch':
+      if (next === undefined) return undefined;
+      return { ca: next, serving: await makeServing(next, now, lifetimes.serving), bundle: next.cert + ca.cert };
+    case 'retire':
+      return { ca, serving, bundle: ca.cert };
+    case 'renew':
+      return { ...state, serving: await makeServing(ca, now, lifetimes.serving), bundle };
+  }
+}
+
+/** The old bundle is kept beside, for a replica that has not heard yet. */
+async function begin(state: TlsState | undefined, now: Date, lifetimes: CertificateLifetimes): Promise<TlsState> {
+  const ca = await makeCa(now, lifetimes.ca);
+  const serving = await makeServing(ca, now, lifetimes.serving);
+  return { ca, serving, bundle: ca.cert + (state?.ca.cert ?? '') };
 }

@@ -1,6 +1,8 @@
 // Puts together what keeps the certificate, for each of the places that it can come from.
+
 import type { ClusterClient } from '../cluster/cluster-client.ts';
 import { errors } from '../webhook-errors.ts';
+import type { WebhookLog } from '../webhook-log.ts';
 import type { Metrics } from '../webhook-metrics.ts';
 import type { Configuration } from '../webhook-options.ts';
 import { trusts } from './ca-bundle.ts';
@@ -9,17 +11,17 @@ import { fromDirectory, fromMemory, fromSecret, type Source } from './certificat
 import type { KeyPair } from './make-certificates.ts';
 import { expiryTime, issueTime } from './read-certificates.ts';
 import { SECRET } from './tls-secret.ts';
-import { type HeldObject, holdObject } from './watched-object.ts';
+import { type WatchedObject, watchObject } from './watched-object.ts';
 
 export interface Certificates {
   /** Resolves when there is one to serve; rejects where the CA file cannot be written. */
   first: Promise<KeyPair>;
   /** What is served now. */
   current(): KeyPair | undefined;
-  /** The authority in memory, PEM; undefined where the cluster's caBundle is what counts. */
-  ownAuthority(): string | undefined;
+  /** The CA in memory, PEM; undefined where clients trust the cluster's caBundle. */
+  ownCa(): string | undefined;
   /** The webhook configuration as last seen; undefined where there is no cluster. */
-  configuration: HeldObject | undefined;
+  configuration: WatchedObject | undefined;
   /** Why no admissions should be sent here; empty: they should. */
   notReady(): string[];
   stop(): Promise<void>;
@@ -32,12 +34,12 @@ export interface CertificatesOptions {
   metrics: Metrics;
   /** Called with each new certificate. */
   serve(pair: KeyPair): void;
-  log: { info(details: object, message: string): void; warn(details: object, message: string): void };
+  log: WebhookLog;
   retryDelay(failures: number): number;
 }
 
-/** How often the clock is looked at. What changes in the cluster is acted upon at once. */
-const ROUND_MS = 2000;
+/** How often the expiry times are checked. Changes in the cluster are acted upon at once. */
+const RECONCILE_MS = 2000;
 
 /** @throws CodedError CLUSTER_NEEDED */
 export function startCertificates(options: CertificatesOptions): Certificates {
@@ -45,7 +47,7 @@ export function startCertificates(options: CertificatesOptions): Certificates {
   const kind = configuration.certificates;
   const { promise: first, resolve, reject } = Promise.withResolvers<KeyPair>();
   let current: KeyPair | undefined;
-  let authority: string | undefined;
+  let ownCa: string | undefined;
   let wasTrusted = false;
 
   const serve = (pair: KeyPair, ca?: string) => {
@@ -56,19 +58,19 @@ export function startCertificates(options: CertificatesOptions): Certificates {
     options.serve(pair);
     resolve(pair);
   };
-  const lookAtBundle = () => {
-    const trusted = current !== undefined && trusts(held?.object(), current.cert);
+  const checkBundle = () => {
+    const trusted = current !== undefined && trusts(watched?.object(), current.cert);
     metrics.bundleInPlace.set(trusted ? 1 : 0);
     wasTrusted ||= trusted;
   };
   const wake = () => {
-    lookAtBundle();
-    source.round().then(lookAtBundle, reject);
+    checkBundle();
+    source.reconcile().then(checkBundle, reject);
   };
-  const hold = (from: ClusterClient, path: string, name: string, what: string) =>
-    holdObject({ client: from, path, name, what, log, retryDelay, changed: wake });
-  const held = client && hold(client, CONFIGURATIONS_PATH, CONFIGURATION, 'webhook configurations');
-  const secret = client && kind === 'secret' ? hold(client, SECRETS_PATH, SECRET, 'secrets') : undefined;
+  const watchFor = (from: ClusterClient, path: string, name: string, what: string) =>
+    watchObject({ client: from, path, name, what, log, retryDelay, changed: wake });
+  const watched = client && watchFor(client, CONFIGURATIONS_PATH, CONFIGURATION, 'webhook configurations');
+  const secret = client && kind === 'secret' ? watchFor(client, SECRETS_PATH, SECRET, 'secrets') : undefined;
 
   const source = pickSource();
   function pickSource(): Source {
@@ -76,28 +78,28 @@ export function startCertificates(options: CertificatesOptions): Certificates {
     if (kind === 'directory') return fromDirectory(common, wake);
     if (kind === 'memory') {
       return fromMemory(common, (ca) => {
-        authority = ca;
+        ownCa = ca;
       });
     }
-    if (!client || !held || !secret) throw errors.CLUSTER_NEEDED('--certificates', kind);
-    return fromSecret(common, { client, secret, configuration: held, metrics });
+    if (!client || !watched || !secret) throw errors.CLUSTER_NEEDED('--certificates', kind);
+    return fromSecret(common, { client, secret, configuration: watched, metrics });
   }
 
   wake();
-  const timer = setInterval(wake, ROUND_MS);
+  const timer = setInterval(wake, RECONCILE_MS);
   return {
     first,
     current: () => current,
-    ownAuthority: () => authority,
-    configuration: held,
+    ownCa: () => ownCa,
+    configuration: watched,
     notReady: () => [
       ...(current === undefined ? ['there is no certificate yet'] : []),
-      ...(kind !== 'memory' && held && !wasTrusted ? [`the caBundle of ${CONFIGURATION} is not in place yet`] : []),
+      ...(kind !== 'memory' && watched && !wasTrusted ? [`the caBundle of ${CONFIGURATION} is not in place yet`] : []),
     ],
     async stop() {
       clearInterval(timer);
       source.stop();
-      await Promise.all([held?.stop(), secret?.stop()]);
+      await Promise.all([watched?.stop(), secret?.stop()]);
     },
   };
 }

@@ -9,10 +9,10 @@ export const SECRET = 'invalid-drop-webhook-tls';
 export interface TlsState {
   /** Signs serving certificates. */
   ca: KeyPair;
-  /** The authority that is to follow, from the moment that it is announced to the moment that it signs. */
+  /** The next CA, from its announcement until it signs. */
   next?: KeyPair;
   serving: KeyPair;
-  /** Authorities that clients are to trust: the present one, and the one before or after it during a rotation. */
+  /** CAs that clients trust: the present one, and during a rotation the one before or after it. */
   bundle: string;
 }
 

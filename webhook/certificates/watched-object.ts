@@ -3,7 +3,7 @@
 import { isObject, type JsonObject, shortText } from '../../lib/json.ts';
 import { type ReflectOptions, reflect } from '../cluster/reflector.ts';
 
-export interface HeldObject {
+export interface WatchedObject {
   /** undefined: there is none, or nothing is known yet (see synced). */
   object(): JsonObject | undefined;
   /** True once it is known whether there is one. */
@@ -20,10 +20,10 @@ type Options = Pick<ReflectOptions<JsonObject>, 'client' | 'path' | 'what' | 'lo
 };
 
 /** Follows the object; what is older than what is known is passed over, for an answer can overtake the watch. */
-export function holdObject({ name, changed, ...options }: Options): HeldObject {
-  let held: JsonObject | undefined;
+export function watchObject({ name, changed, ...options }: Options): WatchedObject {
+  let known: JsonObject | undefined;
   const change = (object: JsonObject | undefined) => {
-    held = object;
+    known = object;
     changed();
   };
   const reflection = reflect<JsonObject>({
@@ -32,15 +32,15 @@ export function holdObject({ name, changed, ...options }: Options): HeldObject {
     project: (object) => object,
     sink: {
       replace: ([object]) => change(object),
-      put: (object) => isOlder(object, held) || change(object),
-      remove: (object) => isOlder(object, held) || change(undefined),
+      put: (object) => isOlder(object, known) || change(object),
+      remove: (object) => isOlder(object, known) || change(undefined),
     },
   });
   return {
-    object: () => held,
+    object: () => known,
     synced: reflection.synced,
     set: (object) => {
-      held = object;
+      known = object;
     },
     stop: reflection.stop,
   };

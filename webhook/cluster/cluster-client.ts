@@ -12,7 +12,6 @@ import {
 import { isObject, type JsonObject, shortText } from '../../lib/json.ts';
 import { errors } from '../webhook-errors.ts';
 import { ApiError, reasonOf } from './api-error.ts';
-import { shareConnection } from './shared-connection.ts';
 
 /** Value of the kubeconfig option that stands for the service account of the pod. */
 export const IN_CLUSTER = 'in-cluster';
@@ -175,4 +174,33 @@ function loadFiles(config: KubeConfig, paths: string[]): void {
     other.loadFromFile(path);
     config.mergeConfig(other, true);
   }
+}
+
+// One connection to the API server for the requests that follow one another.
+
+type Dispatcher = NonNullable<ReturnType<RequestContext['getDispatcher']>>;
+
+/** Milliseconds. Credentials and CA may be replaced: a new connection uses the present ones. */
+const CONNECTION_MS = 60_000;
+
+/**
+ * The library connects anew for each request, and leaves it to the server to close what it connected: a list of a
+ * hundred pages took 20 MB for that.
+ * @param now milliseconds, from any beginning
+ */
+export function shareConnection(now = () => performance.now()) {
+  let shared: { dispatcher: Dispatcher; until: number } | undefined;
+  return {
+    /** Gives a request the connection of those before it, or theirs its own. */
+    use(context: RequestContext): void {
+      const own = context.getDispatcher();
+      if (own === undefined) return;
+      if (shared === undefined || now() > shared.until) shared = { dispatcher: own, until: now() + CONNECTION_MS };
+      context.setDispatcher(shared.dispatcher);
+    },
+    /** The next request connects anew. */
+    forget(): void {
+      shared = undefined;
+    },
+  };
 }

@@ -1,9 +1,10 @@
-// Keeps something of ours equal to a collection of the API server: list, then watch, for ever.
+// Keeps a projection of a collection of the API server up to date: list, then watch, for ever.
+
 import { setTimeout as wait } from 'node:timers/promises';
 import { isObject, type JsonObject, shortText } from '../../lib/json.ts';
+import type { WebhookLog } from '../webhook-log.ts';
 import { ApiError, reasonOf } from './api-error.ts';
 import type { ClusterClient, Query } from './cluster-client.ts';
-import { collectGarbage } from './collect-garbage.ts';
 
 /** Where projected objects go. What was known stays known while the API server cannot be asked. */
 export interface Sink<T> {
@@ -24,7 +25,7 @@ export interface ReflectOptions<T> {
   /** Makes of an object what is to be kept; the object itself is let go. undefined: of no interest. */
   project(object: JsonObject): T | undefined;
   sink: Sink<T>;
-  log: { info(details: object, message: string): void; warn(details: object, message: string): void };
+  log: WebhookLog;
   /** Milliseconds to wait after that many failures in a row. */
   retryDelay(failures: number): number;
 }
@@ -33,7 +34,7 @@ export interface Reflection {
   /** True once the collection has been listed. */
   synced(): boolean;
   /** Lists anew: what `project` lets through has changed. */
-  again(): void;
+  relist(): void;
   stop(): Promise<void>;
 }
 
@@ -42,7 +43,7 @@ const PAGE = '100';
 /** The server ends a watch after this; a connection that died silently is noticed a little later. */
 const WATCH_SECONDS = 240;
 /** Between watches that end in order: a server that ends each at once is not asked without pause. */
-const AGAIN_MS = 100;
+const RELIST_MS = 100;
 const SILENCE_MS = (WATCH_SECONDS + 30) * 1000;
 
 /** @returns at once, before the first list has come */
@@ -64,7 +65,7 @@ export function reflect<T>(options: ReflectOptions<T>): Reflection {
           if ((await list(options, state)) > 1) collectGarbage();
         }
         await watch(options, state, AbortSignal.any([stopping.signal, listing.signal]));
-        await pause(AGAIN_MS);
+        await pause(RELIST_MS);
       } catch (error) {
         if (stopped()) return;
         if (!listing.signal.aborted) await pause(delayAfter(error));
@@ -75,11 +76,11 @@ export function reflect<T>(options: ReflectOptions<T>): Reflection {
   function delayAfter(error: unknown): number {
     if (isGone(error)) {
       state.version = '';
-      return AGAIN_MS;
+      return RELIST_MS;
     }
     state.failures += 1;
     const retryMs = retryDelay(state.failures);
-    log.warn({ reason: reasonOf(error), failures: state.failures, retryMs }, `the watch on ${what} broke off`);
+    log.warn({ reason: reasonOf(error), failures: state.failures, retryMs }, `the watch on ${what} ended`);
     return retryMs;
   }
 
@@ -90,7 +91,7 @@ export function reflect<T>(options: ReflectOptions<T>): Reflection {
     stopping.abort();
     await running;
   };
-  return { synced: () => state.synced, again: () => listing.abort(), stop };
+  return { synced: () => state.synced, relist: () => listing.abort(), stop };
 }
 
 interface State {
@@ -100,25 +101,38 @@ interface State {
   failures: number;
 }
 
+/** Kubernetes is made for 5,000 nodes of 110 pods: no collection has more pages. */
+const MAX_PAGES = 10_000;
+
+/**
+ * The pages of a collection, one after the other.
+ * @returns objects of each page, and the collection's resourceVersion
+ * @throws what the client rejects with
+ */
+export async function* listPages(client: Pick<ClusterClient, 'get'>, path: string, query: Query = {}) {
+  let next = '';
+  for (let pages = 0; pages < MAX_PAGES; pages += 1) {
+    const page = await client.get(path, { ...query, limit: PAGE, ...(next && { continue: next }) });
+    const metadata = isObject(page['metadata']) ? page['metadata'] : {};
+    const objects = Array.isArray(page['items']) ? page['items'].filter(isObject) : [];
+    yield { objects, version: shortText(metadata['resourceVersion']) };
+    next = shortText(metadata['continue'], 10_000);
+    if (next === '') return;
+  }
+}
+
 /** @returns how many pages there were */
 async function list<T>({ client, path, query, what, project, sink, log }: ReflectOptions<T>, state: State) {
   const items: T[] = [];
-  let next = '';
   let version = '';
   let pages = 0;
-  do {
+  for await (const page of listPages(client, path, query)) {
     pages += 1;
-    const page = await client.get(path, { ...query, limit: PAGE, ...(next && { continue: next }) });
-    const metadata = isObject(page['metadata']) ? page['metadata'] : {};
-    for (const object of Array.isArray(page['items']) ? page['items'] : []) {
-      const item = isObject(object) ? project(object) : undefined;
-      if (item !== undefined) items.push(item);
-    }
-    next = shortText(metadata['continue'], 10_000);
-    version = shortText(metadata['resourceVersion']);
-  } while (next !== '');
+    items.push(...page.objects.flatMap((object) => project(object) ?? []));
+    version = page.version;
+  }
   state.version = version;
-  // Before the sink is told: whoever it wakes asks whether all is there.
+  // Before the sink is told: what the sink wakes asks whether everything has been listed.
   state.synced = true;
   sink.replace(items);
   log.info({ [what]: items.length }, `listed the ${what}`);
@@ -147,4 +161,28 @@ async function watch<T>({ client, path, query, project, sink }: ReflectOptions<T
 /** The version is too old to watch from, or a page's continuation has expired: list anew (HTTP 410). */
 function isGone(error: unknown): boolean {
   return error instanceof ApiError && error.status === 410;
+}
+
+// How long to wait before trying again.
+
+/**
+ * Delay before a further attempt: doubles with each failure, and spreads replicas that failed at the same instant.
+ * @param failures in a row, 1 or more
+ * @param random from 0 to 1
+ * @returns milliseconds, half to all of min(1 s * 2^(failures - 1), 30 s)
+ */
+export function backoffMs(failures: number, random: number): number {
+  const ceiling = Math.min(1000 * 2 ** (failures - 1), 30_000);
+  return ceiling * (0.5 + random / 2);
+}
+
+// Gives back what a long list has left on the heap: V8 would keep it until the heap grows again, which may be never.
+
+/**
+ * Collects and compacts the heap at once, for some tens of milliseconds. Does nothing unless Node was started with
+ * --expose-gc, as the image does. "last-resort" is V8's name for a collection that lets go of all that it can
+ * (Heap::CollectAllAvailableGarbage): a plain one leaves the pages that are half empty.
+ */
+export function collectGarbage(): void {
+  globalThis.gc?.({ type: 'major', execution: 'sync', flavor: 'last-resort' });
 }

@@ -30,7 +30,7 @@ export function createCoverageMetrics(
   const registers = [registry];
   new Gauge({
     name: 'invalid_drop_coverage_pods',
-    help: 'Pods of opted-in namespaces by what they are. At most 100 namespaces have a label of their own, the rest are "(other)".',
+    help: 'Pods of opted-in namespaces by reason. At most 100 namespaces have a label of their own, the rest are "(other)".',
     labelNames: ['namespace', 'reason'] as const,
     registers,
     collect() {
@@ -42,7 +42,7 @@ export function createCoverageMetrics(
   });
   new Gauge({
     name: 'invalid_drop_coverage_synced',
-    help: 'Whether the pods have been listed: 0 means that the numbers are not whole.',
+    help: '1 if all pods have been listed; 0: the numbers are incomplete.',
     registers,
     collect() {
       this.set(source()?.synced ? 1 : 0);

@@ -1,4 +1,8 @@
-// What GET /coverage answers. Pure.
+// GET /coverage: the report as JSON and as a table. The report is pure.
+
+import type { FastifyInstance } from 'fastify';
+import { isObject } from '../../lib/json.ts';
+import { textTable } from '../../lib/text-table.ts';
 import { COVERAGE_REASONS, type CoverageReason, isGuarded, REASONS } from './coverage-reasons.ts';
 import type { Counts, CoverageStore } from './coverage-store.ts';
 
@@ -77,15 +81,28 @@ export function coverageTable(report: CoverageReport): string {
   ]);
   const byPod = notGuarded.map(({ namespace, pod, reason }) => [namespace, pod, reason, COVERAGE_REASONS[reason].text]);
   const parts = [summary];
-  if (byNamespace.length > 0) parts.push(columns([['NAMESPACE', 'PODS', 'GUARDED', 'NOT GUARDED'], ...byNamespace]));
-  if (byPod.length > 0) parts.push(columns([['NAMESPACE', 'POD', 'REASON', 'MEANING'], ...byPod]));
+  if (byNamespace.length > 0) parts.push(textTable([['NAMESPACE', 'PODS', 'GUARDED', 'NOT GUARDED'], ...byNamespace]));
+  if (byPod.length > 0) parts.push(textTable([['NAMESPACE', 'POD', 'REASON', 'MEANING'], ...byPod]));
   if (notGuardedMore > 0) parts.push(`and ${notGuardedMore} more\n`);
   return parts.join('\n');
 }
 
-/** @param rows the headings first */
-export function columns(rows: string[][]): string {
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
-  const line = (row: string[]) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ');
-  return `${rows.map((row) => line(row).trimEnd()).join('\n')}\n`;
+// GET /coverage on the plain port.
+
+/** @param source undefined where coverage is off */
+export function coverageRoute(source: () => { store: CoverageStore; synced: boolean } | undefined) {
+  return (server: FastifyInstance) => {
+    server.get('/coverage', (request, reply) => {
+      const coverage = source();
+      if (coverage === undefined) {
+        return reply
+          .code(404)
+          .send({ code: 'COVERAGE_OFF', message: 'coverage is off: it needs a cluster, and --coverage enabled' });
+      }
+      const only = isObject(request.query) ? request.query['namespace'] : undefined;
+      const report = coverageReport(coverage.store, coverage.synced, typeof only === 'string' ? only : '');
+      const plain = /text\/plain/.test(request.headers.accept ?? '');
+      return plain ? reply.type('text/plain; charset=utf-8').send(coverageTable(report)) : reply.send(report);
+    });
+  };
 }

@@ -1,7 +1,7 @@
 // All pods of opted-in namespaces with their reason, counted as they come and go.
 
 import type { CoverageReason } from './coverage-reasons.ts';
-import { type CoveredNamespace, changesWithTime, classify } from './pod-reason.ts';
+import { type CoveredNamespace, changesWithTime, podReason } from './pod-reason.ts';
 import type { PodOwner, PodRecord, SeenPod } from './pod-record.ts';
 
 export type Counts = Partial<Record<CoverageReason, number>>;
@@ -68,7 +68,7 @@ export function createCoverageStore(changed: (change: Change) => void, now: () =
       if (known !== undefined) drop(covered, known);
       return;
     }
-    const reason = classify(record, covered.settings, now());
+    const reason = podReason(record, covered.settings, now());
     const entry = known ?? { record, reason };
     entry.record = record;
     covered.pods.set(record.name, entry);
@@ -85,7 +85,7 @@ export function createCoverageStore(changed: (change: Change) => void, now: () =
       }
       covered.settings = settings;
       for (const entry of covered.pods.values()) {
-        setReason(covered, entry, classify(entry.record, settings, now()));
+        setReason(covered, entry, podReason(entry.record, settings, now()));
       }
       return false;
     },
@@ -116,7 +116,7 @@ export function createCoverageStore(changed: (change: Change) => void, now: () =
       for (const { namespace, pod } of [...starting.values()]) {
         const covered = namespaces.get(namespace);
         const entry = covered?.pods.get(pod);
-        if (covered && entry) setReason(covered, entry, classify(entry.record, covered.settings, now()));
+        if (covered && entry) setReason(covered, entry, podReason(entry.record, covered.settings, now()));
       }
     },
     covers: (namespace: string) => namespaces.has(namespace),

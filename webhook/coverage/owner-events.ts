@@ -1,8 +1,10 @@
 // Tells owners about pods that are left out, where they look: an Event on the object that owns them.
+
 import { createHash } from 'node:crypto';
 import type { JsonObject } from '../../lib/json.ts';
 import { ApiError, reasonOf } from '../cluster/api-error.ts';
 import type { ClusterClient } from '../cluster/cluster-client.ts';
+import type { WebhookLog } from '../webhook-log.ts';
 import { COVERAGE_REASONS, type CoverageReason, remedyFor } from './coverage-reasons.ts';
 import type { Change } from './coverage-store.ts';
 import type { PodOwner } from './pod-record.ts';
@@ -62,7 +64,7 @@ export interface EventSenderOptions {
   count(result: EventResult): void;
   /** False where a namespace has been opted out, or is being deleted, since: nothing can be written there. */
   covers(namespace: string): boolean;
-  log: { warn(details: object, message: string): void };
+  log: Pick<WebhookLog, 'warn'>;
   /** Milliseconds since 1970. */
   now(): number;
 }

@@ -13,23 +13,23 @@ export interface CoveredNamespace {
 export const STARTING_SECONDS = 30;
 
 /** @param now seconds since 1970 */
-export function classify(pod: PodRecord, namespace: CoveredNamespace, now: number): CoverageReason {
+export function podReason(pod: PodRecord, namespace: CoveredNamespace, now: number): CoverageReason {
   const { images, install, ephemeral, leftAlone } = pod.facts;
-  if (images !== 'none' && install !== 'absent') return classifyInjected(pod, now);
+  if (images !== 'none' && install !== 'absent') return reasonOfInjected(pod, now);
   if (ephemeral) return 'guarded-while-running';
   if (leftAlone !== undefined) return leftAlone;
-  if (namespace.forbidsNetAdmin) return 'namespace-forbids-net-admin';
+  if (namespace.forbidsNetAdmin) return 'pod-security';
   const { optedInAt } = namespace;
   // Times are whole seconds: what was created within the second of the label counts as older, which blames nobody.
   return optedInAt === undefined || pod.created <= optedInAt ? 'created-before-opt-in' : 'webhook-missed';
 }
 
-/** Whether time alone can change what `classify` says of the pod: a checker that runs is given some time to be Ready. */
+/** Whether time alone can change what `podReason` says of the pod: a checker that runs is given some time to be Ready. */
 export function changesWithTime({ facts }: PodRecord): boolean {
   return facts.checker === 'running';
 }
 
-function classifyInjected({ facts, checkerSince }: PodRecord, now: number): CoverageReason {
+function reasonOfInjected({ facts, checkerSince }: PodRecord, now: number): CoverageReason {
   const { install, checker, images, observes } = facts;
   if (install === 'failed') return 'install-failed';
   if (install === 'waiting' || checker === 'waiting') return 'starting';

@@ -1,17 +1,20 @@
-// What coverage keeps of a pod. Pure. Ten thousand pods have a few dozen different sets of facts between them: each set
-// is one object that they share.
-import { CHECKER_CONTAINER, INIT_CONTAINER, POD_OPTIONS } from '../../lib/contract.ts';
+// What coverage keeps of a pod. Pure. Ten thousand pods have a few dozen different sets of facts between them: each set is
+// one object that they share.
+import {
+  CHECKER_CONTAINER,
+  GUARD_CHECKER_CONTAINER,
+  GUARD_CONTAINER,
+  INIT_CONTAINER,
+  POD_OPTIONS,
+} from '../../lib/contract.ts';
 import { isObject, isObjectList, type JsonObject, shortText } from '../../lib/json.ts';
-import { isMirrorPod, isOptedOut, isWindows, usesHostNetwork } from '../admission/pod-predicates.ts';
 import { allContainers, type PodView, viewPod } from '../admission/pod-view.ts';
-import { readEphemeral } from './ephemeral-guards.ts';
-import { type Images, imageOf, worst } from './image-match.ts';
-import { secondsOf } from './seconds.ts';
+import { type LeftAloneReason, reasonToLeaveAlone } from '../admission/reasons.ts';
 
 /** A container of ours in a pod: absent, or what its image and its status say. */
 export interface PodFacts {
-  /** Why the webhook leaves such a pod alone, whatever its namespace says. */
-  leftAlone: 'host-network' | 'mirror-pod' | 'windows' | 'opted-out' | undefined;
+  /** Why the webhook leaves such a pod alone, but for the labels of its namespace. */
+  leftAlone: LeftAloneReason | undefined;
   /** Whose images the containers have. */
   images: Images;
   install: 'absent' | 'waiting' | 'failed' | 'done';
@@ -69,7 +72,7 @@ export function createProjection(image: string): (object: JsonObject) => SeenPod
     const record = {
       namespace,
       name,
-      facts: share(factsOf(view, status, image)),
+      facts: share(factsOf(view, namespace, status, image)),
       created: secondsOf(metadata['creationTimestamp']),
       checkerSince: secondsOf(runningOf(status, CHECKER_CONTAINER)?.['startedAt']),
     };
@@ -78,25 +81,18 @@ export function createProjection(image: string): (object: JsonObject) => SeenPod
   };
 }
 
-function factsOf(pod: PodView, status: JsonObject, image: string): PodFacts {
+function factsOf(pod: PodView, namespace: string, status: JsonObject, image: string): PodFacts {
   const init = allContainers(pod).find(({ name }) => name === INIT_CONTAINER);
   const checker = allContainers(pod).find(({ name }) => name === CHECKER_CONTAINER);
   const images = worst([init, checker].map((container) => imageOf(container, image)));
   return {
-    leftAlone: leftAlone(pod),
+    leftAlone: reasonToLeaveAlone(pod, { name: namespace, labels: undefined }),
     images,
     install: installOf(init, status),
     checker: checkerOf(checker, status),
     observes: observes(init),
     ephemeral: readEphemeral(pod, status, image).installed !== undefined,
   };
-}
-
-function leftAlone(pod: PodView): PodFacts['leftAlone'] {
-  if (usesHostNetwork(pod)) return 'host-network';
-  if (isMirrorPod(pod)) return 'mirror-pod';
-  if (isWindows(pod)) return 'windows';
-  return isOptedOut(pod) ? 'opted-out' : undefined;
 }
 
 function installOf(init: JsonObject | undefined, status: JsonObject): PodFacts['install'] {
@@ -154,4 +150,105 @@ function ownerOf(metadata: JsonObject): PodOwner {
   }
   const text = (name: string) => shortText(owner[name]);
   return { apiVersion: text('apiVersion'), kind: text('kind'), name: text('name'), uid: text('uid') };
+}
+
+// What the ephemeral containers of `webhook.js guard` have done for a pod. Pure. Read from image, name and status, never
+// from an annotation.
+
+export interface EphemeralGuards {
+  /** Name of a container that has installed the rule into the network that the pod has now. */
+  installed: string | undefined;
+  /** Name of a checker that runs. Nobody asks it whether it is ready: ephemeral containers have no probes. */
+  checker: string | undefined;
+  /** Those of the given image that have not started, or have not ended, by what they do. */
+  pending: { install: string | undefined; check: string | undefined };
+  /** A number that no name of ours in this pod ends with. */
+  next: number;
+}
+
+type Job = 'install' | 'check';
+const NAME: Record<Job, RegExp> = {
+  install: new RegExp(`^${GUARD_CONTAINER}-\\d{1,9}$`),
+  check: new RegExp(`^${GUARD_CHECKER_CONTAINER}-\\d{1,9}$`),
+};
+const NUMBER = new RegExp(`^(?:${GUARD_CONTAINER}|${GUARD_CHECKER_CONTAINER})-(\\d{1,9})$`);
+
+/**
+ * @param status the Pod's
+ * @param image that is configured now; other tags of its repository count as ours too
+ */
+export function readEphemeral(pod: PodView, status: JsonObject, image: string): EphemeralGuards {
+  const containers = listOf(pod.spec['ephemeralContainers']);
+  const since = networkSince(status);
+  const find = (job: Job, fits: (state: JsonObject, container: JsonObject) => boolean) => {
+    const ours = containers.filter((one) => NAME[job].test(shortText(one['name'])) && imageOf(one, image) !== 'none');
+    return ours
+      .map((one) => shortText(one['name']))
+      .find((name, index) => fits(stateOf(status, name), ours[index] ?? {}));
+  };
+  const isPending = (state: JsonObject, container: JsonObject) =>
+    !isObject(state['terminated']) && container['image'] === image;
+  const numbers = [...allContainers(pod), ...containers].map(({ name }) =>
+    Number(NUMBER.exec(shortText(name))?.[1] ?? 0),
+  );
+  return {
+    installed: find('install', (state) => hasInstalled(state, since)),
+    checker: find('check', (state) => isObject(state['running'])),
+    pending: { install: find('install', isPending), check: find('check', isPending) },
+    next: Math.max(0, ...numbers) + 1,
+  };
+}
+
+/** An ephemeral container is never run again, so what it did for an earlier network of the pod is lost. */
+function hasInstalled(state: JsonObject, since: number): boolean {
+  const ended = state['terminated'];
+  return isObject(ended) && ended['exitCode'] === 0 && secondsOf(ended['finishedAt']) >= since;
+}
+
+/**
+ * When the pod got the network that it has now: the kubelet sets this condition anew with each sandbox (Kubernetes 1.29
+ * and later).
+ * @returns seconds since 1970; 0 where nobody tells
+ */
+function networkSince(status: JsonObject): number {
+  const ready = listOf(status['conditions']).find(({ type }) => type === 'PodReadyToStartContainers');
+  return secondsOf(ready?.['lastTransitionTime']);
+}
+
+function stateOf(status: JsonObject, container: string): JsonObject {
+  const state = listOf(status['ephemeralContainerStatuses']).find(({ name }) => name === container)?.['state'];
+  return isObject(state) ? state : {};
+}
+
+function listOf(value: unknown): JsonObject[] {
+  return isObjectList(value) ? value : [];
+}
+
+// Whether a container's image is ours. Pure.
+
+/** Those that are configured now, other tags of the same repository, or none of ours. */
+export type Images = 'current' | 'older' | 'none';
+
+/** A container of our name with another image is not ours: names can be taken by anybody. */
+export function imageOf(container: JsonObject | undefined, image: string): Images | undefined {
+  if (container === undefined) return undefined;
+  if (container['image'] === image) return 'current';
+  return repositoryOf(shortText(container['image'], 600)) === repositoryOf(image) ? 'older' : 'none';
+}
+
+/** What several containers have between them; of those that are not there nothing is said. */
+export function worst(images: (Images | undefined)[]): Images {
+  const there = images.filter((one) => one !== undefined);
+  if (there.length === 0 || there.includes('none')) return 'none';
+  return there.includes('older') ? 'older' : 'current';
+}
+
+/** Without tag and digest. A colon before the last slash belongs to a port. */
+function repositoryOf(image: string): string {
+  return image.replace(/@.*$/, '').replace(/:[^/:]*$/, '');
+}
+
+/** @returns seconds since 1970; 0 where it is no time */
+export function secondsOf(time: unknown): number {
+  return Math.floor(Date.parse(shortText(time)) / 1000) || 0;
 }

@@ -1,13 +1,16 @@
-// Puts coverage together: two watches into the store, and what the store tells into log, metrics and Events.
+// Puts coverage together: watches on namespaces and pods feed the store; its changes go to log, metrics and Events.
 
-import { isObject, type JsonObject } from '../../lib/json.ts';
+import { OPT_IN_LABEL } from '../../lib/contract.ts';
+import { isObject, isObjectList, isTextMap, type JsonObject, shortText } from '../../lib/json.ts';
+import { forbidsNetAdmin, isProtectedNamespace } from '../admission/reasons.ts';
 import type { ClusterClient } from '../cluster/cluster-client.ts';
 import { type Reflection, reflect, type Sink } from '../cluster/reflector.ts';
-import { createChangeLog } from './coverage-log.ts';
-import { type CoverageStore, createCoverageStore } from './coverage-store.ts';
-import type { SeenNamespace } from './covered-namespaces.ts';
+import type { WebhookLog } from '../webhook-log.ts';
+import { type CoverageReason, isGuarded } from './coverage-reasons.ts';
+import { type Change, type CoverageStore, createCoverageStore } from './coverage-store.ts';
 import { createEventSender, type EventResult } from './owner-events.ts';
-import { createProjection, type SeenPod } from './pod-record.ts';
+import type { CoveredNamespace } from './pod-reason.ts';
+import { createProjection, type SeenPod, secondsOf } from './pod-record.ts';
 
 export interface CoverageOptions {
   client: ClusterClient;
@@ -16,7 +19,7 @@ export interface CoverageOptions {
   /** Whether to write Events. */
   events: boolean;
   countEvent(result: EventResult): void;
-  log: { info(details: object, message: string): void; warn(details: object, message: string): void };
+  log: WebhookLog;
   retryDelay(failures: number): number;
 }
 
@@ -66,12 +69,12 @@ export function startCoverage({ client, image, events, countEvent, log, retryDel
   let optedIn = false;
   let sending = Promise.resolve();
   const timer = setInterval(() => {
-    if (optedIn) pods?.again();
+    if (optedIn) pods?.relist();
     optedIn = false;
     store.tick();
     const { lines, more } = changes.take();
     for (const line of lines) log.info(line, 'coverage changed');
-    if (more > 0) log.info({ more }, 'coverage changed in more ways than are logged');
+    if (more > 0) log.info({ more }, 'more coverage changes, not logged');
     if (sender.waiting() > 0) sending = sending.then(() => sender.tick());
   }, TICK_MS);
 
@@ -114,4 +117,79 @@ function namespaceSink(store: CoverageStore, optedIn: () => void, listed: () => 
       listed();
     },
   };
+}
+
+// Which namespaces are opted in, and since when. Pure.
+
+export interface SeenNamespace {
+  name: string;
+  /** undefined: it is not opted in, or is being deleted. */
+  covered: CoveredNamespace | undefined;
+}
+
+/** What coverage keeps of a Namespace; undefined where it is none. */
+export function seenNamespace(object: JsonObject): SeenNamespace | undefined {
+  const { metadata } = object;
+  if (!isObject(metadata)) return undefined;
+  const name = shortText(metadata['name']);
+  const labels = isTextMap(metadata['labels']) ? metadata['labels'] : {};
+  const optedIn = labels[OPT_IN_LABEL] === 'enabled' && !isProtectedNamespace(name);
+  if (!optedIn || metadata['deletionTimestamp'] !== undefined) return { name, covered: undefined };
+  return { name, covered: { optedInAt: labelTime(metadata), forbidsNetAdmin: forbidsNetAdmin(labels) } };
+}
+
+/**
+ * When the label was set, as far as the API server remembers: the time of the field manager that owns it. If the same
+ * manager has changed something else since, the time is later than the label; pods in between then count as older than
+ * the opt-in, which blames nobody.
+ */
+function labelTime({ managedFields }: JsonObject): number | undefined {
+  if (!isObjectList(managedFields)) return undefined;
+  const times = managedFields.filter(({ fieldsV1 }) => ownsLabel(fieldsV1)).map(({ time }) => secondsOf(time));
+  const first = Math.min(...times.filter((time) => time > 0));
+  return Number.isFinite(first) ? first : undefined;
+}
+
+function ownsLabel(fields: unknown): boolean {
+  const metadata = isObject(fields) ? fields['f:metadata'] : undefined;
+  const labels = isObject(metadata) ? metadata['f:labels'] : undefined;
+  return isObject(labels) && `f:${OPT_IN_LABEL}` in labels;
+}
+
+// Changes of coverage as log lines: one for each namespace and kind of change, not one for each pod.
+
+const LINES = 50;
+
+export interface ChangeLine {
+  namespace: string;
+  from: CoverageReason | 'new';
+  to: CoverageReason | 'gone';
+  pods: number;
+  /** One of them. */
+  example: string;
+}
+
+/** Collects changes until they are taken. Pods that come up guarded, or go, are not news. */
+export function createChangeLog() {
+  let lines = new Map<string, ChangeLine>();
+  return {
+    note({ namespace, pod, from, to }: Change): void {
+      if (!isNews(from) && !isNews(to)) return;
+      const [before, after] = [from ?? 'new', to ?? 'gone'] as const;
+      const key = `${namespace} ${before} ${after}`;
+      const line = lines.get(key) ?? { namespace, from: before, to: after, pods: 0, example: pod };
+      line.pods += 1;
+      lines.set(key, line);
+    },
+    /** The lines since the last call, and how many more there would have been. */
+    take(): { lines: ChangeLine[]; more: number } {
+      const all = [...lines.values()];
+      lines = new Map();
+      return { lines: all.slice(0, LINES), more: Math.max(0, all.length - LINES) };
+    },
+  };
+}
+
+function isNews(reason: CoverageReason | undefined): boolean {
+  return reason !== undefined && !isGuarded(reason) && reason !== 'starting';
 }

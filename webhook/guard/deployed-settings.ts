@@ -3,7 +3,7 @@ import { OWN_NAMESPACE } from '../../lib/contract.ts';
 import { CodedError } from '../../lib/errors.ts';
 import { isObject, isObjectList, type JsonObject, textsIn } from '../../lib/json.ts';
 import { readOptions } from '../../lib/options.ts';
-import type { InjectionSettings } from '../admission/decision.ts';
+import type { InjectionSettings } from '../admission/containers.ts';
 import { ApiError, reasonOf } from '../cluster/api-error.ts';
 import type { ClusterClient } from '../cluster/cluster-client.ts';
 import { errors } from '../webhook-errors.ts';
@@ -28,7 +28,7 @@ export async function readSettings(
   } catch (error) {
     if (!isAnswer(error)) throw error;
     if (image === '') throw errors.GUARD_IMAGE_UNKNOWN(reasonOf(error));
-    note(`the webhook's options cannot be read, and are taken to be the defaults: ${reasonOf(error)}`);
+    note(`cannot read the webhook's options, so the defaults apply: ${reasonOf(error)}`);
     return { ...defaults(), image };
   }
 }

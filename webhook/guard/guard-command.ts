@@ -1,29 +1,28 @@
-// `webhook.js guard`: puts the rule into pods that run already. Wires only.
+// `webhook.js guard`: puts the rule into pods that run already.
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { CodedError } from '../../lib/errors.ts';
+import { isObject, shortText } from '../../lib/json.ts';
 import { durationMs, helpText } from '../../lib/options.ts';
 import { reasonOf } from '../cluster/api-error.ts';
-import type { OperatorClient } from '../cluster/cluster-client.ts';
+import type { ClusterClient, OperatorClient } from '../cluster/cluster-client.ts';
+import { listPages } from '../cluster/reflector.ts';
 import { readSettings } from './deployed-settings.ts';
-import { guardAll } from './guard-all.ts';
 import { GUARD_OPTIONS, type GuardArguments, namedTargets, readGuardArguments } from './guard-options.ts';
-import type { Target } from './guard-outcomes.ts';
-import { guardPod } from './guard-pod.ts';
-import { exitCodeOf, resultLine, resultTable } from './guard-table.ts';
-import { listPods } from './list-pods.ts';
+import { exitCodeOf, type GuardResult, type GuardTarget, kindOf, resultLine, resultTable } from './guard-outcomes.ts';
+import { guardPod, refusalOf } from './guard-pod.ts';
 
 export const GUARD_USAGE = `Usage: webhook.js guard NAMESPACE/POD... [options]
        webhook.js guard POD... --namespace NAMESPACE [options]
        webhook.js guard --namespace NAMESPACE [options]
 
-Adds an ephemeral container to pods that run already. It drops INVALID packets there, verifies that they are dropped, and
-ends. Nothing is restarted. Exit 0: all pods are guarded. 1: some are not. 2: an argument is wrong.
+Adds an ephemeral container to pods that run already. The container installs the rule, verifies
+it, and ends. Nothing is restarted. Exit 0: all pods are guarded. 1: some are not. 2: an argument is wrong.
   --dry-run  change nothing: ask the API server whether it would take the container
   --stay     leave a checker in each pod, in a second container
   --help     print this`;
 
-export interface Surroundings {
+export interface GuardCommandContext {
   env: Record<string, string | undefined>;
   /** The library is large: it is loaded only when there is something to do. */
   connect(kubeconfig: string, context: string): Promise<OperatorClient>;
@@ -41,7 +40,7 @@ export interface Surroundings {
  * @returns exit code
  * @throws CodedError where an argument is wrong, or does not do in this cluster
  */
-export async function guardCommand(argv: string[], around: Surroundings): Promise<number> {
+export async function guardCommand(argv: string[], around: GuardCommandContext): Promise<number> {
   const args = readGuardArguments(argv, around.env);
   if (args.given.has('help')) {
     around.print(helpText(GUARD_USAGE, GUARD_OPTIONS));
@@ -55,12 +54,17 @@ export async function guardCommand(argv: string[], around: Surroundings): Promis
     return exitCodeOf(results);
   } catch (error) {
     if (error instanceof CodedError) throw error;
-    around.note(`the API server does not say what is needed to begin: ${reasonOf(error)}`);
+    around.note(`cannot read the pods or the webhook's Deployment from the API server: ${reasonOf(error)}`);
     return 1;
   }
 }
 
-async function guardTargets(named: Target[], client: OperatorClient, args: GuardArguments, around: Surroundings) {
+async function guardTargets(
+  named: GuardTarget[],
+  client: OperatorClient,
+  args: GuardArguments,
+  around: GuardCommandContext,
+) {
   const { values, given } = args;
   const settings = await readSettings(client, values.image, around.note);
   const targets = named.length > 0 ? named : await listPods(client, values.namespace);
@@ -81,6 +85,61 @@ async function guardTargets(named: Target[], client: OperatorClient, args: Guard
   });
 }
 
-function kubeconfigOf({ values }: GuardArguments, env: Surroundings['env']): string {
+function kubeconfigOf({ values }: GuardArguments, env: GuardCommandContext['env']): string {
   return values.kubeconfig || join(env['HOME'] ?? '/', '.kube', 'config');
+}
+
+// Many pods, some at once, until too many have failed.
+
+export interface RunOptions {
+  concurrency: number;
+  /** After so many failures no other pod is begun. */
+  maxFailures: number;
+  /** When it fires, no other pod is begun. */
+  stop: AbortSignal;
+  /** Never rejects. */
+  guard(target: GuardTarget): Promise<GuardResult>;
+  /** Called as each pod is done. */
+  tell(result: GuardResult, done: number): void;
+}
+
+/** @returns a result for each target, in their order; what was under way at the stop is seen through */
+export async function guardAll(targets: GuardTarget[], options: RunOptions): Promise<GuardResult[]> {
+  const results = targets.map((target): GuardResult => ({ ...target, outcome: 'not-tried', detail: '' }));
+  let [next, done, failures] = [0, 0, 0];
+  const worker = async () => {
+    while (next < targets.length && failures < options.maxFailures && !options.stop.aborted) {
+      const index = next++;
+      const target = targets[index];
+      if (target === undefined) return;
+      const result = await options.guard(target);
+      results[index] = result;
+      done += 1;
+      if (kindOf(result.outcome) === 'failed') failures += 1;
+      options.tell(result, done);
+    }
+  };
+  await Promise.all(Array.from({ length: options.concurrency }, worker));
+  return results;
+}
+
+// The pods of a namespace, by name.
+
+/** @throws Error that names the permission where that is what is missing; otherwise what the client rejects with */
+export async function listPods(client: Pick<ClusterClient, 'get'>, namespace: string): Promise<GuardTarget[]> {
+  const targets: GuardTarget[] = [];
+  try {
+    for await (const { objects } of listPages(client, `/api/v1/namespaces/${namespace}/pods`)) {
+      for (const { metadata } of objects)
+        targets.push({ namespace, pod: shortText(isObject(metadata) ? metadata['name'] : '') });
+    }
+  } catch (error) {
+    throw explained(error, namespace);
+  }
+  return targets;
+}
+
+function explained(error: unknown, namespace: string): unknown {
+  const { outcome, detail } = refusalOf(error, 'list', namespace);
+  return outcome === 'forbidden' ? new Error(detail) : error;
 }

@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util';
 import { duration, type OptionValues, readOptions, textLike, wholeNumber } from '../../lib/options.ts';
 import { errors } from '../webhook-errors.ts';
 import { OPTIONS } from '../webhook-options.ts';
-import type { Target } from './guard-outcomes.ts';
+import type { GuardTarget } from './guard-outcomes.ts';
 
 const NAME = /^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/;
 const NAMESPACE = /^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)?$/;
@@ -11,12 +11,12 @@ const NAMESPACE = /^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)?$/;
 export const GUARD_OPTIONS = {
   namespace: textLike(NAMESPACE, 'the name of a namespace', {
     env: 'INVALID_DROP_GUARD_NAMESPACE',
-    help: 'Namespace of pods that are named without one. Without any pod: all of its pods.',
+    help: 'Namespace of pods named as POD. If no pod is named: all pods of the namespace.',
     default: '',
   }),
   kubeconfig: textLike(/^[^\0]*$/, 'a path, in-cluster, or nothing', {
     env: 'KUBECONFIG',
-    help: 'The cluster and who you are there. Empty: ~/.kube/config, as kubectl has it.',
+    help: 'Kubeconfig file with cluster and credentials. Empty: ~/.kube/config.',
     default: '',
   }),
   context: textLike(/^[^\0]*$/, 'the name of a context, or nothing', {
@@ -34,17 +34,17 @@ export const GUARD_OPTIONS = {
   },
   concurrency: wholeNumber(1, 100, {
     env: 'INVALID_DROP_GUARD_CONCURRENCY',
-    help: 'Pods at a time.',
+    help: 'How many pods to guard at the same time.',
     default: 5,
   }),
   'max-failures': wholeNumber(1, 100_000, {
     env: 'INVALID_DROP_GUARD_MAX_FAILURES',
-    help: 'After so many pods have failed, no other is begun.',
+    help: 'After this many failed pods, start no more.',
     default: 5,
   }),
   timeout: duration({
     env: 'INVALID_DROP_GUARD_TIMEOUT',
-    help: 'How long each container may take, the pull of its image included.',
+    help: 'Time limit for each container, including the image pull.',
     default: '60s',
   }),
 };
@@ -79,9 +79,9 @@ export function readGuardArguments(argv: string[], env: Record<string, string | 
  * @param namespace of those without one; '' where there is none
  * @throws CodedError GUARD_TARGETS_MISSING, GUARD_TARGET_INVALID
  */
-export function namedTargets(pods: string[], namespace: string): Target[] {
+export function namedTargets(pods: string[], namespace: string): GuardTarget[] {
   if (pods.length === 0 && namespace === '') throw errors.GUARD_TARGETS_MISSING();
-  const targets = pods.map((text): Target => {
+  const targets = pods.map((text): GuardTarget => {
     const parts = text.split('/');
     const [own, pod] = parts.length === 1 ? [namespace, parts[0]] : parts;
     const fits = parts.length <= 2 && own && NAMESPACE.test(own) && pod && NAME.test(pod);

@@ -1,4 +1,7 @@
-// What can become of a pod that is to be guarded while it runs. The same words are in the lines, the table and the docs.
+// What can become of a pod that is to be guarded while it runs, and how the command prints it.
+
+import { textTable } from '../../lib/text-table.ts';
+import { LEFT_ALONE_REASONS, type LeftAloneReason, SKIP_REASONS } from '../admission/reasons.ts';
 
 interface Meaning {
   /** ok: it is guarded (on a dry run: would be). left: nothing was tried. failed: something was tried, and failed. */
@@ -6,42 +9,73 @@ interface Meaning {
   text: string;
 }
 
-export const OUTCOMES = {
+function leftAlone(reason: LeftAloneReason): Meaning {
+  return { kind: 'left', text: LEFT_ALONE_REASONS[reason] };
+}
+
+export const GUARD_OUTCOMES = {
   guarded: { kind: 'ok', text: 'the rule is installed and verified' },
-  'already-guarded': { kind: 'ok', text: 'a container of ours has done it before' },
-  'would-guard': { kind: 'ok', text: 'dry run: the API server would take the container' },
-  'not-running': { kind: 'left', text: 'only a running pod has a network to put the rule into' },
-  'being-deleted': { kind: 'left', text: 'it is about to go' },
-  'host-network': { kind: 'left', text: "the rules would be the node's own" },
-  'mirror-pod': { kind: 'left', text: 'a static pod cannot be changed through the API' },
-  windows: { kind: 'left', text: 'a Windows node has no netfilter' },
-  'opted-out': { kind: 'left', text: 'the pod has invalid-drop.io/inject=disabled' },
-  'own-namespace': { kind: 'left', text: 'pods of invalid-drop-system and kube-system are never changed' },
+  'already-guarded': { kind: 'ok', text: 'one of our containers has installed and verified the rule before' },
+  'would-guard': { kind: 'ok', text: 'dry run: the API server would accept the container' },
+  'not-running': { kind: 'left', text: 'only a running pod has a network namespace for the rule' },
+  'being-deleted': { kind: 'left', text: 'it is being deleted' },
+  'protected-namespace': leftAlone('protected-namespace'),
+  'opted-out': leftAlone('opted-out'),
+  'mirror-pod': leftAlone('mirror-pod'),
+  windows: leftAlone('windows'),
+  'host-network': leftAlone('host-network'),
+  'pod-security': leftAlone('pod-security'),
   'wrong-annotation': { kind: 'left', text: 'an annotation of the pod has a value that is not allowed' },
-  'pod-security': { kind: 'left', text: 'Pod Security of its namespace refuses NET_ADMIN' },
-  'not-tried': { kind: 'left', text: 'the command was stopped, or too many pods before it had failed' },
+  'not-tried': { kind: 'left', text: 'the command had stopped, or too many pods had failed' },
   'not-found': { kind: 'failed', text: 'there is no such pod' },
-  'unreadable-pod': { kind: 'failed', text: 'metadata, spec or containers are not as the Pod API has them' },
-  forbidden: { kind: 'failed', text: 'you may not do that' },
+  'unreadable-pod': { kind: 'failed', text: SKIP_REASONS['unreadable-pod'] },
+  forbidden: { kind: 'failed', text: 'you lack a permission' },
   refused: { kind: 'failed', text: 'the API server refused the container for another reason' },
   'install-failed': { kind: 'failed', text: 'the container ran, and INVALID packets are not dropped' },
-  'checker-failed': { kind: 'failed', text: 'the rule is installed and verified, but the checker did not stay' },
+  'checker-failed': { kind: 'failed', text: 'the rule is installed and verified, but the checker ended' },
   'timed-out': { kind: 'failed', text: 'the container did not start, or did not end, in time' },
-  error: { kind: 'failed', text: 'the API server did not answer, or not as it should' },
-} as const satisfies Record<string, Meaning>;
+  error: { kind: 'failed', text: 'the API server did not answer, or its answer was unexpected' },
+} as const satisfies Record<string, Meaning> & Record<LeftAloneReason, Meaning>;
 
-export type Outcome = keyof typeof OUTCOMES;
+export type GuardOutcome = keyof typeof GUARD_OUTCOMES;
 
-export interface Target {
+export interface GuardTarget {
   namespace: string;
   pod: string;
 }
 
 /** What became of one pod. */
-export interface Result extends Target {
-  outcome: Outcome;
+export interface GuardResult extends GuardTarget {
+  outcome: GuardOutcome;
   /** What there is to say beyond the outcome; '' where there is nothing. */
   detail: string;
 }
 
-export const kindOf = (outcome: Outcome): Meaning['kind'] => OUTCOMES[outcome].kind;
+export const kindOf = (outcome: GuardOutcome): Meaning['kind'] => GUARD_OUTCOMES[outcome].kind;
+
+// What the command prints. Pure.
+
+/** One line for a pod that is done. */
+export function resultLine(result: GuardResult, done: number, total: number): string {
+  const { namespace, pod, outcome } = result;
+  return `[${done}/${total}] ${namespace}/${pod}: ${outcome}: ${meaningOf(result)}`;
+}
+
+/** Every pod with what became of it, and how many are guarded. */
+export function resultTable(results: GuardResult[]): string {
+  const rows = results.map((result) => [result.namespace, result.pod, result.outcome, meaningOf(result)]);
+  const good = results.filter(({ outcome }) => kindOf(outcome) === 'ok');
+  const would = good.filter(({ outcome }) => outcome === 'would-guard').length;
+  const dry = would > 0 ? `, ${would} of them only in a run without --dry-run` : '';
+  const table = rows.length > 0 ? `${textTable([['NAMESPACE', 'POD', 'OUTCOME', 'MEANING'], ...rows])}\n` : '';
+  return `${table}${good.length} of ${results.length} pods are guarded${dry}\n`;
+}
+
+/** @returns 0 all are guarded, or would be; 1 some are not */
+export function exitCodeOf(results: GuardResult[]): number {
+  return results.every(({ outcome }) => kindOf(outcome) === 'ok') ? 0 : 1;
+}
+
+function meaningOf({ outcome, detail }: GuardResult): string {
+  return detail === '' ? GUARD_OUTCOMES[outcome].text : `${GUARD_OUTCOMES[outcome].text} (${detail})`;
+}

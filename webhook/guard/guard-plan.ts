@@ -1,24 +1,22 @@
 // What to do about a pod that runs: a function from data to data.
 import { GUARD_CHECKER_CONTAINER, GUARD_CONTAINER } from '../../lib/contract.ts';
 import { isObject, type JsonObject, shortText } from '../../lib/json.ts';
+import type { InjectionSettings } from '../admission/containers.ts';
 import { ephemeralContainer } from '../admission/containers.ts';
-import type { InjectionSettings } from '../admission/decision.ts';
 import { readPodOptions } from '../admission/pod-options.ts';
-import { isProtectedNamespace } from '../admission/pod-predicates.ts';
 import { viewPod } from '../admission/pod-view.ts';
-import { type EphemeralGuards, readEphemeral } from '../coverage/ephemeral-guards.ts';
-import { createProjection, type PodFacts } from '../coverage/pod-record.ts';
-import type { Outcome } from './guard-outcomes.ts';
+import { createProjection, type EphemeralGuards, type PodFacts, readEphemeral } from '../coverage/pod-record.ts';
+import type { GuardOutcome } from './guard-outcomes.ts';
 
 /** One container to see through. */
-export interface Step {
+export interface GuardStep {
   job: 'install' | 'check';
   name: string;
   /** undefined: it is in the pod already, and has not ended yet. */
   container: JsonObject | undefined;
 }
 
-export type GuardPlan = { do: 'leave'; outcome: Outcome; detail: string } | { do: 'add'; steps: Step[] };
+export type GuardPlan = { do: 'leave'; outcome: GuardOutcome; detail: string } | { do: 'add'; steps: GuardStep[] };
 
 /**
  * Decides about one pod, from its containers and what the kubelet says of them.
@@ -30,9 +28,8 @@ export function planGuard(object: JsonObject, settings: InjectionSettings, stay:
   const view = viewPod(object);
   const seen = createProjection(settings.image)(object);
   if (view === undefined || seen === undefined) return leave('unreadable-pod');
-  const { facts, namespace } = seen.record;
+  const { facts } = seen.record;
   const status = isObject(object['status']) ? object['status'] : {};
-  if (isProtectedNamespace(namespace)) return leave('own-namespace');
   if (facts.leftAlone !== undefined) return leave(facts.leftAlone);
   if (isObject(object['metadata']) && object['metadata']['deletionTimestamp'] !== undefined)
     return leave('being-deleted');
@@ -43,14 +40,14 @@ export function planGuard(object: JsonObject, settings: InjectionSettings, stay:
 
   const ephemeral = readEphemeral(view, status, settings.image);
   const installedBy = ephemeral.installed ?? (isGuardedByInit(facts) ? 'its init container' : undefined);
-  const jobs: Step['job'][] = installedBy === undefined ? ['install'] : [];
+  const jobs: GuardStep['job'][] = installedBy === undefined ? ['install'] : [];
   if (stay && !hasChecker(facts) && ephemeral.checker === undefined) jobs.push('check');
   if (jobs.length === 0) return leave('already-guarded', `by ${installedBy}`);
-  const container = (job: Step['job'], name: string) => ephemeralContainer(name, job, options, settings);
+  const container = (job: GuardStep['job'], name: string) => ephemeralContainer(name, job, options, settings);
   return { do: 'add', steps: jobs.map((job) => stepFor(job, ephemeral, container)) };
 }
 
-const leave = (outcome: Outcome, detail = ''): GuardPlan => ({ do: 'leave', outcome, detail });
+const leave = (outcome: GuardOutcome, detail = ''): GuardPlan => ({ do: 'leave', outcome, detail });
 
 /** In mode observe its exit code says nothing, and a checker that is not Ready says that the rule does not hold. */
 function isGuardedByInit({ images, install, checker, observes }: PodFacts): boolean {
@@ -63,10 +60,10 @@ function hasChecker({ images, checker }: PodFacts): boolean {
 
 /** None can ever be removed from a pod: one that has not ended yet is waited for, and no other is added. */
 function stepFor(
-  job: Step['job'],
+  job: GuardStep['job'],
   { pending, next }: EphemeralGuards,
-  container: (job: Step['job'], name: string) => JsonObject,
-): Step {
+  container: (job: GuardStep['job'], name: string) => JsonObject,
+): GuardStep {
   const waiting = pending[job];
   if (waiting !== undefined) return { job, name: waiting, container: undefined };
   const name = `${job === 'install' ? GUARD_CONTAINER : GUARD_CHECKER_CONTAINER}-${next}`;

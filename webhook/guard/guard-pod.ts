@@ -1,13 +1,10 @@
-// Guards one pod: looks, adds what the plan says, and waits for what becomes of it.
-
-import { isObject, type JsonObject } from '../../lib/json.ts';
-import type { InjectionSettings } from '../admission/decision.ts';
-import { ApiError } from '../cluster/api-error.ts';
+// Guards one pod: reads it, adds the containers of its plan, and waits until they have done their work.
+import { isObject, isObjectList, type JsonObject, shortText } from '../../lib/json.ts';
+import type { InjectionSettings } from '../admission/containers.ts';
+import { ApiError, reasonOf } from '../cluster/api-error.ts';
 import type { OperatorClient, Query } from '../cluster/cluster-client.ts';
-import { type Action, refusalOf } from './api-refusal.ts';
-import { type Progress, progressOf } from './container-progress.ts';
-import type { Outcome, Result, Target } from './guard-outcomes.ts';
-import { planGuard, type Step } from './guard-plan.ts';
+import type { GuardOutcome, GuardResult, GuardTarget } from './guard-outcomes.ts';
+import { type GuardStep, planGuard } from './guard-plan.ts';
 
 export interface GuardOptions {
   client: Pick<OperatorClient, 'get' | 'mergePatch'>;
@@ -20,7 +17,7 @@ export interface GuardOptions {
   clock: { now(): number; wait(ms: number): Promise<unknown> };
 }
 
-type Verdict = { outcome: Outcome; detail: string };
+type Verdict = { outcome: GuardOutcome; detail: string };
 
 const POLL_MS = 250;
 /** A checker that cannot take its port ends at once: one that has run for so long stays. */
@@ -29,15 +26,15 @@ const STAYS_MS = 3000;
 const MAX_TRIES = 4;
 
 /** Never rejects: what goes wrong is the result's outcome. */
-export async function guardPod(target: Target, options: GuardOptions): Promise<Result> {
+export async function guardPod(target: GuardTarget, options: GuardOptions): Promise<GuardResult> {
   const path = `/api/v1/namespaces/${target.namespace}/pods/${target.pod}`;
   const verdict = await withRetries(target.namespace, (doing) => attempt(path, options, doing));
   return { ...target, ...verdict };
 }
 
-async function withRetries(namespace: string, run: (doing: (action: Action) => void) => Promise<Verdict>) {
+async function withRetries(namespace: string, run: (doing: (action: ApiAction) => void) => Promise<Verdict>) {
   for (let left = MAX_TRIES; ; left -= 1) {
-    let action: Action = 'read';
+    let action: ApiAction = 'read';
     try {
       return await run((now) => {
         action = now;
@@ -49,7 +46,7 @@ async function withRetries(namespace: string, run: (doing: (action: Action) => v
   }
 }
 
-async function attempt(path: string, options: GuardOptions, doing: (action: Action) => void): Promise<Verdict> {
+async function attempt(path: string, options: GuardOptions, doing: (action: ApiAction) => void): Promise<Verdict> {
   const plan = planGuard(await options.client.get(path), options.settings, options.stay);
   if (plan.do === 'leave') return plan;
   for (const step of plan.steps) {
@@ -64,20 +61,20 @@ async function attempt(path: string, options: GuardOptions, doing: (action: Acti
   return { outcome: options.dryRun ? 'would-guard' : 'guarded', detail: `by ${names}` };
 }
 
-async function add(path: string, { container }: Step, { client, dryRun }: GuardOptions): Promise<void> {
+async function add(path: string, { container }: GuardStep, { client, dryRun }: GuardOptions): Promise<void> {
   if (container === undefined) return;
   const query: Query = dryRun ? { dryRun: 'All' } : {};
   await client.mergePatch(`${path}/ephemeralcontainers`, { spec: { ephemeralContainers: [container] } }, query);
 }
 
 /** Waits until the container has done what it is for. What fails in between counts as not seen, until the time is up. */
-async function see(path: string, step: Step, { client, timeout, clock }: GuardOptions): Promise<Verdict> {
+async function see(path: string, step: GuardStep, { client, timeout, clock }: GuardOptions): Promise<Verdict> {
   const end = clock.now() + timeout;
   let runningSince = Number.POSITIVE_INFINITY;
   let progress: Progress = { state: 'waiting', why: 'it has not started' };
   for (;;) {
     const pod = await look(client, path);
-    if (pod === 'gone') return { outcome: 'being-deleted', detail: 'it went while its container was at work' };
+    if (pod === 'gone') return { outcome: 'being-deleted', detail: 'it was deleted while its container ran' };
     if (pod !== 'unseen') progress = progressOf(pod, step.name);
     if (progress.state === 'running') runningSince = Math.min(runningSince, clock.now());
     const verdict = judge(step, progress, clock.now() - runningSince);
@@ -97,7 +94,7 @@ async function look(client: GuardOptions['client'], path: string): Promise<JsonO
 }
 
 /** @param ran milliseconds for which it has been seen to run @returns undefined while it is too early to say */
-function judge({ job, name }: Step, progress: Progress, ran: number): Verdict | undefined {
+function judge({ job, name }: GuardStep, progress: Progress, ran: number): Verdict | undefined {
   const done: Verdict = { outcome: 'guarded', detail: '' };
   if (job === 'check') {
     if (progress.state === 'ended') return { outcome: 'checker-failed', detail: `${name}: ${progress.message}` };
@@ -107,7 +104,87 @@ function judge({ job, name }: Step, progress: Progress, ran: number): Verdict | 
   return progress.exitCode === 0 ? done : { outcome: 'install-failed', detail: `${name}: ${progress.message}` };
 }
 
-function timedOut({ name }: Step, progress: Progress, timeout: number): Verdict {
-  const why = progress.state === 'waiting' ? progress.why : 'it runs still';
+function timedOut({ name }: GuardStep, progress: Progress, timeout: number): Verdict {
+  const why = progress.state === 'waiting' ? progress.why : 'it is still running';
   return { outcome: 'timed-out', detail: `${name} after ${timeout / 1000} s: ${why}` };
+}
+
+// What the kubelet says of one ephemeral container. Pure.
+
+export type Progress =
+  /** `why`: what it waits for, as far as the kubelet tells. */
+  { state: 'waiting'; why: string } | { state: 'running' } | { state: 'ended'; exitCode: number; message: string };
+
+/** @param object a Pod as the API server sent it */
+export function progressOf(object: JsonObject, container: string): Progress {
+  const status = isObject(object['status']) ? object['status'] : {};
+  const list = isObjectList(status['ephemeralContainerStatuses']) ? status['ephemeralContainerStatuses'] : [];
+  const state = list.find(({ name }) => name === container)?.['state'];
+  if (!isObject(state)) return { state: 'waiting', why: 'the kubelet has not reported it' };
+  const { running, terminated, waiting } = state;
+  if (isObject(terminated)) {
+    const exitCode = Number(terminated['exitCode']);
+    const message = lastWords(shortText(terminated['message'], 4096)) || shortText(terminated['reason'], 60);
+    return { state: 'ended', exitCode, message: message || `exit code ${exitCode}` };
+  }
+  if (isObject(running)) return { state: 'running' };
+  const { reason, message } = isObject(waiting) ? waiting : {};
+  const parts = [shortText(reason, 60), shortText(message, 300)].filter((part) => part !== '');
+  return { state: 'waiting', why: parts.join(': ') || 'it has not started' };
+}
+
+/**
+ * What a program of ours said last, from the end of its log: the kubelet takes that for the termination message
+ * (FallbackToLogsOnError), and may have cut its first line.
+ * @returns the messages of its errors; the text itself where it has none
+ */
+function lastWords(text: string): string {
+  const messages = text.split('\n').flatMap((line) => {
+    const entry = parseLine(line);
+    return entry['level'] === 'error' ? [shortText(entry['message'], 600)] : [];
+  });
+  // Node's own words for a program that cannot run stand before a long stack.
+  const ownWords = /^\w*Error\b.*$/m.exec(text)?.[0] ?? text.trim().slice(-300);
+  return [...new Set(messages)].join('; ') || ownWords.replaceAll(/\s+/g, ' ');
+}
+
+function parseLine(line: string): JsonObject {
+  try {
+    const entry: unknown = JSON.parse(line);
+    return isObject(entry) ? entry : {};
+  } catch {
+    return {};
+  }
+}
+
+// What an answer of the API server that is no success means. Pure.
+
+/** What was asked of the API server, and the permission that it takes. */
+export const PERMISSIONS = {
+  read: 'get pods',
+  list: 'list pods',
+  change: 'patch pods/ephemeralcontainers',
+} as const;
+export type ApiAction = keyof typeof PERMISSIONS;
+
+/** Words of Pod Security (k8s.io/pod-security-admission) and of RBAC (apiserver/pkg/endpoints/handlers/responsewriters). */
+const POD_SECURITY = /violates PodSecurity "([^"]*)"/;
+const RBAC = /is forbidden: User "/;
+
+/** @param error what the call was rejected with */
+export function refusalOf(
+  error: unknown,
+  action: ApiAction,
+  namespace: string,
+): { outcome: GuardOutcome; detail: string } {
+  const reason = reasonOf(error);
+  if (!(error instanceof ApiError)) return { outcome: 'error', detail: reason };
+  const level = POD_SECURITY.exec(error.message)?.[1];
+  if (level !== undefined) return { outcome: 'pod-security', detail: `the namespace enforces "${level}"` };
+  if (error.status === 401)
+    return { outcome: 'forbidden', detail: `the API server rejects your credentials (${reason})` };
+  if (error.status === 403 && RBAC.test(error.message))
+    return { outcome: 'forbidden', detail: `needs permission to ${PERMISSIONS[action]} in namespace ${namespace}` };
+  if (error.status === 404) return { outcome: 'not-found', detail: '' };
+  return { outcome: error.status >= 500 || error.status === 429 ? 'error' : 'refused', detail: reason };
 }

@@ -5,22 +5,22 @@ import jsonPatch, { type Operation } from 'fast-json-patch';
 import { CHECKER_CONTAINER, INIT_CONTAINER } from '../../lib/contract.ts';
 import { isObject, isObjectList, type JsonObject } from '../../lib/json.ts';
 import { REVIEW_KIND, REVIEW_VERSION } from '../admission/review.ts';
-import type { Finding } from './selfcheck-report.ts';
+import type { CheckFinding } from './selfcheck-report.ts';
 
 const NAMESPACE = 'invalid-drop-canary';
 const CALL_MS = 5000;
 
-export interface Target {
+export interface CanaryTarget {
   host: string;
   port: number;
   /** Name that the certificate must be good for. */
   servername: string;
-  /** The only authorities trusted, PEM. */
+  /** The only CAs trusted, PEM. */
   ca: string;
 }
 
 /** @param expectsChecker whether the webhook is configured to add the checker */
-export async function canaryFinding(target: Target, expectsChecker: boolean): Promise<Finding> {
+export async function canaryFinding(target: CanaryTarget, expectsChecker: boolean): Promise<CheckFinding> {
   const answer = await post(target, JSON.stringify(canaryReview()));
   const wrong = whatIsWrong(answer, expectsChecker);
   const where = `${target.host}:${target.port}`;
@@ -63,7 +63,7 @@ export function whatIsWrong(answer: JsonObject, expectsChecker: boolean): string
   return missing.length === 0 ? undefined : `the patched canary pod lacks ${missing.join(' and ')}`;
 }
 
-function post({ host, port, servername, ca }: Target, body: string): Promise<JsonObject> {
+function post({ host, port, servername, ca }: CanaryTarget, body: string): Promise<JsonObject> {
   const signal = AbortSignal.timeout(CALL_MS);
   const headers = { 'content-type': 'application/json', host: servername };
   const options = {

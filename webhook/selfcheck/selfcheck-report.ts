@@ -1,4 +1,7 @@
-// How the checks are run, and what their report looks like.
+// GET /selfcheck: how the checks are run, and what their report looks like.
+
+import type { FastifyInstance } from 'fastify';
+import { textTable } from '../../lib/text-table.ts';
 
 export interface CheckResult {
   name: string;
@@ -16,12 +19,12 @@ export interface SelfcheckReport {
 }
 
 /** What one check says. A check that throws is not ok, with the error as its detail. */
-export interface Finding {
+export interface CheckFinding {
   ok: boolean;
   detail: string;
 }
 
-export type Check = [name: string, run: () => Promise<Finding> | Finding];
+export type Check = [name: string, run: () => Promise<CheckFinding> | CheckFinding];
 
 /** Runs all checks at once. Never rejects. */
 export async function runChecks(checks: Check[], version: string, reasonOf: (error: unknown) => string) {
@@ -39,9 +42,27 @@ export async function runChecks(checks: Check[], version: string, reasonOf: (err
 
 /** The report as a table for a terminal. */
 export function reportTable({ checks }: SelfcheckReport): string {
-  const width = Math.max(...checks.map(({ name }) => name.length));
-  const rows = checks.map(({ name, ok, detail, durationMs }) => {
-    return `${ok ? 'ok    ' : 'FAILED'}  ${name.padEnd(width)}  ${String(durationMs).padStart(5)} ms  ${detail}`;
-  });
-  return `${rows.join('\n')}\n`;
+  return textTable(
+    checks.map(({ name, ok, detail, durationMs }) => [ok ? 'ok' : 'FAILED', name, `${durationMs} ms`, detail]),
+    [2],
+  );
+}
+
+// GET /selfcheck on the plain port.
+
+/** Requests at the same time share one run: whoever can reach the port cannot make the webhook check without end. */
+export function selfcheckRoute(run: () => Promise<SelfcheckReport>) {
+  let running: Promise<SelfcheckReport> | undefined;
+  const shared = () => {
+    running ??= run().finally(() => {
+      running = undefined;
+    });
+    return running;
+  };
+  return (server: FastifyInstance) => {
+    server.get('/selfcheck', async (_request, reply) => {
+      const report = await shared();
+      return reply.code(report.ok ? 200 : 503).send(report);
+    });
+  };
 }

@@ -1,15 +1,16 @@
-// The checks themselves, each a line of the report.
-import { OWN_NAMESPACE } from '../../lib/contract.ts';
+// The checks of the webhook's self-check, each a line of the report.
+import { OPT_IN_LABEL, OWN_NAMESPACE } from '../../lib/contract.ts';
+import { isObject, isObjectList, type JsonObject, textsIn } from '../../lib/json.ts';
 import { bundlesOf, trusts } from '../certificates/ca-bundle.ts';
+import { CONFIGURATION } from '../certificates/certificate-reconciler.ts';
 import { SERVICE } from '../certificates/make-certificates.ts';
 import { askPeers, type Peer } from '../certificates/peers.ts';
 import { certificatesIn, fingerprint } from '../certificates/read-certificates.ts';
 import type { Certificates } from '../certificates/start-certificates.ts';
+import { SECRET } from '../certificates/tls-secret.ts';
 import type { ClusterClient } from '../cluster/cluster-client.ts';
-import { canaryFinding, type Target } from './canary.ts';
-import { type Needs, permissionsFinding } from './permissions.ts';
-import type { Check, Finding } from './selfcheck-report.ts';
-import { configurationFinding } from './webhook-configuration.ts';
+import { type CanaryTarget, canaryFinding } from './canary.ts';
+import type { Check, CheckFinding } from './selfcheck-report.ts';
 
 export interface CheckOptions {
   certificates: Certificates;
@@ -18,7 +19,7 @@ export interface CheckOptions {
   /** Of the HTTPS server. */
   port(): number;
   expectsChecker: boolean;
-  needs: Needs;
+  needs: EnabledFeatures;
   /** What is being watched, and whether it has been listed. */
   watches: Record<string, () => boolean>;
 }
@@ -42,33 +43,33 @@ export function selfchecks({ certificates, client, port, expectsChecker, needs, 
     ['watches', () => watchesFinding(watches)],
   ];
 
-  function target(): Target {
-    const ca = certificates.ownAuthority();
+  function target(): CanaryTarget {
+    const ca = certificates.ownCa();
     if (ca !== undefined) return { host: '127.0.0.1', port: port(), servername: 'localhost', ca };
     return { host: SERVICE_NAME, port: 443, servername: SERVICE_NAME, ca: bundlesOf(configuration())[0] ?? '' };
   }
 }
 
 /** Pure. @param now milliseconds since 1970 */
-export function certificateFinding(cert: string, now: number): Finding {
+export function certificateFinding(cert: string, now: number): CheckFinding {
   const [leaf] = certificatesIn(cert);
-  if (leaf === undefined) return { ok: false, detail: 'there is none: see the log' };
+  if (leaf === undefined) return { ok: false, detail: 'there is no certificate: see the log' };
   const ends = leaf.validToDate;
-  if (ends.getTime() <= now) return { ok: false, detail: `it has ended at ${ends.toISOString()}: see the log` };
-  if (leaf.validFromDate.getTime() > now) return { ok: false, detail: "it is not valid yet: look at the node's clock" };
+  if (ends.getTime() <= now) return { ok: false, detail: `it expired at ${ends.toISOString()}: see the log` };
+  if (leaf.validFromDate.getTime() > now) return { ok: false, detail: "it is not valid yet: check the node's clock" };
   if (!leaf.checkHost(SERVICE_NAME)) {
     return { ok: false, detail: `it is not good for ${SERVICE_NAME}` };
   }
   return { ok: true, detail: `valid until ${ends.toISOString()}` };
 }
 
-function bundleFinding(trusted: boolean): Finding {
-  if (trusted) return { ok: true, detail: 'the caBundle trusts what this replica serves' };
-  return { ok: false, detail: 'the caBundle does not trust what this replica serves: see the log' };
+function bundleFinding(trusted: boolean): CheckFinding {
+  if (trusted) return { ok: true, detail: "the caBundle trusts this replica's certificate" };
+  return { ok: false, detail: "the caBundle does not trust this replica's certificate: see the log" };
 }
 
 /** Pure. @param print of what this replica serves */
-export function replicasFinding(peers: Peer[], print: string): Finding {
+export function replicasFinding(peers: Peer[], print: string): CheckFinding {
   const different = peers.filter(({ fingerprint: served }) => served !== undefined && served !== print);
   const silent = peers.filter(({ fingerprint: served, ready }) => served === undefined && ready);
   const names = (some: Peer[]) => some.map(({ pod }) => pod).join(', ');
@@ -77,8 +78,133 @@ export function replicasFinding(peers: Peer[], print: string): Finding {
   return { ok: true, detail: `${peers.length} serve the same certificate` };
 }
 
-function watchesFinding(watches: Record<string, () => boolean>): Finding {
+function watchesFinding(watches: Record<string, () => boolean>): CheckFinding {
   const behind = Object.keys(watches).filter((name) => watches[name]?.() === false);
   if (behind.length > 0) return { ok: false, detail: `not listed yet: ${behind.join(', ')}` };
   return { ok: true, detail: `listed: ${Object.keys(watches).join(', ')}` };
+}
+
+// Whether the service account may do what the webhook does.
+
+interface Permission {
+  verbs: string[];
+  group: string;
+  resource: string;
+  name?: string;
+  namespace?: string;
+}
+
+export interface EnabledFeatures {
+  /** The webhook keeps its own certificates. */
+  secret: boolean;
+  events: boolean;
+  coverage: boolean;
+}
+
+const REVIEWS_PATH = '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews';
+
+/** All that the webhook asks of the API server. The manifests grant this and no more. Pure. */
+export function neededPermissions({ secret, events, coverage }: EnabledFeatures): Permission[] {
+  const configuration = { group: 'admissionregistration.k8s.io', resource: 'mutatingwebhookconfigurations' };
+  const own = { group: '', resource: 'secrets', namespace: OWN_NAMESPACE };
+  return [
+    { verbs: ['list', 'watch'], group: '', resource: 'namespaces' },
+    { verbs: ['list', 'watch', ...(secret ? ['patch'] : [])], ...configuration, name: CONFIGURATION },
+    ...(secret
+      ? [
+          { verbs: ['create'], ...own },
+          { verbs: ['get', 'list', 'watch', 'update'], ...own, name: SECRET },
+        ]
+      : []),
+    ...(coverage ? [{ verbs: ['list', 'watch'], group: '', resource: 'pods' }] : []),
+    ...(events ? [{ verbs: ['create'], group: '', resource: 'events' }] : []),
+  ];
+}
+
+/** Asks the API server about each permission. */
+export async function permissionsFinding(client: ClusterClient, needs: EnabledFeatures): Promise<CheckFinding> {
+  const asked = neededPermissions(needs).flatMap(({ verbs, ...rest }) => verbs.map((verb) => ({ verb, ...rest })));
+  const answers = await Promise.all(asked.map((attributes) => isAllowed(client, attributes)));
+  const missing = asked.filter((_, index) => !answers[index]).map(({ verb, resource }) => `${verb} ${resource}`);
+  if (missing.length === 0) return { ok: true, detail: `${asked.length} permissions asked for and granted` };
+  return { ok: false, detail: `not allowed: ${missing.join(', ')}: apply the manifests again` };
+}
+
+async function isAllowed(client: ClusterClient, resourceAttributes: object): Promise<boolean> {
+  const review = {
+    apiVersion: 'authorization.k8s.io/v1',
+    kind: 'SelfSubjectAccessReview',
+    spec: { resourceAttributes },
+  };
+  const { status } = await client.create(REVIEWS_PATH, review);
+  return isObject(status) && status['allowed'] === true;
+}
+
+// Whether the MutatingWebhookConfiguration still says what it must. Pure.
+
+const NAME_LABEL = 'kubernetes.io/metadata.name';
+const MAX_TIMEOUT = 10;
+
+/** @returns ok with the failure policy, or every difference that matters */
+export function configurationFinding(configuration: JsonObject | undefined): CheckFinding {
+  if (configuration === undefined) {
+    return { ok: false, detail: 'there is no MutatingWebhookConfiguration: apply the manifests' };
+  }
+  const { webhooks } = configuration;
+  if (!isObjectList(webhooks) || webhooks.length === 0) return { ok: false, detail: 'it names no webhook' };
+  const wrong = webhooks.flatMap(differences);
+  if (wrong.length > 0) return { ok: false, detail: `${wrong.join('; ')}: apply the manifests again` };
+  return { ok: true, detail: `failurePolicy ${webhooks.map((webhook) => webhook['failurePolicy']).join(', ')}` };
+}
+
+function differences(webhook: JsonObject): string[] {
+  const client = isObject(webhook['clientConfig']) ? webhook['clientConfig'] : {};
+  const service = isObject(client['service']) ? client['service'] : {};
+  const timeout = Number(webhook['timeoutSeconds']);
+  const expressions = expressionsOf(webhook['namespaceSelector']);
+  const expected: [boolean, string][] = [
+    [service['name'] === SERVICE && service['namespace'] === OWN_NAMESPACE, `it does not call the Service ${SERVICE}`],
+    [service['path'] === '/mutate', 'its path is not /mutate'],
+    [createsPods(webhook['rules']), 'no rule asks for CREATE of pods'],
+    [selectsOptedIn(webhook['namespaceSelector'], expressions), `it does not select ${OPT_IN_LABEL}=enabled`],
+    [
+      ['kube-system', OWN_NAMESPACE].every((name) => excludes(expressions, NAME_LABEL, name)),
+      `kube-system or ${OWN_NAMESPACE} is not excluded`,
+    ],
+    [
+      excludes(expressionsOf(webhook['objectSelector']), OPT_IN_LABEL, 'disabled'),
+      'pods that opt out by label are not excluded',
+    ],
+    [webhook['reinvocationPolicy'] === 'IfNeeded', 'reinvocationPolicy is not IfNeeded'],
+    [webhook['sideEffects'] === 'None', 'sideEffects is not None'],
+    [timeout > 0 && timeout <= MAX_TIMEOUT, `timeoutSeconds is over ${MAX_TIMEOUT}`],
+  ];
+  return expected.filter(([holds]) => !holds).map(([, text]) => text);
+}
+
+function createsPods(rules: unknown): boolean {
+  if (!isObjectList(rules)) return false;
+  return rules.some(
+    (rule) => textsIn(rule['resources']).includes('pods') && textsIn(rule['operations']).includes('CREATE'),
+  );
+}
+
+function expressionsOf(selector: unknown): JsonObject[] {
+  const expressions = isObject(selector) ? selector['matchExpressions'] : undefined;
+  return isObjectList(expressions) ? expressions : [];
+}
+
+function selectsOptedIn(selector: unknown, expressions: JsonObject[]): boolean {
+  const labels = isObject(selector) && isObject(selector['matchLabels']) ? selector['matchLabels'] : {};
+  return labels[OPT_IN_LABEL] === 'enabled' || names(expressions, 'In', OPT_IN_LABEL, 'enabled');
+}
+
+function excludes(expressions: JsonObject[], key: string, value: string): boolean {
+  return names(expressions, 'NotIn', key, value);
+}
+
+function names(expressions: JsonObject[], operator: string, key: string, value: string): boolean {
+  return expressions.some(
+    (one) => one['key'] === key && one['operator'] === operator && textsIn(one['values']).includes(value),
+  );
 }

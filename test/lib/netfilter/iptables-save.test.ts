@@ -44,7 +44,7 @@ t.test('comments, blank lines and lines of other tools are passed over', async (
   t.equal(judgeLegacy(text).verdict, 'dropped');
 });
 
-t.test('a line that is no rule makes the verdict unknown, wherever it stands', async (t) => {
+t.test('a line that is not a rule makes the verdict unknown, wherever it stands', async (t) => {
   for (const line of ['-I PREROUTING -j DROP', 'nonsense', '-A NOCHAIN -j DROP', '[1:2] what']) {
     t.equal(judgeLegacy(saved('mangle', '-A PREROUTING -j DROP', line)).verdict, 'unknown', line);
     t.equal(judgeLegacy(saved('filter', line)).verdict, 'unknown', `${line} in filter`);

@@ -92,7 +92,7 @@ t.test('an excluded interface returns before the drop', async (t) => {
   t.match(judgeLegacy(text, { ...IPV4, iif: 'eth1' }), {
     verdict: 'not dropped',
     by: { chain: 'PREROUTING', rule: '-A PREROUTING -i eth1 -j RETURN' },
-    reason: 'passed by "-A PREROUTING -i eth1 -j RETURN"',
+    reason: 'accepted by "-A PREROUTING -i eth1 -j RETURN"',
   });
 });
 

@@ -20,7 +20,7 @@ t.test('a skip lets the pod through with one warning', async (t) => {
   t.strictSame(response.response, {
     uid: creationOf(POD).uid,
     allowed: true,
-    warnings: ["invalid-drop: not guarded: host-network: the rules would be the node's own"],
+    warnings: ["invalid-drop: not guarded: host-network: the rule would apply to the node's network"],
   });
   t.strictSame([result, reason], ['skipped', 'host-network']);
 });

@@ -3,8 +3,9 @@ import { readdirSync, readFileSync } from 'node:fs';
 import t, { type Test } from 'tap';
 import { CHECKER_CONTAINER, INIT_CONTAINER } from '../../../lib/contract.ts';
 import { isObject, type JsonObject } from '../../../lib/json.ts';
-import { decide, type InjectionSettings } from '../../../webhook/admission/decision.ts';
-import { buildPatch, patchInputs, STATUS_ANNOTATION } from '../../../webhook/admission/patch.ts';
+import { decide } from '../../../webhook/admission/admission.ts';
+import type { InjectionSettings } from '../../../webhook/admission/containers.ts';
+import { buildPatch, STATUS_ANNOTATION } from '../../../webhook/admission/patch.ts';
 import { creationOf, SETTINGS } from './injection-settings.ts';
 import { applyPatch, byName, names, type PatchedPod } from './patched-pod.ts';
 
@@ -52,7 +53,7 @@ function check(t: Test, { pod, request, namespaceLabels, settings, expect }: Omi
   if (expect.skip !== undefined) return void t.strictSame(decision, { result: 'skip', reason: expect.skip });
   if (expect.refuse !== undefined) return void t.strictSame(decision, { result: 'refuse', ...expect.refuse });
   if (decision.result !== 'inject') return void t.fail('not injected', { decision });
-  const operations = buildPatch(patchInputs(decision.pod, decision.plan, effective), effective);
+  const operations = buildPatch(decision.pod, decision.plan, effective);
   if (expect.patch !== undefined) t.strictSame(operations, expect.patch);
   const patched = applyPatch(pod, operations);
   if (expect.inject !== undefined) checkFacts(t, patched, expect.inject);

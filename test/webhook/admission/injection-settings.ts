@@ -1,4 +1,4 @@
-import type { InjectionSettings } from '../../../webhook/admission/decision.ts';
+import type { InjectionSettings } from '../../../webhook/admission/containers.ts';
 
 /** What the webhook is configured to do unless a test says otherwise: the defaults, with an image of its own. */
 export const SETTINGS: InjectionSettings = {

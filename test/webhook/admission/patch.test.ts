@@ -2,9 +2,10 @@
 import t from 'tap';
 import { CHECKER_CONTAINER, INIT_CONTAINER } from '../../../lib/contract.ts';
 import { isObject, type JsonObject } from '../../../lib/json.ts';
-import { decide, type InjectionSettings } from '../../../webhook/admission/decision.ts';
+import { decide } from '../../../webhook/admission/admission.ts';
+import type { InjectionSettings } from '../../../webhook/admission/containers.ts';
 import { EXCLUDE_INBOUND_PORTS } from '../../../webhook/admission/istio-inbound.ts';
-import { buildPatch, patchInputs, STATUS_ANNOTATION } from '../../../webhook/admission/patch.ts';
+import { buildPatch, STATUS_ANNOTATION } from '../../../webhook/admission/patch.ts';
 import { hasContainer, viewPod } from '../../../webhook/admission/pod-view.ts';
 import { creationOf, SETTINGS } from './injection-settings.ts';
 import { injectIstio } from './istio-injector.ts';
@@ -28,7 +29,7 @@ function* injections() {
     const pod = JSON.parse(sent);
     const decision = decide(creationOf(pod), undefined, settings);
     if (decision.result !== 'inject') continue;
-    const operations = buildPatch(patchInputs(decision.pod, decision.plan, settings), settings);
+    const operations = buildPatch(decision.pod, decision.plan, settings);
     yield { round, settings, sent, pod, operations, patched: applyPatch(pod, operations) };
   }
 }

@@ -1,16 +1,25 @@
 import t from 'tap';
-import { allow, allowPatched, deny, responseText } from '../../../webhook/admission/review.ts';
+import { allow, allowPatched, deny } from '../../../webhook/admission/review.ts';
 
 const UID = '705ab4f5-6393-11e8-b7cc-42010a800002';
 
-t.test('an answer as text says the same as the answer', async (t) => {
-  for (const answer of [
-    allow(UID),
-    allow(UID, 'a "warning"'),
-    deny(UID, 400, 'why\nnot'),
-    allowPatched(UID, 'W3sib3AiOiJhZGQi/+9XQ=='),
-    allowPatched('a uid with "quotes" and \u2028', ''),
-  ]) {
-    t.strictSame(JSON.parse(responseText(answer)), answer);
+t.test('each answer is an AdmissionReview with the uid of its request', async (t) => {
+  const operations = [{ op: 'add', path: '/metadata/annotations', value: { é: '"\u2028' } }];
+  const patch = Buffer.from(JSON.stringify(operations)).toString('base64');
+  const CASES: [answer: object, response: object][] = [
+    [allow(UID), { uid: UID, allowed: true }],
+    [allow(UID, 'a "warning"'), { uid: UID, allowed: true, warnings: ['a "warning"'] }],
+    [
+      deny(UID, 400, 'why\nnot'),
+      { uid: UID, allowed: false, status: { code: 400, reason: 'BadRequest', message: 'why\nnot' } },
+    ],
+    [allowPatched(UID, operations), { uid: UID, allowed: true, patchType: 'JSONPatch', patch }],
+    [
+      allowPatched('a uid with "quotes"', []),
+      { uid: 'a uid with "quotes"', allowed: true, patchType: 'JSONPatch', patch: 'W10=' },
+    ],
+  ];
+  for (const [answer, response] of CASES) {
+    t.strictSame(answer, { apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', response });
   }
 });

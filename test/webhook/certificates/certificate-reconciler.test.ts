@@ -1,7 +1,7 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import t from 'tap';
 import { bundlesOf } from '../../../webhook/certificates/ca-bundle.ts';
-import { createKeeper } from '../../../webhook/certificates/certificate-reconciler.ts';
+import { createCertificateReconciler } from '../../../webhook/certificates/certificate-reconciler.ts';
 import type { KeyPair } from '../../../webhook/certificates/make-certificates.ts';
 import { expiryTime, fingerprint, isTrusted } from '../../../webhook/certificates/read-certificates.ts';
 import { SETTLE_MS } from '../../../webhook/certificates/rotation-plan.ts';
@@ -39,11 +39,11 @@ function replicas(cluster: MemoryCluster, count: number) {
         configuration.tell();
       },
       tellConfiguration: configuration.tell,
-      round: createKeeper({
+      round: createCertificateReconciler({
         client: cluster.client,
         secret,
         configuration,
-        lives: LIVES,
+        lifetimes: LIVES,
         servedByAll: async (print) => all.every(({ served }) => fingerprint(served?.cert ?? '') === print),
         serve: (pair) => {
           replica.served = pair;
@@ -113,7 +113,7 @@ t.test('a replica whose watch is behind does not put an older bundle over a newe
   const { all, clock } = replicas(cluster, 2);
   await everyone(all);
   const [quick, slow] = all;
-  clock.now = START + LIVES.authority * 0.67;
+  clock.now = START + LIVES.ca * 0.67;
   quick?.tell();
   await quick?.round();
   await quick?.round();
@@ -130,7 +130,7 @@ t.test('in a whole rotation what any replica serves is trusted at every moment',
   const { all, clock } = replicas(cluster, 3);
   await everyone(all);
   const old = readSecret(cluster.get(SECRET_PATH));
-  clock.now = START + LIVES.authority * 0.67;
+  clock.now = START + LIVES.ca * 0.67;
   for (let round = 0; round < 40; round++) {
     clock.now += SETTLE_MS / 4;
     // One replica at a time hears of what happened: the others are behind.
@@ -178,7 +178,7 @@ t.test('a clock past the end of everything leads to certificates that are valid'
   cluster.put(CONFIGURATION_PATH, CONFIGURATION);
   cluster.put(SECRET_PATH, { metadata: { name: 'x' }, data: secretData(await freshState()) });
   const { all, clock } = replicas(cluster, 2);
-  clock.now = START + LIVES.authority + HOUR;
+  clock.now = START + LIVES.ca + HOUR;
   await everyone(all);
   for (const { served } of all) {
     t.ok(expiryTime(served?.cert ?? '') > clock.now);

@@ -4,9 +4,9 @@ import { request } from 'node:https';
 import { join } from 'node:path';
 import { connect } from 'node:tls';
 import t, { type Test } from 'tap';
-import { writeCaFile } from '../../../webhook/certificates/ca-file.ts';
+import { writeCaFile } from '../../../webhook/certificates/certificate-sources.ts';
 import {
-  makeAuthority,
+  makeCa,
   makeCertificate,
   makeServing,
   SERVING_NAMES,
@@ -89,11 +89,8 @@ t.test('it is signed by its CA, cannot sign itself, and both live a year from an
 
 t.test('a serving certificate does not outlive its authority, and each authority has a name of its own', async (t) => {
   const now = new Date('2030-01-01T00:00:00Z');
-  const authority = await makeAuthority(now, 60_000);
+  const authority = await makeCa(now, 60_000);
   const leaf = new X509Certificate((await makeServing(authority, now, 3_600_000)).cert);
   t.equal(leaf.validToDate.toISOString(), '2030-01-01T00:01:00.000Z');
-  t.not(
-    new X509Certificate((await makeAuthority(now, 60_000)).cert).subject,
-    new X509Certificate(authority.cert).subject,
-  );
+  t.not(new X509Certificate((await makeCa(now, 60_000)).cert).subject, new X509Certificate(authority.cert).subject);
 });

@@ -7,7 +7,7 @@ import {
   SECRETS_PATH,
 } from '../../../webhook/certificates/certificate-reconciler.ts';
 import { SECRET } from '../../../webhook/certificates/tls-secret.ts';
-import type { HeldObject } from '../../../webhook/certificates/watched-object.ts';
+import type { WatchedObject } from '../../../webhook/certificates/watched-object.ts';
 import { ApiError } from '../../../webhook/cluster/api-error.ts';
 import type { ClusterClient } from '../../../webhook/cluster/cluster-client.ts';
 
@@ -20,7 +20,7 @@ export interface MemoryCluster {
   put(path: string, object: JsonObject): JsonObject;
   remove(path: string): void;
   /** What one replica's watch knows: what was there when it was last told. */
-  watch(path: string): HeldObject & { tell(): void };
+  watch(path: string): WatchedObject & { tell(): void };
 }
 
 export function memoryCluster(): MemoryCluster {

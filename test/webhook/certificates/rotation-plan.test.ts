@@ -1,7 +1,12 @@
 import t from 'tap';
 import { isTrusted } from '../../../webhook/certificates/read-certificates.ts';
-import { type Facts, nextStep, SETTLE_MS, type Step } from '../../../webhook/certificates/rotation-plan.ts';
-import { takeStep } from '../../../webhook/certificates/rotation-step.ts';
+import {
+  type Facts,
+  nextStep,
+  type RotationStep,
+  SETTLE_MS,
+  takeStep,
+} from '../../../webhook/certificates/rotation-plan.ts';
 import type { TlsState } from '../../../webhook/certificates/tls-secret.ts';
 import { freshState, HOUR, LIVES, START } from './states.ts';
 
@@ -14,7 +19,7 @@ const facts = (change: Partial<Facts>): Facts => ({
   servedByAllMs: 0,
   ...change,
 });
-const take = async (step: Step, state: TlsState | undefined, now = START): Promise<TlsState> => {
+const take = async (step: RotationStep, state: TlsState | undefined, now = START): Promise<TlsState> => {
   const taken = await takeStep(step, state, new Date(now), LIVES);
   if (taken === undefined) throw new Error(`${step} led to nothing`);
   return taken;
@@ -30,12 +35,12 @@ t.test(
   'the serving certificate is renewed at two thirds of its life, the authority replaced at two thirds of its own',
   async (t) => {
     t.equal(nextStep(facts({ now: START + LIVES.serving * 0.67 })), 'renew');
-    t.equal(nextStep(facts({ now: START + LIVES.authority * 0.67 })), 'announce');
+    t.equal(nextStep(facts({ now: START + LIVES.ca * 0.67 })), 'announce');
   },
 );
 
 t.test('a certificate that lives for a minute is not due before 40 seconds are over', async (t) => {
-  const short = await freshState({ authority: HOUR, serving: 60_000 });
+  const short = await freshState({ ca: HOUR, serving: 60_000 });
   t.equal(nextStep(facts({ state: short, now: START + 39_000 })), 'wait');
   t.equal(nextStep(facts({ state: short, now: START + 41_000 })), 'renew');
 });
@@ -54,7 +59,7 @@ t.test('no Secret: all is made anew, or what was served is kept while its author
 });
 
 t.test('past the end of the authority all is made anew at once, with the old one still in the bundle', async (t) => {
-  const now = START + LIVES.authority;
+  const now = START + LIVES.ca;
   t.equal(nextStep(facts({ now })), 'begin');
   const begun = await take('begin', fresh, now);
   t.ok(isTrusted(begun.serving.cert, begun.bundle));
@@ -62,7 +67,7 @@ t.test('past the end of the authority all is made anew at once, with the old one
 });
 
 t.test('an authority follows another without a moment in which a client meets what it does not trust', async (t) => {
-  const now = START + LIVES.authority * 0.67;
+  const now = START + LIVES.ca * 0.67;
   const announced = await take('announce', fresh, now);
   t.equal(announced.serving, fresh.serving, 'the old one signs on');
   t.equal(nextStep(facts({ state: announced, now, bundleHeldMs: SETTLE_MS - 1 })), 'wait', 'API servers learn first');

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { takeStep } from '../../../webhook/certificates/rotation-step.ts';
+import { takeStep } from '../../../webhook/certificates/rotation-plan.ts';
 import { readSecret, secretData } from '../../../webhook/certificates/tls-secret.ts';
 import { freshState, LIVES, START } from './states.ts';
 

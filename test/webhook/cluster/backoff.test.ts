@@ -1,5 +1,5 @@
 import t from 'tap';
-import { backoffMs } from '../../../webhook/cluster/backoff.ts';
+import { backoffMs } from '../../../webhook/cluster/reflector.ts';
 
 t.test('the delay doubles from one second to half a minute, and varies by half', async (t) => {
   t.strictSame(

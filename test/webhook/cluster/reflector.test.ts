@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { type ClusterClient, connectCluster } from '../../../webhook/cluster/cluster-client.ts';
 import { reflect } from '../../../webhook/cluster/reflector.ts';
-import { createNamespaceStore, namespaceLabels } from '../../../webhook/namespace-labels.ts';
+import { createNamespaceStore, namespaceLabels } from '../../../webhook/watches.ts';
 import { kubeconfigFor, namespaceObject, startFakeApiServer } from '../fake-api-server.ts';
 import { until } from '../until.ts';
 
@@ -116,7 +116,7 @@ t.test('a list that fails is tried again with growing delays, and each failure i
   await until('a watch is open', () => api.watches.size === 1);
   t.equal(watch.synced(), true);
   t.strictSame(delays, [1, 2, 3]);
-  t.match(logged[0], { message: 'the watch on namespaces broke off', failures: 1, retryMs: 1 });
+  t.match(logged[0], { message: 'the watch on namespaces ended', failures: 1, retryMs: 1 });
   t.ok(
     logged.every((line) => JSON.stringify(line).length < 400),
     'no line holds a whole response',
@@ -165,7 +165,7 @@ t.test('a list that is asked for anew is asked for again where it fails', async 
   await until('a watch is open', () => api.watches.size === 1);
   api.namespaces = [{ name: 'only' }];
   api.failures.list.push(500);
-  watch.again();
+  watch.relist();
   await until('the new list is known', () => store.labelsOf('only') !== undefined);
   t.equal(store.labelsOf('storage'), undefined);
 });

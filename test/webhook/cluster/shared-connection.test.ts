@@ -1,6 +1,6 @@
 import type { RequestContext } from '@kubernetes/client-node';
 import t from 'tap';
-import { shareConnection } from '../../../webhook/cluster/shared-connection.ts';
+import { shareConnection } from '../../../webhook/cluster/cluster-client.ts';
 
 /** A request whose own connection is the one that is named. */
 function requestWith(name: string | undefined) {

@@ -4,12 +4,12 @@ import t from 'tap';
 import type { JsonObject } from '../../../lib/json.ts';
 import { ApiError } from '../../../webhook/cluster/api-error.ts';
 import type { ClusterClient } from '../../../webhook/cluster/cluster-client.ts';
-import { createChangeLog } from '../../../webhook/coverage/coverage-log.ts';
 import { boundedCounts, createCoverageMetrics, OTHER } from '../../../webhook/coverage/coverage-metrics.ts';
 import { COVERAGE_REASONS } from '../../../webhook/coverage/coverage-reasons.ts';
-import { coverageRoute } from '../../../webhook/coverage/coverage-route.ts';
+import { coverageRoute } from '../../../webhook/coverage/coverage-report.ts';
 import { type Change, createCoverageStore } from '../../../webhook/coverage/coverage-store.ts';
 import { createEventSender, eventFor } from '../../../webhook/coverage/owner-events.ts';
+import { createChangeLog } from '../../../webhook/coverage/start-coverage.ts';
 
 const OWNER = { apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'store', uid: 'u-1' };
 const change = (part: Partial<Change> = {}): Change => ({

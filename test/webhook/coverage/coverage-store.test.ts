@@ -85,7 +85,7 @@ t.test('what changes in a namespace changes its pods', async (t) => {
   const { store } = storeAt();
   store.put(seen(plainPod()));
   t.equal(store.cover('storage', { ...COVERED, forbidsNetAdmin: true }), false);
-  t.strictSame(store.counts()[0]?.counts, { 'namespace-forbids-net-admin': 1 });
+  t.strictSame(store.counts()[0]?.counts, { 'pod-security': 1 });
 });
 
 t.test('after any order of events the counts are those of a recount', async (t) => {

@@ -1,9 +1,9 @@
 import t from 'tap';
 import type { JsonObject } from '../../../lib/json.ts';
 import { REASONS } from '../../../webhook/coverage/coverage-reasons.ts';
-import { seenNamespace } from '../../../webhook/coverage/covered-namespaces.ts';
-import { type CoveredNamespace, classify, STARTING_SECONDS } from '../../../webhook/coverage/pod-reason.ts';
+import { type CoveredNamespace, podReason, STARTING_SECONDS } from '../../../webhook/coverage/pod-reason.ts';
 import { createProjection } from '../../../webhook/coverage/pod-record.ts';
+import { seenNamespace } from '../../../webhook/coverage/start-coverage.ts';
 import { at, IMAGE, injectedPod, NOW, OLDER, plainPod } from './made-pods.ts';
 
 const project = createProjection(IMAGE);
@@ -11,7 +11,7 @@ const OPTED_IN: CoveredNamespace = { optedInAt: NOW - 7200, forbidsNetAdmin: fal
 
 function reasonOf(pod: JsonObject, namespace: Partial<CoveredNamespace> = {}) {
   const seen = project(pod);
-  return seen && classify(seen.record, { ...OPTED_IN, ...namespace }, NOW);
+  return seen && podReason(seen.record, { ...OPTED_IN, ...namespace }, NOW);
 }
 
 const ephemeral = (image: string, state: object, networkSince?: string, name = 'invalid-drop-guard-1') => ({
@@ -115,7 +115,8 @@ const cases: [string, JsonObject, Partial<CoveredNamespace>, string][] = [
   ['a static pod', plainPod({ metadata: { annotations: { 'kubernetes.io/config.mirror': 'x' } } }), {}, 'mirror-pod'],
   ['Windows', plainPod({ spec: { containers: [{ name: 'app' }], os: { name: 'windows' } } }), {}, 'windows'],
   ['opted out by label', plainPod({ metadata: { labels: { 'invalid-drop.io/inject': 'disabled' } } }), {}, 'opted-out'],
-  ['Pod Security', plainPod(), { forbidsNetAdmin: true }, 'namespace-forbids-net-admin'],
+  ['Pod Security', plainPod(), { forbidsNetAdmin: true }, 'pod-security'],
+  ['a namespace of the cluster', plainPod({ metadata: { namespace: 'kube-system' } }), {}, 'protected-namespace'],
   ['guarded before Pod Security was set', injectedPod(), { forbidsNetAdmin: true }, 'guarded'],
   ['created in the second of the label', plainPod({ created: NOW - 7200 }), {}, 'created-before-opt-in'],
   ['created with the label there', plainPod({ created: NOW - 7199 }), {}, 'webhook-missed'],

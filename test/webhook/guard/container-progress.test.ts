@@ -1,5 +1,5 @@
 import t from 'tap';
-import { progressOf } from '../../../webhook/guard/container-progress.ts';
+import { progressOf } from '../../../webhook/guard/guard-pod.ts';
 import { LATER, runningPod } from './running-pod.ts';
 
 const NAME = 'invalid-drop-guard-1';
@@ -8,7 +8,7 @@ const ended = (exitCode: number, message: string) =>
   progress({ terminated: { exitCode, message, reason: 'Error', finishedAt: LATER } });
 
 t.test('what a container waits for is in the words of the kubelet', async (t) => {
-  t.same(progressOf(runningPod(), NAME), { state: 'waiting', why: 'the kubelet has not taken notice of it' });
+  t.same(progressOf(runningPod(), NAME), { state: 'waiting', why: 'the kubelet has not reported it' });
   t.same(progress({ waiting: { reason: 'ErrImagePull', message: 'no such host' } }), {
     state: 'waiting',
     why: 'ErrImagePull: no such host',

@@ -1,17 +1,17 @@
 import t from 'tap';
-import { guardAll } from '../../../webhook/guard/guard-all.ts';
-import type { Outcome, Result, Target } from '../../../webhook/guard/guard-outcomes.ts';
+import { guardAll } from '../../../webhook/guard/guard-command.ts';
+import type { GuardOutcome, GuardResult, GuardTarget } from '../../../webhook/guard/guard-outcomes.ts';
 
 const targets = (count: number) => Array.from({ length: count }, (_, index) => ({ namespace: 'a', pod: `p-${index}` }));
 
 /** Runs with the outcome of each pod given by its number. */
-async function run(count: number, outcomeOf: (index: number) => Outcome, change: object = {}) {
+async function run(count: number, outcomeOf: (index: number) => GuardOutcome, change: object = {}) {
   const [told, running, most] = [[] as number[], new Set<string>(), { value: 0 }];
   const results = await guardAll(targets(count), {
     concurrency: 3,
     maxFailures: 2,
     stop: new AbortController().signal,
-    guard: async (target: Target): Promise<Result> => {
+    guard: async (target: GuardTarget): Promise<GuardResult> => {
       running.add(target.pod);
       most.value = Math.max(most.value, running.size);
       await new Promise(setImmediate);
@@ -46,7 +46,7 @@ t.test('a pod that is left alone is no failure', async (t) => {
 
 t.test('when it is stopped, what is under way is seen through', async (t) => {
   const stop = new AbortController();
-  const outcomeOf = (): Outcome => {
+  const outcomeOf = (): GuardOutcome => {
     stop.abort();
     return 'guarded';
   };

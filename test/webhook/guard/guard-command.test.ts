@@ -155,7 +155,7 @@ const refused: [string, Answer, string, RegExp][] = [
     'forbidden',
     /needs permission to patch pods\/ephemeralcontainers in namespace storage/,
   ],
-  ['no credentials', failure(401, 'Unauthorized'), 'forbidden', /the API server does not know you/],
+  ['no credentials', failure(401, 'Unauthorized'), 'forbidden', /the API server rejects your credentials/],
   [
     'another webhook',
     failure(403, 'admission webhook "policy.example" denied the request: no'),
@@ -209,7 +209,7 @@ t.test('where there is no webhook the image has to be named', async (t) => {
   const { code, pods, noted } = await guard(t, ['storage/store-0', '--image=own:1'], { webhook });
   t.equal(code, 0);
   t.match(pods[0]?.spec['ephemeralContainers'], [{ image: 'own:1' }]);
-  t.match(noted, [/taken to be the defaults: status 404/]);
+  t.match(noted, [/so the defaults apply: status 404/]);
 });
 
 t.test('an API server that cannot say what is there: exit code 1, and why', async (t) => {

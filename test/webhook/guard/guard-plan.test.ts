@@ -22,7 +22,7 @@ const annotated = (name: string, value: string) => runningPod({ metadata: { anno
 const cases: [string, JsonObject, string][] = [
   ['a running pod', runningPod(), 'invalid-drop-guard-1'],
   ['no Pod', { metadata: {}, spec: {} }, 'unreadable-pod'],
-  ['a pod of the cluster', runningPod({ namespace: 'kube-system' }), 'own-namespace'],
+  ['a pod of the cluster', runningPod({ namespace: 'kube-system' }), 'protected-namespace'],
   ['host network', runningPod({ spec: { hostNetwork: true } }), 'host-network'],
   ['a static pod', annotated('kubernetes.io/config.mirror', 'x'), 'mirror-pod'],
   ['Windows', runningPod({ spec: { os: { name: 'windows' } } }), 'windows'],

@@ -1,8 +1,19 @@
 import t from 'tap';
-import { OUTCOMES, type Outcome, type Result } from '../../../webhook/guard/guard-outcomes.ts';
-import { exitCodeOf, resultLine, resultTable } from '../../../webhook/guard/guard-table.ts';
+import {
+  exitCodeOf,
+  GUARD_OUTCOMES,
+  type GuardOutcome,
+  type GuardResult,
+  resultLine,
+  resultTable,
+} from '../../../webhook/guard/guard-outcomes.ts';
 
-const result = (pod: string, outcome: Outcome, detail = ''): Result => ({ namespace: 'storage', pod, outcome, detail });
+const result = (pod: string, outcome: GuardOutcome, detail = ''): GuardResult => ({
+  namespace: 'storage',
+  pod,
+  outcome,
+  detail,
+});
 
 t.test('a line for a pod, and at the end a table of all', async (t) => {
   const failed = result('store-1', 'install-failed', 'invalid-drop-guard-1: iptables is not installed');
@@ -14,7 +25,7 @@ t.test('a line for a pod, and at the end a table of all', async (t) => {
     resultTable([result('store-0', 'guarded', 'by invalid-drop-guard-1'), result('a', 'host-network')]),
     `NAMESPACE  POD      OUTCOME       MEANING
 storage    store-0  guarded       the rule is installed and verified (by invalid-drop-guard-1)
-storage    a        host-network  the rules would be the node's own
+storage    a        host-network  the rule would apply to the node's network
 
 1 of 2 pods are guarded
 `,
@@ -23,14 +34,14 @@ storage    a        host-network  the rules would be the node's own
 
 t.test('a dry run does not claim to have guarded anything', async (t) => {
   const table = resultTable([result('a', 'would-guard'), result('b', 'already-guarded')]);
-  t.match(table, /\n2 of 2 pods are guarded, 1 of them only if this were no dry run\n$/);
+  t.match(table, /\n2 of 2 pods are guarded, 1 of them only in a run without --dry-run\n$/);
 });
 
 t.test('a namespace without pods', async (t) => t.equal(resultTable([]), '0 of 0 pods are guarded\n'));
 
 t.test('the exit code is 0 only if every pod is guarded', async (t) => {
   const codes = Object.fromEntries(
-    (Object.keys(OUTCOMES) as Outcome[]).map((outcome) => [
+    (Object.keys(GUARD_OUTCOMES) as GuardOutcome[]).map((outcome) => [
       outcome,
       exitCodeOf([result('a', 'guarded'), result('b', outcome)]),
     ]),

@@ -33,6 +33,6 @@ t.test('the table has a line for each check, in columns', async (t) => {
   ];
   t.equal(
     reportTable({ ok: false, version: '1', time: '', checks }),
-    'ok      canary           5 ms  fine\nFAILED  certificate   1234 ms  it has ended\n',
+    'ok      canary          5 ms  fine\nFAILED  certificate  1234 ms  it has ended\n',
   );
 });

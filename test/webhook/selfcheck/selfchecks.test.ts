@@ -2,9 +2,12 @@ import t from 'tap';
 import { makeCertificate } from '../../../webhook/certificates/make-certificates.ts';
 import { fingerprint } from '../../../webhook/certificates/read-certificates.ts';
 import { whatIsWrong } from '../../../webhook/selfcheck/canary.ts';
-import { neededPermissions } from '../../../webhook/selfcheck/permissions.ts';
-import { certificateFinding, replicasFinding } from '../../../webhook/selfcheck/selfchecks.ts';
-import { configurationFinding } from '../../../webhook/selfcheck/webhook-configuration.ts';
+import {
+  certificateFinding,
+  configurationFinding,
+  neededPermissions,
+  replicasFinding,
+} from '../../../webhook/selfcheck/selfchecks.ts';
 
 const NOW = Date.parse('2030-01-01T00:00:00Z');
 const { cert } = await makeCertificate(new Date(NOW));
@@ -12,9 +15,9 @@ const { cert } = await makeCertificate(new Date(NOW));
 t.test('a certificate is ok from its begin to its end', async (t) => {
   const DAY = 86_400_000;
   t.match(certificateFinding(cert, NOW), { ok: true, detail: 'valid until 2031-01-01' });
-  t.match(certificateFinding(cert, NOW + 365 * DAY), { ok: false, detail: 'ended' });
+  t.match(certificateFinding(cert, NOW + 365 * DAY), { ok: false, detail: 'expired' });
   t.match(certificateFinding(cert, NOW - DAY), { ok: false, detail: 'not valid yet' });
-  t.match(certificateFinding('', NOW), { ok: false, detail: 'none' });
+  t.match(certificateFinding('', NOW), { ok: false, detail: 'there is no certificate' });
 });
 
 t.test('replicas agree where each that answers serves the same, and each that is Ready answers', async (t) => {

@@ -1,0 +1,96 @@
+// Why a pod is not injected. The same words are in warnings, logs, metrics, coverage and the results of `guard`.
+import { OPT_IN_LABEL, OWN_NAMESPACE } from '../../lib/contract.ts';
+import { isObject } from '../../lib/json.ts';
+import type { PodView } from './pod-view.ts';
+
+/**
+ * Why a pod is left alone, whoever asks: admission, coverage and `guard` share this table. Of several reasons the first
+ * one counts. One sentence each, short: clients cut warnings of more than 120 characters.
+ */
+export const LEFT_ALONE_REASONS = {
+  'protected-namespace': 'pods of invalid-drop-system and kube-system are never changed',
+  'opted-out': 'the pod has invalid-drop.io/inject=disabled',
+  'mirror-pod': 'a static pod cannot be changed through the API',
+  windows: 'a Windows node has no netfilter',
+  'host-network': "the rule would apply to the node's network",
+  'pod-security': 'Pod Security of its namespace refuses NET_ADMIN',
+} as const;
+
+export type LeftAloneReason = keyof typeof LEFT_ALONE_REASONS;
+
+/** What is known of a pod's namespace; labels are undefined where they are not known. */
+export interface NamespaceFacts {
+  name: unknown;
+  labels: Record<string, string> | undefined;
+}
+
+const APPLIES: Record<LeftAloneReason, (pod: PodView, namespace: NamespaceFacts) => boolean> = {
+  'protected-namespace': (_, { name }) => isProtectedNamespace(name),
+  'opted-out': isOptedOut,
+  'mirror-pod': isMirrorPod,
+  windows: isWindows,
+  'host-network': ({ spec }) => spec['hostNetwork'] === true,
+  'pod-security': (_, { labels }) => forbidsNetAdmin(labels),
+};
+const IN_ORDER = Object.keys(LEFT_ALONE_REASONS) as LeftAloneReason[];
+
+/** @returns the first reason that applies; undefined where the pod may be changed */
+export function reasonToLeaveAlone(pod: PodView, namespace: NamespaceFacts): LeftAloneReason | undefined {
+  return IN_ORDER.find((reason) => APPLIES[reason](pod, namespace));
+}
+
+/** A webhook that blocks its own pods, or the cluster's, cannot be repaired through the cluster. */
+const PROTECTED_NAMESPACES = [OWN_NAMESPACE, 'kube-system'];
+const OS_LABELS = ['kubernetes.io/os', 'beta.kubernetes.io/os'];
+const ENFORCE_LABEL = 'pod-security.kubernetes.io/enforce';
+
+export function isProtectedNamespace(namespace: unknown): boolean {
+  return PROTECTED_NAMESPACES.some((name) => name === namespace);
+}
+
+/** The annotation, or the label of the same name: object selectors of a webhook configuration see only labels. */
+function isOptedOut(pod: PodView): boolean {
+  return pod.annotations?.[OPT_IN_LABEL] === 'disabled' || pod.labels[OPT_IN_LABEL] === 'disabled';
+}
+
+/** The kubelet's copy of a static pod: the pod runs already, and a change to the copy changes nothing. */
+function isMirrorPod(pod: PodView): boolean {
+  return pod.annotations !== undefined && Object.hasOwn(pod.annotations, 'kubernetes.io/config.mirror');
+}
+
+/** By `spec.os` (Kubernetes 1.24 and later) or by the node selector. */
+function isWindows(pod: PodView): boolean {
+  const { os, nodeSelector } = pod.spec;
+  if (isObject(os) && os['name'] === 'windows') return true;
+  return isObject(nodeSelector) && OS_LABELS.some((label) => nodeSelector[label] === 'windows');
+}
+
+/**
+ * True where Pod Security would refuse a pod with NET_ADMIN: any enforce level but privileged, for an unknown level
+ * counts as restricted there.
+ * @param labels the namespace's labels; unknown labels count as allowed
+ */
+export function forbidsNetAdmin(labels: Record<string, string> | undefined): boolean {
+  const level = labels?.[ENFORCE_LABEL];
+  return level !== undefined && level !== 'privileged';
+}
+
+/** Reason of an admission that changes nothing, to the sentence that a user reads. */
+export const SKIP_REASONS = {
+  'not-a-pod-creation': 'the webhook handles only the creation of Pods; check the webhook rules',
+  'unreadable-pod': 'metadata, spec or containers do not have the form of a Pod',
+  ...LEFT_ALONE_REASONS,
+  'already-injected': 'the pod has both containers already',
+  'internal-error': "the webhook failed; see the webhook's log",
+} as const;
+
+export type SkipReason = keyof typeof SKIP_REASONS;
+
+/**
+ * The warning that goes with a skip.
+ * @returns undefined for already-injected: such a pod is guarded, and every reinvocation would repeat the warning
+ */
+export function skipWarning(reason: SkipReason): string | undefined {
+  if (reason === 'already-injected') return undefined;
+  return `invalid-drop: not guarded: ${reason}: ${SKIP_REASONS[reason]}`;
+}
