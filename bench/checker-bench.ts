@@ -15,7 +15,7 @@ const script = (name: string) => fileURLToPath(new URL(`inside/${name}`, import.
 const PODS = 3;
 const REQUESTS = 20;
 const PAGES = ['/metrics', '/selfcheck'];
-/** The default schedule is 10 s: six checks, wherever the window begins. */
+/** While nft monitor runs, a check comes every 30 s: two checks, wherever the window begins. */
 const WINDOW_SECONDS = 60;
 const MB = 1e6;
 

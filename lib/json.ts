@@ -1,4 +1,4 @@
-// Reads JSON that nobody has typed. Pods stay as they came: a typed client would drop the fields it does not know.
+// Reads JSON without types. Pods stay as they came: a typed client would drop the fields that it does not know.
 
 export type JsonObject = { [key: string]: unknown };
 
@@ -10,6 +10,22 @@ export function isObject(value: unknown): value is JsonObject {
 /** True for an array whose every entry is a JSON object. */
 export function isObjectList(value: unknown): value is JsonObject[] {
   return Array.isArray(value) && value.every(isObject);
+}
+
+/** The object at the end of these keys, or an empty one where there is none. */
+export function objectAt(value: unknown, ...keys: string[]): JsonObject {
+  const found = valueAt(value, keys);
+  return isObject(found) ? found : {};
+}
+
+/** The objects of the array at the end of these keys, or none where it is no array of objects. */
+export function objectsAt(value: unknown, ...keys: string[]): JsonObject[] {
+  const found = valueAt(value, keys);
+  return isObjectList(found) ? found : [];
+}
+
+function valueAt(value: unknown, keys: string[]): unknown {
+  return keys.reduce((inner, key) => (isObject(inner) ? inner[key] : undefined), value);
 }
 
 /** True for a JSON object whose every value is a string, as labels and annotations are. */

@@ -5,6 +5,7 @@ import type { CodedError } from '../lib/errors.ts';
 import { isObject, shortText } from '../lib/json.ts';
 import { type Admission, admit, admitAfterError, describeRequest } from './admission/admission.ts';
 import type { InjectionSettings } from './admission/containers.ts';
+import { makePatchEncoder, type PatchInputs } from './admission/patch.ts';
 import { REVIEW_SCHEMA, type Review } from './admission/review.ts';
 import type { KeyPair } from './certificates/make-certificates.ts';
 import { errors } from './webhook-errors.ts';
@@ -71,10 +72,11 @@ export function buildServer(options: ServerOptions) {
     else request.log.warn({ code: answer.code, from: request.ip }, answer.message);
     return send(reply, status, answer);
   });
+  const encode = makePatchEncoder(options.settings);
   const logsAll = ['debug', 'trace'].includes(level);
   server.post('/mutate', { schema: { body: REVIEW_SCHEMA } }, (request, reply) => {
     const review = request.body as Review;
-    const admission = decideOrFailOpen(review, request, options);
+    const admission = decideOrFailOpen(review, request, options, encode);
     const { result, reason } = admission;
     const duration = reply.elapsedTime;
     metrics.admissions.inc({ result, reason });
@@ -88,11 +90,16 @@ export function buildServer(options: ServerOptions) {
 }
 
 /** A pod is never held up by a fault of ours, and a fault is never silent. */
-function decideOrFailOpen(review: Review, request: FastifyRequest, options: ServerOptions): Admission {
+function decideOrFailOpen(
+  review: Review,
+  request: FastifyRequest,
+  options: ServerOptions,
+  encode: (inputs: PatchInputs) => string,
+): Admission {
   try {
     const { namespace } = review.request;
     const labels = typeof namespace === 'string' ? options.labelsOf(namespace) : undefined;
-    return admit(review, labels, options.settings);
+    return admit(review, labels, options.settings, encode);
   } catch (error) {
     request.log.error({ uid: review.request.uid, err: error }, 'deciding failed: the pod is created unguarded');
     return admitAfterError(review.request.uid);

@@ -1,8 +1,8 @@
 // From one valid review to its answer, and to what log and metrics say of it. Pure.
 import { CHECKER_CONTAINER, INIT_CONTAINER } from '../../lib/contract.ts';
-import { isObject, type JsonObject, shortText } from '../../lib/json.ts';
+import { isObject, type JsonObject, objectAt, shortText } from '../../lib/json.ts';
 import type { InjectionSettings } from './containers.ts';
-import { buildPatch, type InjectionPlan } from './patch.ts';
+import { type InjectionPlan, makePatchEncoder, type PatchInputs, patchInputs } from './patch.ts';
 import { type PodOptions, readPodOptions } from './pod-options.ts';
 import { ends, hasContainer, type PodView, viewPod } from './pod-view.ts';
 import { isProtectedNamespace, reasonToLeaveAlone, type SkipReason, skipWarning } from './reasons.ts';
@@ -22,12 +22,14 @@ export interface Admission extends AdmissionOutcome {
 
 /**
  * @param namespaceLabels labels of the request's namespace, or undefined where they are not known
+ * @param encode makes the patch as base64
  * @returns the response, and the outcome for log and metrics
  */
 export function admit(
   { request }: Review,
   namespaceLabels: Record<string, string> | undefined,
   settings: InjectionSettings,
+  encode: (inputs: PatchInputs) => string = makePatchEncoder(settings),
 ): Admission {
   const { uid } = request;
   const decision = decide(request, namespaceLabels, settings);
@@ -38,7 +40,7 @@ export function admit(
     const { code, message } = decision;
     return { response: deny(uid, code, message), result: 'refused', reason: 'annotation-invalid', message };
   }
-  const response = allowPatched(uid, buildPatch(decision.pod, decision.plan, settings));
+  const response = allowPatched(uid, encode(patchInputs(decision.pod, decision.plan, settings)));
   return { response, result: 'injected', reason: '' };
 }
 
@@ -96,8 +98,7 @@ function planFor(pod: PodView, options: PodOptions, nativeSidecars: boolean): In
 
 /** Names for the log line: never the whole object, never longer than Kubernetes allows a name to be. */
 export function describeRequest(request: JsonObject): { namespace: string; pod: string } {
-  const { object } = request;
-  const metadata = isObject(object) && isObject(object['metadata']) ? object['metadata'] : {};
+  const metadata = objectAt(request, 'object', 'metadata');
   const pod = shortText(metadata['name']) || shortText(metadata['generateName']) || shortText(request['name']);
   return { namespace: shortText(request['namespace']), pod };
 }

@@ -23,24 +23,50 @@ export interface InjectionPlan {
   checker: 'sidecar' | 'container' | 'none';
 }
 
+/** All that a patch depends on beside the settings, as plain data: pods that agree in it get the same patch. */
+export interface PatchInputs extends InjectionPlan {
+  probe: 'http' | 'exec';
+  /** Resources that the pod budgets as a whole. */
+  budgeted: string[];
+  /** Where the first new init container goes; null where the pod has no init containers at all. */
+  initIndex: number | null;
+  hasAnnotations: boolean;
+  /** New value of excludeInboundPorts; null where it stays as it is. */
+  excludePorts: string | null;
+}
+
 /**
  * @param pod the pod as it was sent
  * @param plan what is missing in it
+ */
+export function patchInputs(pod: PodView, plan: InjectionPlan, settings: InjectionSettings): PatchInputs {
+  const { initContainers, annotations } = pod;
+  const afterInit = () => (initContainers ?? []).findIndex(({ name }) => name === INIT_CONTAINER) + 1;
+  const ports = () => excludeInboundPorts(pod, settings.meshExcludeInboundPorts) ?? null;
+  return {
+    ...plan,
+    probe: probeKind(pod),
+    budgeted: podLevelResources(pod),
+    initIndex: initContainers === undefined ? null : plan.addInit ? 0 : afterInit(),
+    hasAnnotations: annotations !== undefined,
+    excludePorts: plan.checker === 'none' ? null : ports(),
+  };
+}
+
+/**
  * @returns `add` operations, in order. The only member that may exist before is an annotation of ours or
  *   excludeInboundPorts, whose new value begins with the old one
  */
-export function buildPatch(pod: PodView, plan: InjectionPlan, settings: InjectionSettings): PatchOperation[] {
-  const { options, addInit, checker } = plan;
-  const budgeted = podLevelResources(pod);
-  const init = addInit ? initContainer(budgeted, options, settings) : undefined;
-  const check = checker === 'none' ? undefined : checkerContainer(budgeted, options, settings, checker, probeKind(pod));
-  const excludePorts = check && excludeInboundPorts(pod, settings.meshExcludeInboundPorts);
+export function buildPatch(inputs: PatchInputs, settings: InjectionSettings): PatchOperation[] {
+  const { options, checker, budgeted, excludePorts } = inputs;
+  const init = inputs.addInit ? initContainer(budgeted, options, settings) : undefined;
+  const check = checker === 'none' ? undefined : checkerContainer(budgeted, options, settings, checker, inputs.probe);
   const added = [init, check].filter((container) => container !== undefined);
   return [
-    ...addInitContainers(pod, init, checker === 'sidecar' ? check : undefined),
+    ...addInitContainers(inputs.initIndex, init, checker === 'sidecar' ? check : undefined),
     ...(checker === 'container' ? [add('/spec/containers/-', check)] : []),
-    ...addAnnotations(pod.annotations !== undefined, {
-      ...(excludePorts !== undefined && { [EXCLUDE_INBOUND_PORTS]: excludePorts }),
+    ...addAnnotations(inputs.hasAnnotations, {
+      ...(excludePorts !== null && { [EXCLUDE_INBOUND_PORTS]: excludePorts }),
       [STATUS_ANNOTATION]: JSON.stringify({
         version: settings.version,
         added: added.map((container) => container.name),
@@ -50,12 +76,33 @@ export function buildPatch(pod: PodView, plan: InjectionPlan, settings: Injectio
   ];
 }
 
+/** Patches that are remembered, of about 3 KB each; pods choose the inputs, so that there is a limit. */
+const REMEMBERED = 200;
+/** An annotation may have 256 KB: long inputs are not worth remembering. */
+const KEY_LENGTH = 1000;
+
+/**
+ * @returns a function that makes the patch as base64, and remembers it by all of its inputs: most pods of a cluster get
+ *   one of a few patches, and to make one takes a fifth of an admission (docs/decisions/0013)
+ */
+export function makePatchEncoder(settings: InjectionSettings, limit = REMEMBERED): (inputs: PatchInputs) => string {
+  const known = new Map<string, string>();
+  return (inputs) => {
+    const key = JSON.stringify(inputs);
+    const before = known.get(key);
+    if (before !== undefined) return before;
+    const patch = Buffer.from(JSON.stringify(buildPatch(inputs, settings))).toString('base64');
+    if (known.size >= limit) known.clear();
+    if (key.length <= KEY_LENGTH) known.set(key, patch);
+    return patch;
+  };
+}
+
 /** The init container before all others, so that no packet comes before the rule; the checker right after it. */
-function addInitContainers({ initContainers }: PodView, init: unknown, sidecar: unknown): PatchOperation[] {
+function addInitContainers(first: number | null, init: unknown, sidecar: unknown): PatchOperation[] {
   const front = [init, sidecar].filter((container) => container !== undefined);
   if (front.length === 0) return [];
-  if (initContainers === undefined) return [add('/spec/initContainers', front)];
-  const first = init ? 0 : initContainers.findIndex((container) => container['name'] === INIT_CONTAINER) + 1;
+  if (first === null) return [add('/spec/initContainers', front)];
   return front.map((container, offset) => add(`/spec/initContainers/${first + offset}`, container));
 }
 

@@ -48,10 +48,9 @@ export function allow(uid: string, warning?: string): ReviewResponse {
 
 /**
  * The pod may be created with these changes.
- * @param operations a JSON Patch
+ * @param patch a JSON Patch, base64
  */
-export function allowPatched(uid: string, operations: object[]): ReviewResponse {
-  const patch = Buffer.from(JSON.stringify(operations)).toString('base64');
+export function allowPatched(uid: string, patch: string): ReviewResponse {
   return envelope({ uid, allowed: true, patchType: 'JSONPatch', patch });
 }
 

@@ -1,5 +1,5 @@
 // The caBundle of the webhook configuration: what API servers trust. Pure.
-import { isObject, isObjectList, type JsonObject, shortText } from '../../lib/json.ts';
+import { isObject, isObjectList, type JsonObject, objectAt, shortText } from '../../lib/json.ts';
 import { isTrusted } from './read-certificates.ts';
 
 const LIMIT = 1_000_000;
@@ -31,8 +31,7 @@ export function trusts(configuration: JsonObject | undefined, chain: string): bo
  * changed meanwhile, for the webhooks' places may have.
  */
 export function bundlePatch(configuration: JsonObject, bundle: string): JsonObject[] {
-  const { metadata } = configuration;
-  const version = isObject(metadata) ? metadata['resourceVersion'] : undefined;
+  const version = objectAt(configuration, 'metadata')['resourceVersion'];
   const value = Buffer.from(bundle).toString('base64');
   const additions = bundlesOf(configuration).flatMap((present, index) =>
     present === bundle ? [] : [{ op: 'add', path: `/webhooks/${index}/clientConfig/caBundle`, value }],

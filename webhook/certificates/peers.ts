@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { connect } from 'node:tls';
 import { OWN_NAMESPACE } from '../../lib/contract.ts';
-import { isObject, isObjectList, type JsonObject, shortText } from '../../lib/json.ts';
+import { isObject, type JsonObject, objectsAt, shortText } from '../../lib/json.ts';
 import type { ClusterClient } from '../cluster/cluster-client.ts';
 import { SERVICE } from './make-certificates.ts';
 
@@ -22,7 +22,7 @@ export interface Peer {
  */
 export async function askPeers(client: ClusterClient, port: number): Promise<Peer[]> {
   const list = await client.get(`/api/v1/namespaces/${OWN_NAMESPACE}/pods`, { labelSelector: SELECTOR });
-  const pods = isObjectList(list['items']) ? list['items'].flatMap(runningPod) : [];
+  const pods = objectsAt(list, 'items').flatMap(runningPod);
   return Promise.all(
     pods.map(async ({ pod, ready, address }) => ({ pod, ready, fingerprint: await servedBy(address, port) })),
   );
@@ -38,7 +38,7 @@ function runningPod({ metadata, status }: JsonObject) {
   const address = shortText(status['podIP']);
   const ended = status['phase'] === 'Succeeded' || status['phase'] === 'Failed';
   if (address === '' || ended) return [];
-  const conditions = isObjectList(status['conditions']) ? status['conditions'] : [];
+  const conditions = objectsAt(status, 'conditions');
   const ready = conditions.some(({ type, status: state }) => type === 'Ready' && state === 'True');
   return [{ pod: shortText(metadata['name']), ready, address }];
 }

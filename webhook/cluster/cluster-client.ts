@@ -9,7 +9,7 @@ import {
   RequestContext,
   type ResponseContext,
 } from '@kubernetes/client-node';
-import { isObject, type JsonObject, shortText } from '../../lib/json.ts';
+import { type JsonObject, objectAt, shortText } from '../../lib/json.ts';
 import { errors } from '../webhook-errors.ts';
 import { ApiError, reasonOf } from './api-error.ts';
 
@@ -146,8 +146,7 @@ async function asError({ httpStatusCode, body }: ResponseContext): Promise<ApiEr
 
 function parseStatus(text: string): JsonObject {
   try {
-    const status: unknown = JSON.parse(text);
-    return isObject(status) ? status : {};
+    return objectAt(JSON.parse(text));
   } catch {
     return {};
   }

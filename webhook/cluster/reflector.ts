@@ -1,7 +1,7 @@
 // Keeps a projection of a collection of the API server up to date: list, then watch, for ever.
 
 import { setTimeout as wait } from 'node:timers/promises';
-import { isObject, type JsonObject, shortText } from '../../lib/json.ts';
+import { isObject, type JsonObject, objectAt, shortText } from '../../lib/json.ts';
 import type { WebhookLog } from '../webhook-log.ts';
 import { ApiError, reasonOf } from './api-error.ts';
 import type { ClusterClient, Query } from './cluster-client.ts';
@@ -113,7 +113,7 @@ export async function* listPages(client: Pick<ClusterClient, 'get'>, path: strin
   let next = '';
   for (let pages = 0; pages < MAX_PAGES; pages += 1) {
     const page = await client.get(path, { ...query, limit: PAGE, ...(next && { continue: next }) });
-    const metadata = isObject(page['metadata']) ? page['metadata'] : {};
+    const metadata = objectAt(page, 'metadata');
     const objects = Array.isArray(page['items']) ? page['items'].filter(isObject) : [];
     yield { objects, version: shortText(metadata['resourceVersion']) };
     next = shortText(metadata['continue'], 10_000);

@@ -1,7 +1,7 @@
 // GET /coverage: the report as JSON and as a table. The report is pure.
 
 import type { FastifyInstance } from 'fastify';
-import { isObject } from '../../lib/json.ts';
+import { objectAt } from '../../lib/json.ts';
 import { textTable } from '../../lib/text-table.ts';
 import { COVERAGE_REASONS, type CoverageReason, isGuarded, REASONS } from './coverage-reasons.ts';
 import type { Counts, CoverageStore } from './coverage-store.ts';
@@ -99,7 +99,7 @@ export function coverageRoute(source: () => { store: CoverageStore; synced: bool
           .code(404)
           .send({ code: 'COVERAGE_OFF', message: 'coverage is off: it needs a cluster, and --coverage enabled' });
       }
-      const only = isObject(request.query) ? request.query['namespace'] : undefined;
+      const only = objectAt(request.query)['namespace'];
       const report = coverageReport(coverage.store, coverage.synced, typeof only === 'string' ? only : '');
       const plain = /text\/plain/.test(request.headers.accept ?? '');
       return plain ? reply.type('text/plain; charset=utf-8').send(coverageTable(report)) : reply.send(report);

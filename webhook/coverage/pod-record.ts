@@ -7,7 +7,7 @@ import {
   INIT_CONTAINER,
   POD_OPTIONS,
 } from '../../lib/contract.ts';
-import { isObject, isObjectList, type JsonObject, shortText } from '../../lib/json.ts';
+import { isObject, isObjectList, type JsonObject, objectAt, objectsAt, shortText } from '../../lib/json.ts';
 import { allContainers, type PodView, viewPod } from '../admission/pod-view.ts';
 import { type LeftAloneReason, reasonToLeaveAlone } from '../admission/reasons.ts';
 
@@ -66,7 +66,7 @@ export function createProjection(image: string): (object: JsonObject) => SeenPod
     const { metadata } = object;
     const view = viewPod(object);
     if (!isObject(metadata) || view === undefined) return undefined;
-    const status = isObject(object['status']) ? object['status'] : {};
+    const status = objectAt(object, 'status');
     const name = shortText(metadata['name']);
     const namespace = shortText(metadata['namespace']);
     const record = {
@@ -106,8 +106,7 @@ function installOf(init: JsonObject | undefined, status: JsonObject): PodFacts['
 }
 
 function exitCodeOf(state: unknown): unknown {
-  const ended = isObject(state) ? state['terminated'] : undefined;
-  return isObject(ended) ? ended['exitCode'] : undefined;
+  return objectAt(state, 'terminated')['exitCode'];
 }
 
 function isCrashLooping(status: JsonObject | undefined): boolean {
@@ -128,7 +127,7 @@ function checkerOf(checker: JsonObject | undefined, status: JsonObject): PodFact
 }
 
 function observes(init: JsonObject | undefined): boolean {
-  const env = isObjectList(init?.['env']) ? init['env'] : [];
+  const env = objectsAt(init, 'env');
   return env.some(({ name, value }) => name === POD_OPTIONS.mode.env && value === 'observe');
 }
 
@@ -143,7 +142,7 @@ function runningOf(status: JsonObject, container: string): JsonObject | undefine
 }
 
 function ownerOf(metadata: JsonObject): PodOwner {
-  const owners = isObjectList(metadata['ownerReferences']) ? metadata['ownerReferences'] : [];
+  const owners = objectsAt(metadata, 'ownerReferences');
   const owner = owners.find(({ controller }) => controller === true);
   if (owner === undefined) {
     return { apiVersion: 'v1', kind: 'Pod', name: shortText(metadata['name']), uid: shortText(metadata['uid']) };
@@ -178,7 +177,7 @@ const NUMBER = new RegExp(`^(?:${GUARD_CONTAINER}|${GUARD_CHECKER_CONTAINER})-(\
  * @param image that is configured now; other tags of its repository count as ours too
  */
 export function readEphemeral(pod: PodView, status: JsonObject, image: string): EphemeralGuards {
-  const containers = listOf(pod.spec['ephemeralContainers']);
+  const containers = objectsAt(pod.spec, 'ephemeralContainers');
   const since = networkSince(status);
   const find = (job: Job, fits: (state: JsonObject, container: JsonObject) => boolean) => {
     const ours = containers.filter((one) => NAME[job].test(shortText(one['name'])) && imageOf(one, image) !== 'none');
@@ -208,20 +207,18 @@ function hasInstalled(state: JsonObject, since: number): boolean {
 /**
  * When the pod got the network that it has now: the kubelet sets this condition anew with each sandbox (Kubernetes 1.29
  * and later).
- * @returns seconds since 1970; 0 where nobody tells
+ * @returns seconds since 1970; 0 where it is not known
  */
 function networkSince(status: JsonObject): number {
-  const ready = listOf(status['conditions']).find(({ type }) => type === 'PodReadyToStartContainers');
+  const ready = objectsAt(status, 'conditions').find(({ type }) => type === 'PodReadyToStartContainers');
   return secondsOf(ready?.['lastTransitionTime']);
 }
 
 function stateOf(status: JsonObject, container: string): JsonObject {
-  const state = listOf(status['ephemeralContainerStatuses']).find(({ name }) => name === container)?.['state'];
-  return isObject(state) ? state : {};
-}
-
-function listOf(value: unknown): JsonObject[] {
-  return isObjectList(value) ? value : [];
+  return objectAt(
+    objectsAt(status, 'ephemeralContainerStatuses').find(({ name }) => name === container),
+    'state',
+  );
 }
 
 // Whether a container's image is ours. Pure.

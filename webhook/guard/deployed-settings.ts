@@ -1,7 +1,7 @@
 // What to put into pods: what the cluster's webhook puts into new ones.
 import { OWN_NAMESPACE } from '../../lib/contract.ts';
 import { CodedError } from '../../lib/errors.ts';
-import { isObject, isObjectList, type JsonObject, textsIn } from '../../lib/json.ts';
+import { type JsonObject, objectsAt, textsIn } from '../../lib/json.ts';
 import { readOptions } from '../../lib/options.ts';
 import type { InjectionSettings } from '../admission/containers.ts';
 import { ApiError, reasonOf } from '../cluster/api-error.ts';
@@ -44,16 +44,14 @@ const defaults = () => injectionSettings(readOptions(OPTIONS, [], {}).values);
  */
 export function settingsOf(deployment: JsonObject): InjectionSettings {
   const container = firstContainer(deployment);
-  const env = isObjectList(container['env']) ? container['env'] : [];
+  const env = objectsAt(container, 'env');
   const texts = env.flatMap(({ name, value }) =>
     typeof name === 'string' && typeof value === 'string' ? [[name, value]] : [],
   );
   return injectionSettings(readOptions(OPTIONS, textsIn(container['args']), Object.fromEntries(texts)).values);
 }
 
-function firstContainer({ spec }: JsonObject): JsonObject {
-  const template = isObject(spec) ? spec['template'] : undefined;
-  const podSpec = isObject(template) ? template['spec'] : undefined;
-  const containers = isObject(podSpec) ? podSpec['containers'] : undefined;
-  return (isObjectList(containers) && containers.find(({ name }) => name === 'webhook')) || {};
+function firstContainer(deployment: JsonObject): JsonObject {
+  const containers = objectsAt(deployment, 'spec', 'template', 'spec', 'containers');
+  return containers.find(({ name }) => name === 'webhook') ?? {};
 }

@@ -1,6 +1,6 @@
 // What to do about a pod that runs: a function from data to data.
 import { GUARD_CHECKER_CONTAINER, GUARD_CONTAINER } from '../../lib/contract.ts';
-import { isObject, type JsonObject, shortText } from '../../lib/json.ts';
+import { isObject, type JsonObject, objectAt, shortText } from '../../lib/json.ts';
 import type { InjectionSettings } from '../admission/containers.ts';
 import { ephemeralContainer } from '../admission/containers.ts';
 import { readPodOptions } from '../admission/pod-options.ts';
@@ -29,7 +29,7 @@ export function planGuard(object: JsonObject, settings: InjectionSettings, stay:
   const seen = createProjection(settings.image)(object);
   if (view === undefined || seen === undefined) return leave('unreadable-pod');
   const { facts } = seen.record;
-  const status = isObject(object['status']) ? object['status'] : {};
+  const status = objectAt(object, 'status');
   if (facts.leftAlone !== undefined) return leave(facts.leftAlone);
   if (isObject(object['metadata']) && object['metadata']['deletionTimestamp'] !== undefined)
     return leave('being-deleted');

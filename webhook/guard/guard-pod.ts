@@ -1,5 +1,5 @@
 // Guards one pod: reads it, adds the containers of its plan, and waits until they have done their work.
-import { isObject, isObjectList, type JsonObject, shortText } from '../../lib/json.ts';
+import { isObject, type JsonObject, objectAt, objectsAt, shortText } from '../../lib/json.ts';
 import type { InjectionSettings } from '../admission/containers.ts';
 import { ApiError, reasonOf } from '../cluster/api-error.ts';
 import type { OperatorClient, Query } from '../cluster/cluster-client.ts';
@@ -117,8 +117,7 @@ export type Progress =
 
 /** @param object a Pod as the API server sent it */
 export function progressOf(object: JsonObject, container: string): Progress {
-  const status = isObject(object['status']) ? object['status'] : {};
-  const list = isObjectList(status['ephemeralContainerStatuses']) ? status['ephemeralContainerStatuses'] : [];
+  const list = objectsAt(object, 'status', 'ephemeralContainerStatuses');
   const state = list.find(({ name }) => name === container)?.['state'];
   if (!isObject(state)) return { state: 'waiting', why: 'the kubelet has not reported it' };
   const { running, terminated, waiting } = state;
@@ -128,7 +127,7 @@ export function progressOf(object: JsonObject, container: string): Progress {
     return { state: 'ended', exitCode, message: message || `exit code ${exitCode}` };
   }
   if (isObject(running)) return { state: 'running' };
-  const { reason, message } = isObject(waiting) ? waiting : {};
+  const { reason, message } = objectAt(waiting);
   const parts = [shortText(reason, 60), shortText(message, 300)].filter((part) => part !== '');
   return { state: 'waiting', why: parts.join(': ') || 'it has not started' };
 }

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { request } from 'node:https';
 import jsonPatch, { type Operation } from 'fast-json-patch';
 import { CHECKER_CONTAINER, INIT_CONTAINER } from '../../lib/contract.ts';
-import { isObject, isObjectList, type JsonObject } from '../../lib/json.ts';
+import { isObject, type JsonObject, objectAt, objectsAt } from '../../lib/json.ts';
 import { REVIEW_KIND, REVIEW_VERSION } from '../admission/review.ts';
 import type { CheckFinding } from './selfcheck-report.ts';
 
@@ -54,10 +54,8 @@ export function whatIsWrong(answer: JsonObject, expectsChecker: boolean): string
   if (typeof response['patch'] !== 'string') return 'the canary pod came back without a patch';
   const operations = JSON.parse(Buffer.from(response['patch'], 'base64').toString()) as Operation[];
   const { newDocument: pod } = jsonPatch.applyPatch(structuredClone(POD) as JsonObject, operations, true);
-  const spec = isObject(pod['spec']) ? pod['spec'] : {};
-  const names = [spec['initContainers'], spec['containers']]
-    .flatMap((list) => (isObjectList(list) ? list : []))
-    .map(({ name }) => name);
+  const spec = objectAt(pod, 'spec');
+  const names = [spec['initContainers'], spec['containers']].flatMap((list) => objectsAt(list)).map(({ name }) => name);
   const wanted = expectsChecker ? [INIT_CONTAINER, CHECKER_CONTAINER, 'app'] : [INIT_CONTAINER, 'app'];
   const missing = wanted.filter((name) => !names.includes(name));
   return missing.length === 0 ? undefined : `the patched canary pod lacks ${missing.join(' and ')}`;

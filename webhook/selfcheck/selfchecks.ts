@@ -1,6 +1,6 @@
 // The checks of the webhook's self-check, each a line of the report.
 import { OPT_IN_LABEL, OWN_NAMESPACE } from '../../lib/contract.ts';
-import { isObject, isObjectList, type JsonObject, textsIn } from '../../lib/json.ts';
+import { isObject, isObjectList, type JsonObject, objectAt, objectsAt, textsIn } from '../../lib/json.ts';
 import { bundlesOf, trusts } from '../certificates/ca-bundle.ts';
 import { CONFIGURATION } from '../certificates/certificate-reconciler.ts';
 import { SERVICE } from '../certificates/make-certificates.ts';
@@ -158,8 +158,8 @@ export function configurationFinding(configuration: JsonObject | undefined): Che
 }
 
 function differences(webhook: JsonObject): string[] {
-  const client = isObject(webhook['clientConfig']) ? webhook['clientConfig'] : {};
-  const service = isObject(client['service']) ? client['service'] : {};
+  const client = objectAt(webhook, 'clientConfig');
+  const service = objectAt(client, 'service');
   const timeout = Number(webhook['timeoutSeconds']);
   const expressions = expressionsOf(webhook['namespaceSelector']);
   const expected: [boolean, string][] = [
@@ -190,12 +190,11 @@ function createsPods(rules: unknown): boolean {
 }
 
 function expressionsOf(selector: unknown): JsonObject[] {
-  const expressions = isObject(selector) ? selector['matchExpressions'] : undefined;
-  return isObjectList(expressions) ? expressions : [];
+  return objectsAt(selector, 'matchExpressions');
 }
 
 function selectsOptedIn(selector: unknown, expressions: JsonObject[]): boolean {
-  const labels = isObject(selector) && isObject(selector['matchLabels']) ? selector['matchLabels'] : {};
+  const labels = objectAt(selector, 'matchLabels');
   return labels[OPT_IN_LABEL] === 'enabled' || names(expressions, 'In', OPT_IN_LABEL, 'enabled');
 }
 

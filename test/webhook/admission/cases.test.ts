@@ -5,7 +5,7 @@ import { CHECKER_CONTAINER, INIT_CONTAINER } from '../../../lib/contract.ts';
 import { isObject, type JsonObject } from '../../../lib/json.ts';
 import { decide } from '../../../webhook/admission/admission.ts';
 import type { InjectionSettings } from '../../../webhook/admission/containers.ts';
-import { buildPatch, STATUS_ANNOTATION } from '../../../webhook/admission/patch.ts';
+import { buildPatch, patchInputs, STATUS_ANNOTATION } from '../../../webhook/admission/patch.ts';
 import { creationOf, SETTINGS } from './injection-settings.ts';
 import { applyPatch, byName, names, type PatchedPod } from './patched-pod.ts';
 
@@ -53,7 +53,7 @@ function check(t: Test, { pod, request, namespaceLabels, settings, expect }: Omi
   if (expect.skip !== undefined) return void t.strictSame(decision, { result: 'skip', reason: expect.skip });
   if (expect.refuse !== undefined) return void t.strictSame(decision, { result: 'refuse', ...expect.refuse });
   if (decision.result !== 'inject') return void t.fail('not injected', { decision });
-  const operations = buildPatch(decision.pod, decision.plan, effective);
+  const operations = buildPatch(patchInputs(decision.pod, decision.plan, effective), effective);
   if (expect.patch !== undefined) t.strictSame(operations, expect.patch);
   const patched = applyPatch(pod, operations);
   if (expect.inject !== undefined) checkFacts(t, patched, expect.inject);

@@ -5,7 +5,7 @@ import { isObject, type JsonObject } from '../../../lib/json.ts';
 import { decide } from '../../../webhook/admission/admission.ts';
 import type { InjectionSettings } from '../../../webhook/admission/containers.ts';
 import { EXCLUDE_INBOUND_PORTS } from '../../../webhook/admission/istio-inbound.ts';
-import { buildPatch, STATUS_ANNOTATION } from '../../../webhook/admission/patch.ts';
+import { buildPatch, makePatchEncoder, patchInputs, STATUS_ANNOTATION } from '../../../webhook/admission/patch.ts';
 import { hasContainer, viewPod } from '../../../webhook/admission/pod-view.ts';
 import { creationOf, SETTINGS } from './injection-settings.ts';
 import { injectIstio } from './istio-injector.ts';
@@ -29,7 +29,7 @@ function* injections() {
     const pod = JSON.parse(sent);
     const decision = decide(creationOf(pod), undefined, settings);
     if (decision.result !== 'inject') continue;
-    const operations = buildPatch(decision.pod, decision.plan, settings);
+    const operations = buildPatch(patchInputs(decision.pod, decision.plan, settings), settings);
     yield { round, settings, sent, pod, operations, patched: applyPatch(pod, operations) };
   }
 }
@@ -120,3 +120,23 @@ function withoutNulls(pod: JsonObject): JsonObject {
   if (!copy.spec.initContainers?.length) delete copy.spec.initContainers;
   return copy;
 }
+
+t.test('a remembered patch is the patch, for every pod', async (t) => {
+  const random = seeded(seed);
+  const settings = { ...SETTINGS, nativeSidecars: pick(random, [true, false]) };
+  // The second forgets all the time.
+  const all = [makePatchEncoder(settings), makePatchEncoder(settings, 3)];
+  let count = 0;
+  for (let round = 0; round < ROUNDS; round += 1) {
+    const decision = decide(creationOf(randomPod(random)), undefined, settings);
+    if (decision.result !== 'inject') continue;
+    const inputs = patchInputs(decision.pod, decision.plan, settings);
+    const plain = buildPatch(inputs, settings);
+    for (const encode of all) {
+      const decoded = JSON.parse(Buffer.from(encode(inputs), 'base64').toString());
+      if (JSON.stringify(decoded) !== JSON.stringify(plain)) t.strictSame(decoded, plain, `round ${round}`);
+    }
+    count += 1;
+  }
+  t.ok(count > 100, `${count} patches`);
+});
