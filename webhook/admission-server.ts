@@ -28,13 +28,13 @@ export interface ServerOptions {
 
 /** Longer than the 90 s after which the API server closes an idle connection: it is the side that knows. */
 const KEEP_ALIVE_MS = 120_000;
-/** The API server gives a webhook 30 s at most, so nobody waits for a request that takes longer to arrive. */
+/** The API server waits 30 s at most for a webhook, so a request that takes longer to arrive has no reader. */
 const REQUEST_MS = 30_000;
 
 const TLS = { minVersion: 'TLSv1.2' } as const;
 const pairOf = ({ key, cert }: Partial<KeyPair>) => (key && cert ? { key, cert } : {});
 
-/** New connections get this certificate; the ones that there are go on as they are. */
+/** New connections get this certificate; established ones keep theirs. */
 export function useCertificate({ server }: ReturnType<typeof buildServer>, { key, cert }: KeyPair): void {
   if (server instanceof TlsServer) server.setSecureContext({ key, cert, ...TLS });
 }
@@ -56,7 +56,7 @@ export function buildServer(options: ServerOptions) {
     // Ajv as fastify sets it up would change the body: convert types, fill in defaults, remove members.
     ajv: { customOptions: { coerceTypes: false, useDefaults: false, removeAdditional: false } },
     logController: new LogController({ disableRequestLogging: true }),
-    // A logger of its own for each request costs more than the admission; lines carry the request's uid anyway.
+    // A logger for each request costs more than the admission; lines carry the request's uid.
     childLoggerFactory: (logger) => logger,
     logger: stream ? { level, stream } : { level },
   });
@@ -81,7 +81,7 @@ export function buildServer(options: ServerOptions) {
     const duration = reply.elapsedTime;
     metrics.admissions.inc({ result, reason });
     metrics.duration.observe(duration / 1000);
-    // What goes as it should is in metrics and coverage; a line for each would be a fifth of what an admission costs.
+    // Injected pods are in metrics and coverage; a line for each would be a fifth of an admission's cost.
     if (result !== 'injected') request.log.info(logLine(review, admission, duration), 'admission');
     else if (logsAll) request.log.debug(logLine(review, admission, duration), 'admission');
     return reply.send(admission.response);
@@ -89,7 +89,7 @@ export function buildServer(options: ServerOptions) {
   return server;
 }
 
-/** A pod is never held up by a fault of ours, and a fault is never silent. */
+/** A fault of ours never blocks a pod, and it is always reported. */
 function decideOrFailOpen(
   review: Review,
   request: FastifyRequest,

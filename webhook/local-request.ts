@@ -7,7 +7,7 @@ const TIMEOUT_MS = 20_000;
 /**
  * @param port the plain port
  * @param accept media type
- * @returns the answer's body, whatever its status
+ * @returns the answer's body, for any status
  * @throws CodedError WEBHOOK_UNREACHABLE
  */
 export function askLocal(port: number, path: string, accept: string): Promise<string> {

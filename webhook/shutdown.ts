@@ -1,5 +1,5 @@
-// The way down, so that no admission fails at a rollout. The API server goes on using connections that it has, and
-// endpoints take seconds to tell it: so first not ready, then serve on for a while, asking clients to leave.
+// Shutdown without failed admissions. The API server keeps using its connections, and learns of a changed endpoint only
+// after seconds: so the webhook first reports not ready, then serves on for a while and asks clients to reconnect.
 
 import type { WebhookLog } from './webhook-log.ts';
 

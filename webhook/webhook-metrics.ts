@@ -1,7 +1,7 @@
-// The webhook's Prometheus metrics. Every label has few values, whatever pods and users do.
+// The webhook's Prometheus metrics. Every label has few values, so that pods and users cannot add series.
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 
-/** Seconds. An admission takes well under a millisecond: buckets that begin at the usual 5 ms would say nothing. */
+/** Seconds. An admission takes well under a millisecond: the usual buckets from 5 ms on would hold them all in one. */
 const DURATION_BUCKETS = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 1];
 
 export type Metrics = ReturnType<typeof createMetrics>;

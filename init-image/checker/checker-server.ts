@@ -37,7 +37,7 @@ export function makeCheckerServer(report: () => CheckerReport, notReady: () => s
   return server;
 }
 
-/** No request may end the checker, whatever it asks for. */
+/** No request may end the checker. */
 function answer(page: (response: ServerResponse) => void, response: ServerResponse): void {
   try {
     page(response);

@@ -47,7 +47,7 @@ function newTable(name: string, backend: Backend, family: Family): Table {
   return { backend, family: family === 'ipv4' ? 'ip' : 'ip6', name, dormant: false, chains: new Map() };
 }
 
-/** `NAME POLICY [packets:bytes]`. The policy of a user chain is `-`, whatever its name. */
+/** `NAME POLICY [packets:bytes]`. The policy of a user chain is `-`, also where it has a builtin chain's name. */
 function addChain(table: Table, line: string): void {
   const [name = '', policy = '-'] = line.split(' ');
   const chain: Chain = { name, policy: policy === 'DROP' ? 'drop' : 'accept', rules: [] };
@@ -235,7 +235,7 @@ function parseOption(module: string, option: IptablesOption, text: string): Cond
 
 /**
  * For a packet without a connection, conntrack_mt (net/netfilter/xt_conntrack.c) looks at the state alone: it matches if
- * the state is asked for and fits, whatever else is asked, and never if no state is asked for.
+ * the state is asked for and fits, and ignores other options; without a state option it never matches.
  */
 function parseState(options: IptablesOption[], text: string): Condition[] {
   const state = options.find((option) => option.flag === '--ctstate' || option.flag === '--state');

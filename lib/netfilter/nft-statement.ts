@@ -126,7 +126,7 @@ function parseMatch(match: JsonItem, scope: SetScope, text: string): Condition[]
 }
 
 /**
- * nft 1.0.6 prints `tcp dport >= 9003 tcp sport <= 41002` as `tcp sport 9003-41002`, whatever two fields they are: of
+ * nft 1.0.6 prints `tcp dport >= 9003 tcp sport <= 41002` as `tcp sport 9003-41002`, for any two fields: of
  * a range only the upper end is sure to be about the field that is printed.
  */
 function upperEnd(range: Comparison): Condition[] {

@@ -75,7 +75,7 @@ function badness({ verdict }: Verdict): number {
   return ['dropped', 'unknown', 'not dropped'].indexOf(verdict);
 }
 
-/** Whether every INVALID TCP packet of the family is dropped, on whatever interface it arrives. */
+/** Whether every INVALID TCP packet of the family is dropped, on every interface. */
 export function isFamilyGuarded({ classes }: FamilyCheck): boolean {
   return Object.values(classes).every(({ verdict }) => verdict === 'dropped');
 }

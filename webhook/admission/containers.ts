@@ -17,7 +17,7 @@ export interface InjectionSettings {
   image: string;
   /** Version of the webhook, for the status annotation. */
   version: string;
-  /** Options of pods that say nothing themselves. */
+  /** Options of pods without annotations. */
   options: PodOptions;
   /** Whether the cluster runs init containers with restartPolicy Always (Kubernetes 1.29 and later). */
   nativeSidecars: boolean;
@@ -26,7 +26,7 @@ export interface InjectionSettings {
   /** Of the init container and of the checker, but for what a pod budgets as a whole. */
   initResources: ContainerResources;
   checkerResources: ContainerResources;
-  /** What the mesh excludes where a pod says nothing (Helm value global.proxy.excludeInboundPorts), or ''. */
+  /** Ports that the mesh excludes for pods without the annotation (Helm value global.proxy.excludeInboundPorts), or ''. */
   meshExcludeInboundPorts: string;
 }
 
@@ -78,7 +78,7 @@ export function checkerContainer(
  */
 export function ephemeralContainer(name: string, job: 'install' | 'check', options: PodOptions, settings: Settings) {
   const command = { install: INSTALL_COMMAND, check: CHECK_COMMAND }[job];
-  // It holds nothing back whatever the mode; and in mode observe its exit code would not be the verdict.
+  // It never blocks a pod. In mode observe its exit code would not be the verdict.
   return { name, command, ...common({ ...options, mode: job === 'install' ? 'enforce' : options.mode }, settings) };
 }
 

@@ -39,7 +39,7 @@ function includedPorts(pod: PodView): string {
   return (pod.annotations?.[INCLUDE_INBOUND_PORTS] ?? '*').trim();
 }
 
-/** Arguments that nobody can read count as "redirected": a probe by exec is right in either case. */
+/** Arguments that cannot be read count as "redirected": an exec probe works in either case. */
 function isExemptIn(istioInit: JsonObject): boolean {
   const words = [...textsIn(istioInit['command']), ...textsIn(istioInit['args'])];
   const included = flagValue(words, 'b', 'istio-inbound-ports')?.trim();

@@ -1,4 +1,4 @@
-// The parts of a Pod that decisions read, checked once, so that what follows needs no check of its own.
+// The parts of a Pod that decisions read, checked once, so that later code need not check them.
 import { isObject, isObjectList, isTextMap, type JsonObject } from '../../lib/json.ts';
 
 export interface PodView {

@@ -4,7 +4,7 @@ import { isObject } from '../../lib/json.ts';
 import type { PodView } from './pod-view.ts';
 
 /**
- * Why a pod is left alone, whoever asks: admission, coverage and `guard` share this table. Of several reasons the first
+ * Why a pod is left alone: admission, coverage and `guard` share this table. Of several reasons the first
  * one counts. One sentence each, short: clients cut warnings of more than 120 characters.
  */
 export const LEFT_ALONE_REASONS = {

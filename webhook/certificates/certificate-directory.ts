@@ -1,4 +1,4 @@
-// Certificates that somebody else keeps in a folder, such as a mounted Secret of cert-manager.
+// Certificates in a folder that another program maintains, such as a mounted Secret of cert-manager.
 
 import { watch } from 'node:fs';
 import { readFile } from 'node:fs/promises';

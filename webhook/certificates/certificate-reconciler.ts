@@ -128,7 +128,7 @@ const NEW_SECRET: JsonObject = {
   type: 'kubernetes.io/tls',
 };
 
-/** For how long something has held without a break, in milliseconds; begins anew with another subject. */
+/** For how long a condition has held without a break, in milliseconds; starts at 0 for another subject. */
 function createSince(now: () => number) {
   let since: { subject: string; at: number } | undefined;
   return (subject: string, holds: boolean): number => {

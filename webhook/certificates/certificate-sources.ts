@@ -45,7 +45,7 @@ export function fromMemory({ configuration, log, serve }: SourceOptions, keep: (
   };
 }
 
-/** Kept by somebody else. */
+/** Maintained by another program. */
 export function fromDirectory({ configuration, log, serve }: SourceOptions, wake: () => void): Source {
   const path = configuration['certificate-directory'];
   return { reconcile: createDirectoryReader({ path, serve, log }), stop: watchDirectory(path, wake) };

@@ -46,7 +46,7 @@ interface Life {
  */
 export async function makeCa(now: Date, lifeMs: number): Promise<KeyPair> {
   const keys = await makeKeys();
-  // A name of its own: two CAs are in the bundle together while one follows the other.
+  // A unique name: during a rotation two CAs are in the bundle.
   const party = { name: `invalid-drop CA ${randomBytes(4).toString('hex')}`, keys };
   const cert = issue(party, { name: party.name, key: keys.privateKey }, lifeOf(now, lifeMs), [
     { name: 'basicConstraints', cA: true, pathLenConstraint: 0, critical: true },

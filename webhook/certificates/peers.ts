@@ -44,7 +44,7 @@ function runningPod({ metadata, status }: JsonObject) {
 }
 
 async function servedBy(host: string, port: number): Promise<string | undefined> {
-  // Trust is not the question here: what it serves is looked at, nothing is sent.
+  // Only the served certificate is read, and nothing is sent: whether it is trusted does not matter here.
   const socket = connect({ host, port, servername: `${SERVICE}.${OWN_NAMESPACE}.svc`, rejectUnauthorized: false });
   try {
     await once(socket, 'secureConnect', { signal: AbortSignal.timeout(CONNECT_MS) });

@@ -183,8 +183,8 @@ type Dispatcher = NonNullable<ReturnType<RequestContext['getDispatcher']>>;
 const CONNECTION_MS = 60_000;
 
 /**
- * The library connects anew for each request, and leaves it to the server to close what it connected: a list of a
- * hundred pages took 20 MB for that.
+ * The library opens a connection for each request and lets the server close it: a list of a hundred pages took 20 MB.
+ *
  * @param now milliseconds, from any beginning
  */
 export function shareConnection(now = () => performance.now()) {
@@ -197,7 +197,7 @@ export function shareConnection(now = () => performance.now()) {
       if (shared === undefined || now() > shared.until) shared = { dispatcher: own, until: now() + CONNECTION_MS };
       context.setDispatcher(shared.dispatcher);
     },
-    /** The next request connects anew. */
+    /** The next request opens a connection. */
     forget(): void {
       shared = undefined;
     },

@@ -8,7 +8,7 @@ import type { ClusterClient, Query } from './cluster-client.ts';
 
 /** Where projected objects go. What was known stays known while the API server cannot be asked. */
 export interface Sink<T> {
-  /** All there are, after a list. */
+  /** Replaces all items, after a list. */
   replace(items: T[]): void;
   put(item: T): void;
   remove(item: T): void;
@@ -33,7 +33,7 @@ export interface ReflectOptions<T> {
 export interface Reflection {
   /** True once the collection has been listed. */
   synced(): boolean;
-  /** Lists anew: what `project` lets through has changed. */
+  /** Lists again: which objects `project` keeps has changed. */
   relist(): void;
   stop(): Promise<void>;
 }
@@ -158,7 +158,7 @@ async function watch<T>({ client, path, query, project, sink }: ReflectOptions<T
   }
 }
 
-/** The version is too old to watch from, or a page's continuation has expired: list anew (HTTP 410). */
+/** The version is too old to watch from, or a page's continuation has expired (HTTP 410): relist. */
 function isGone(error: unknown): boolean {
   return error instanceof ApiError && error.status === 410;
 }

@@ -22,7 +22,7 @@ export function boundedCounts(all: { namespace: string; counts: Counts }[], limi
 
 export type CoverageMetrics = ReturnType<typeof createCoverageMetrics>;
 
-/** @param source undefined where coverage is off: the metrics are there, and say nothing */
+/** @param source undefined where coverage is off: the metrics then have no values */
 export function createCoverageMetrics(
   registry: Registry,
   source: () => { store: CoverageStore; synced: boolean } | undefined,

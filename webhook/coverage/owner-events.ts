@@ -1,4 +1,4 @@
-// Tells owners about pods that are left out, where they look: an Event on the object that owns them.
+// Events about unguarded pods, on the objects that own the pods.
 
 import { createHash } from 'node:crypto';
 import type { JsonObject } from '../../lib/json.ts';
@@ -9,10 +9,10 @@ import { COVERAGE_REASONS, type CoverageReason, remedyFor } from './coverage-rea
 import type { Change } from './coverage-store.ts';
 import type { PodOwner } from './pod-record.ts';
 
-/** Events live for an hour in the cluster by default: then the same may be said again. */
+/** Events live for an hour in the cluster by default: after that the same Event is sent again. */
 const AGAIN_SECONDS = 3600;
 const REMEMBERED = 10_000;
-/** A cluster full of unguarded pods is told slowly: so many at once, and then one a second. */
+/** Limits the rate in a cluster full of unguarded pods: a burst, then one Event a second. */
 const BURST = 50;
 const QUEUE = 1000;
 const NAME_LENGTH = 200;
@@ -69,7 +69,7 @@ export interface EventSenderOptions {
   now(): number;
 }
 
-/** @returns what takes changes, what sends the next of them (to be called every second), and how many wait */
+/** @returns `note` takes a change, `tick` sends the next Events (call it every second), `waiting` counts them */
 export function createEventSender({ client, count, covers, log, now }: EventSenderOptions) {
   const sentAt = new Map<string, number>();
   const queue: JsonObject[] = [];

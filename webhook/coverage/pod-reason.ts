@@ -4,12 +4,12 @@ import type { CoverageReason } from './coverage-reasons.ts';
 import type { PodRecord } from './pod-record.ts';
 
 export interface CoveredNamespace {
-  /** Seconds since 1970 at which it was opted in; undefined where nobody can tell. */
+  /** Seconds since 1970 at which it was opted in; undefined where it is not known. */
   optedInAt: number | undefined;
   forbidsNetAdmin: boolean;
 }
 
-/** For so long a checker that runs may not be Ready without anything being said: the kubelet has to ask it first. */
+/** A checker that runs for less than this counts as starting: the kubelet has not probed it yet. */
 export const STARTING_SECONDS = 30;
 
 /** @param now seconds since 1970 */
@@ -20,11 +20,11 @@ export function podReason(pod: PodRecord, namespace: CoveredNamespace, now: numb
   if (leftAlone !== undefined) return leftAlone;
   if (namespace.forbidsNetAdmin) return 'pod-security';
   const { optedInAt } = namespace;
-  // Times are whole seconds: what was created within the second of the label counts as older, which blames nobody.
+  // Times are whole seconds: a pod created within the second of the label counts as older, not as missed by the webhook.
   return optedInAt === undefined || pod.created <= optedInAt ? 'created-before-opt-in' : 'webhook-missed';
 }
 
-/** Whether time alone can change what `podReason` says of the pod: a checker that runs is given some time to be Ready. */
+/** Whether the reason can change with time alone: a running checker has some time to become Ready. */
 export function changesWithTime({ facts }: PodRecord): boolean {
   return facts.checker === 'running';
 }

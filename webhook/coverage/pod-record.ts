@@ -100,7 +100,7 @@ function installOf(init: JsonObject | undefined, status: JsonObject): PodFacts['
   const one = statusOf(status, INIT_CONTAINER);
   const exitCode = exitCodeOf(one?.['state']);
   if (exitCode !== undefined) return exitCode === 0 ? 'done' : 'failed';
-  // After a restart of the node it runs again, and had ended well before: restartCount alone says nothing.
+  // After a restart of the node it runs again although it had succeeded, so restartCount alone does not mean a failure.
   const before = exitCodeOf(one?.['lastState']);
   return (before !== undefined && before !== 0) || isCrashLooping(one) ? 'failed' : 'waiting';
 }
@@ -115,7 +115,7 @@ function isCrashLooping(status: JsonObject | undefined): boolean {
   return isObject(waits) && waits['reason'] === 'CrashLoopBackOff';
 }
 
-/** A checker restarted so often has no grace: in a crash loop it would count as starting each time anew. */
+/** From this many restarts on, a checker that is not Ready counts as failing: in a crash loop it would always be starting. */
 const MANY_RESTARTS = 3;
 
 function checkerOf(checker: JsonObject | undefined, status: JsonObject): PodFacts['checker'] {
@@ -157,7 +157,7 @@ function ownerOf(metadata: JsonObject): PodOwner {
 export interface EphemeralGuards {
   /** Name of a container that has installed the rule into the network that the pod has now. */
   installed: string | undefined;
-  /** Name of a checker that runs. Nobody asks it whether it is ready: ephemeral containers have no probes. */
+  /** Name of a checker that runs. Its readiness is unknown: ephemeral containers have no probes. */
   checker: string | undefined;
   /** Those of the given image that have not started, or have not ended, by what they do. */
   pending: { install: string | undefined; check: string | undefined };
@@ -205,7 +205,7 @@ function hasInstalled(state: JsonObject, since: number): boolean {
 }
 
 /**
- * When the pod got the network that it has now: the kubelet sets this condition anew with each sandbox (Kubernetes 1.29
+ * When the pod got its present network: the kubelet sets this condition for each new sandbox (Kubernetes 1.29
  * and later).
  * @returns seconds since 1970; 0 where it is not known
  */
@@ -226,14 +226,14 @@ function stateOf(status: JsonObject, container: string): JsonObject {
 /** Those that are configured now, other tags of the same repository, or none of ours. */
 export type Images = 'current' | 'older' | 'none';
 
-/** A container of our name with another image is not ours: names can be taken by anybody. */
+/** A container of our name with another image is not ours: every pod author can use the name. */
 export function imageOf(container: JsonObject | undefined, image: string): Images | undefined {
   if (container === undefined) return undefined;
   if (container['image'] === image) return 'current';
   return repositoryOf(shortText(container['image'], 600)) === repositoryOf(image) ? 'older' : 'none';
 }
 
-/** What several containers have between them; of those that are not there nothing is said. */
+/** The worst of several containers; absent ones do not count. */
 export function worst(images: (Images | undefined)[]): Images {
   const there = images.filter((one) => one !== undefined);
   if (there.length === 0 || there.includes('none')) return 'none';

@@ -65,7 +65,7 @@ export function startCoverage({ client, image, events, countEvent, log, retryDel
       retryDelay,
     });
   };
-  // Pods of a namespace that has just been opted in were let go before: all are listed anew, once for many namespaces.
+  // The watch has passed over the pods of a namespace that is opted in now: relist, once for several namespaces.
   let optedIn = false;
   let sending = Promise.resolve();
   const timer = setInterval(() => {
@@ -140,8 +140,8 @@ export function seenNamespace(object: JsonObject): SeenNamespace | undefined {
 
 /**
  * When the label was set, as far as the API server remembers: the time of the field manager that owns it. If the same
- * manager has changed something else since, the time is later than the label; pods in between then count as older than
- * the opt-in, which blames nobody.
+ * manager has changed another field since, the time is later than the label. Pods created in between then count as older
+ * than the opt-in, and not as missed by the webhook.
  */
 function labelTime({ managedFields }: JsonObject): number | undefined {
   if (!isObjectList(managedFields)) return undefined;

@@ -47,7 +47,7 @@ export interface GuardTarget {
 /** What became of one pod. */
 export interface GuardResult extends GuardTarget {
   outcome: GuardOutcome;
-  /** What there is to say beyond the outcome; '' where there is nothing. */
+  /** Details beside the outcome, or ''. */
   detail: string;
 }
 

@@ -49,7 +49,7 @@ export function planGuard(object: JsonObject, settings: InjectionSettings, stay:
 
 const leave = (outcome: GuardOutcome, detail = ''): GuardPlan => ({ do: 'leave', outcome, detail });
 
-/** In mode observe its exit code says nothing, and a checker that is not Ready says that the rule does not hold. */
+/** In mode observe its exit code is always 0. A checker that is not Ready reports that INVALID packets are not dropped. */
 function isGuardedByInit({ images, install, checker, observes }: PodFacts): boolean {
   return images !== 'none' && install === 'done' && !observes && (checker === 'absent' || checker === 'ready');
 }

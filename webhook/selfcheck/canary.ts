@@ -1,4 +1,4 @@
-// A pod that is never created: sent the whole way, and its patch applied and looked at.
+// A canary pod: it is sent through the Service to the webhook, its patch is applied and verified, and it is never created.
 import { randomUUID } from 'node:crypto';
 import { request } from 'node:https';
 import jsonPatch, { type Operation } from 'fast-json-patch';
@@ -30,7 +30,7 @@ export async function canaryFinding(target: CanaryTarget, expectsChecker: boolea
 
 const POD = { metadata: { name: 'canary' }, spec: { containers: [{ name: 'app', image: 'canary' }] } };
 
-/** dryRun, and a namespace that cannot be: whoever reads the log can tell it from a pod. */
+/** dryRun, and a namespace that no pod has, so that its log lines can be told from those of pods. */
 function canaryReview() {
   return {
     apiVersion: REVIEW_VERSION,

@@ -50,7 +50,7 @@ export function reportTable({ checks }: SelfcheckReport): string {
 
 // GET /selfcheck on the plain port.
 
-/** Requests at the same time share one run: whoever can reach the port cannot make the webhook check without end. */
+/** Requests at the same time share one run, so that clients cannot start any number of runs. */
 export function selfcheckRoute(run: () => Promise<SelfcheckReport>) {
   let running: Promise<SelfcheckReport> | undefined;
   const shared = () => {

@@ -84,7 +84,7 @@ function watchesFinding(watches: Record<string, () => boolean>): CheckFinding {
   return { ok: true, detail: `listed: ${Object.keys(watches).join(', ')}` };
 }
 
-// Whether the service account may do what the webhook does.
+// Whether the service account has the permissions that the webhook needs.
 
 interface Permission {
   verbs: string[];
@@ -103,7 +103,7 @@ export interface EnabledFeatures {
 
 const REVIEWS_PATH = '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews';
 
-/** All that the webhook asks of the API server. The manifests grant this and no more. Pure. */
+/** All permissions that the webhook needs. The manifests grant exactly these. Pure. */
 export function neededPermissions({ secret, events, coverage }: EnabledFeatures): Permission[] {
   const configuration = { group: 'admissionregistration.k8s.io', resource: 'mutatingwebhookconfigurations' };
   const own = { group: '', resource: 'secrets', namespace: OWN_NAMESPACE };
