@@ -1,7 +1,6 @@
 // The webhook's program. Only wires: reads options, builds the parts, connects them to signals and sockets.
 import type { AddressInfo } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
-import { destination } from 'pino';
 import { VERSION } from '../lib/contract.ts';
 import { CodedError } from '../lib/errors.ts';
 import { helpText, readOptions } from '../lib/options.ts';
@@ -19,6 +18,7 @@ import type { EnabledFeatures } from './selfcheck/selfchecks.ts';
 import { selfchecks } from './selfcheck/selfchecks.ts';
 import { createShutdown } from './shutdown.ts';
 import { startWatches, type Watches } from './watches.ts';
+import { logDestination } from './webhook-log.ts';
 import { createMetrics } from './webhook-metrics.ts';
 import { type Configuration, injectionSettings, OPTIONS } from './webhook-options.ts';
 
@@ -34,8 +34,6 @@ guard puts the rule into pods that run already; guard --help says how.`;
 const COMMANDS = ['selfcheck', 'coverage'] as const;
 const CLOSE_MS = 10_000;
 const STDOUT = 1;
-/** Log lines that wait while the reader of standard output is stalled; more are lost, so that admissions go on. */
-const LOG_BYTES = 4 * 1024 * 1024;
 /** What small buffers share. Node 26 takes 64 KiB, of which one long-lived buffer, such as a CA, keeps all. */
 const BUFFER_POOL = 8192;
 
@@ -55,7 +53,7 @@ async function serve(configuration: Configuration): Promise<void> {
     tls: {},
     bodyLimit: configuration['body-limit'],
     logLevel: configuration['log-level'],
-    logStream: destination({ dest: STDOUT, sync: false, maxLength: LOG_BYTES }),
+    logStream: logDestination(STDOUT),
   });
   const { log } = server;
   const client = await connect(configuration.kubeconfig);

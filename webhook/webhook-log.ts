@@ -1,7 +1,20 @@
-// What the webhook's parts need of a logger; pino's, which fastify brings, has it.
+// The webhook's log lines: what its parts need of a logger, and where the lines go.
+import { destination } from 'pino';
 
-/** Writes one line: plain data, and a message that is the same for every occurrence. */
+/** Writes one line: plain data, and a message that is the same for every occurrence. pino's logger has it. */
 export interface WebhookLog {
   info(details: object, message: string): void;
   warn(details: object, message: string): void;
+}
+
+/** Bytes that wait at most while the reader of the log stalls. */
+const MOST = 4 * 1024 * 1024;
+
+/**
+ * Writes without blocking, so that a stalled reader never stops admissions: lines beyond MOST are lost. What waits is
+ * written when the process ends.
+ * @param fd file descriptor
+ */
+export function logDestination(fd: number) {
+  return destination({ dest: fd, sync: false, maxLength: MOST });
 }
