@@ -33,3 +33,26 @@ t.test('a mark that a rule lays on the packet is seen by the next', async (t) =>
   ];
   t.equal(follow('mangle', ...marked), 'nobody');
 });
+
+t.test('a match that is not understood does not matter where both branches come to the same proxy', async (t) => {
+  const maybe = '-A PREROUTING -p tcp -m strange --sort odd';
+  t.equal(follow('nat', `${maybe} -j REDIRECT --to-ports 15006`, REDIRECT), 'REDIRECT');
+  t.equal(follow('nat', `${maybe} -j REDIRECT --to-ports 1`, REDIRECT), 'unknown');
+  t.equal(follow('nat', `${maybe} -j RETURN`), 'itself');
+  t.equal(follow('nat', `${maybe} -j RETURN`, REDIRECT), 'unknown');
+});
+
+t.test('what conntrack does to a new connection counts', async (t) => {
+  const notrack = saved('raw', '-A PREROUTING -p tcp -j CT --notrack');
+  const untracked = parseRuleset({ legacySave: { ipv4: notrack + saved('nat', REDIRECT) } });
+  t.equal(findRedirectTarget(untracked, 'ipv4', 'eth0', 9000).to, 'itself', 'chains of type nat are left out');
+  const zone = saved('raw', '-A PREROUTING -p tcp -j CT --zone 1');
+  const zoned = parseRuleset({ legacySave: { ipv4: zone + saved('nat', REDIRECT) } });
+  t.equal(findRedirectTarget(zoned, 'ipv4', 'eth0', 9000).to, 'REDIRECT', 'in a zone of its own too');
+  t.equal(follow('raw', '-A PREROUTING -m conntrack --ctstate INVALID -j DROP'), 'nobody', 'before conntrack has run');
+  t.equal(follow('nat', '-A PREROUTING -m connmark --mark 0x1 -j RETURN', REDIRECT), 'unknown');
+  t.equal(
+    follow('mangle', '-A PREROUTING -j CONNMARK --restore-mark', '-A PREROUTING -m mark --mark 0x1 -j DROP'),
+    'unknown',
+  );
+});
