@@ -18,7 +18,9 @@ export interface ServerOptions {
   labelsOf(namespace: string): Record<string, string> | undefined;
   /** True from the stop signal on: each answer then asks the client to open its next connection elsewhere. */
   draining(): boolean;
-  /** Private key and certificate chain, PEM; empty where useCertificate follows. Absent in tests that open no socket. */
+  /**
+   * Private key and certificate chain, PEM; empty where useCertificate follows. Absent in tests that open no socket.
+   */
   tls?: Partial<KeyPair>;
   bodyLimit: number;
   logLevel: string;
@@ -26,7 +28,7 @@ export interface ServerOptions {
   logStream?: { write(line: string): void };
 }
 
-/** Longer than the 90 s after which the API server closes an idle connection: it is the side that knows. */
+/** Longer than the API server's 90 s for idle connections, so that the API server closes them, not the webhook. */
 const KEEP_ALIVE_MS = 120_000;
 /** The API server waits 30 s at most for a webhook, so a request that takes longer to arrive has no reader. */
 const REQUEST_MS = 30_000;
@@ -115,7 +117,7 @@ function send(reply: FastifyReply, status: number, { code, message }: CodedError
   return reply.code(status).send({ code, message });
 }
 
-// What a client gets that sent something other than an AdmissionReview.
+// Answers to requests that are no AdmissionReview.
 
 /**
  * @param error what fastify reports of a request

@@ -1,4 +1,4 @@
-// Metrics and health over plain HTTP, on a port of their own: the kubelet and Prometheus hold no certificate of ours.
+// Metrics and health over plain HTTP, on a separate port: the kubelet and Prometheus do not trust our CA.
 import fastify, { type FastifyInstance } from 'fastify';
 import type { Registry } from 'prom-client';
 

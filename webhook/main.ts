@@ -121,11 +121,11 @@ async function selfcheck(port: number, print: (text: string) => void): Promise<n
   return report.ok ? 0 : 1;
 }
 
-/** Runs where the operator is, with what the operator may do. @returns exit code */
+/** Runs with the operator's own kubeconfig and permissions. @returns exit code */
 function guard(argv: string[], print: (text: string) => void): Promise<number> {
   const note = (text: string) => void process.stderr.write(text);
   const stop = new AbortController();
-  // A second one ends the process at once.
+  // A second signal ends the process at once.
   process.once('SIGINT', () => stop.abort());
   return guardCommand(argv, {
     env: process.env,

@@ -38,7 +38,7 @@ export function createShutdown({ drainMs, closeMs, close, exit, wait, log }: Shu
       draining = true;
       log.info({ signal: name, drainMs }, 'not Ready any more; serving until clients use other replicas');
       if (name === 'SIGTERM') await wait(drainMs);
-      // A request that never ends arriving would hold the process otherwise.
+      // Without the limit, a request that never arrives completely would keep the process.
       await Promise.race([close(), wait(closeMs)]);
       log.info({}, 'closed');
       exit(0);

@@ -82,7 +82,7 @@ function both(labels: Sink<NamespaceLabels>, seen: Sink<SeenNamespace> | undefin
   };
 }
 
-// What is known of namespaces. Filled by the watch on the cluster; empty for ever where there is none.
+// Labels of namespaces, from the watch. Stays empty without a cluster.
 
 export interface NamespaceLabels {
   name: string;

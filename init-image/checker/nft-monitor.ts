@@ -1,4 +1,5 @@
-// Keeps `nft monitor` running: the kernel reports each change of the nft ruleset at once. iptables-legacy sends no events.
+// Keeps `nft monitor` running: the kernel reports each change of the nft ruleset at once. iptables-legacy sends no
+// events.
 import type { ChildProcess } from 'node:child_process';
 import type { Log } from '../../lib/log.ts';
 

@@ -234,8 +234,8 @@ function parseOption(module: string, option: IptablesOption, text: string): Cond
 }
 
 /**
- * For a packet without a connection, conntrack_mt (net/netfilter/xt_conntrack.c) looks at the state alone: it matches if
- * the state is asked for and fits, and ignores other options; without a state option it never matches.
+ * For a packet without a connection, conntrack_mt (net/netfilter/xt_conntrack.c) looks at the state alone: it matches
+ * if the state is asked for and fits, and ignores other options; without a state option it never matches.
  */
 function parseState(options: IptablesOption[], text: string): Condition[] {
   const state = options.find((option) => option.flag === '--ctstate' || option.flag === '--state');

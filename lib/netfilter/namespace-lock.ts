@@ -3,8 +3,8 @@ import { accessSync, constants } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 
 /**
- * Containers of a pod share no file system, but abstract Unix sockets belong to the network namespace (unix(7)), and the
- * kernel frees one when its process ends, however it ends.
+ * Containers of a pod share no file system, but abstract Unix sockets belong to the network namespace (unix(7)), and
+ * the kernel frees one when its process ends, however it ends.
  */
 const NAME = '\0invalid-drop.lock';
 

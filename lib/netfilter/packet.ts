@@ -5,7 +5,9 @@ import { BlockList, isIP } from 'node:net';
 export type Family = 'ipv4' | 'ipv6';
 export const FAMILIES: Family[] = ['ipv4', 'ipv6'];
 
-/** A TCP packet that arrives for this host. A member that is left out is not known: a condition on it is undecidable. */
+/**
+ * A TCP packet that arrives for this host. A member that is left out is not known: a condition on it is undecidable.
+ */
 export interface Packet {
   /** How conntrack classifies it: INVALID, so that it never has a connection, or the first packet of a connection. */
   ctstate: 'invalid' | 'new';

@@ -125,7 +125,9 @@ export interface InterfaceReport {
 }
 export type FamilyReport = { present: boolean; reason?: string } & Partial<Record<InterfaceClass, InterfaceReport>>;
 
-/** Every family with the verdict on each class of interfaces, and the rules that decide it. For /selfcheck and --once. */
+/**
+ * Every family with the verdict on each class of interfaces, and the rules that decide it. For /selfcheck and --once.
+ */
 export function describeFamilies({ families }: RulesetCheck): Record<Family, FamilyReport> {
   const entries = FAMILIES.map((family) => {
     const { status, classes } = families[family];

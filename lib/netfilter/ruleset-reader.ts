@@ -161,8 +161,9 @@ function failed(program: string, output: ProgramOutput): CodedError {
 }
 
 /**
- * Packets without a connection pass nat by (nf_nat_inet_fn, net/netfilter/nf_nat_core.c), so a verdict does not need it.
- * Every pod of Istio has an empty one of iptables-legacy: istio-iptables tries there whether that works (1.24 to 1.32).
+ * Packets without a connection pass nat by (nf_nat_inet_fn, net/netfilter/nf_nat_core.c), so a verdict does not need
+ * it. Every pod of Istio has an empty one of iptables-legacy: istio-iptables tries there whether that works (1.24 to
+ * 1.32).
  */
 const isNatOnly = (tables: string[]) => tables.every((name) => name === 'nat');
 

@@ -26,7 +26,9 @@ export interface InjectionSettings {
   /** Of the init container and of the checker, but for what a pod budgets as a whole. */
   initResources: ContainerResources;
   checkerResources: ContainerResources;
-  /** Ports that the mesh excludes for pods without the annotation (Helm value global.proxy.excludeInboundPorts), or ''. */
+  /**
+   * Ports that the mesh excludes for pods without the annotation (Helm value global.proxy.excludeInboundPorts), or ''.
+   */
   meshExcludeInboundPorts: string;
 }
 
@@ -66,7 +68,8 @@ export function checkerContainer(
     ...common(options, settings),
     resources: resourcesWithin(budgeted, settings.checkerResources),
     ports: [{ name: 'idrop-checker', containerPort: CHECKER_PORT, protocol: 'TCP' }],
-    // No liveness probe: to kill the checker mends nothing. No startup probe: the next containers would wait for it.
+    // No liveness probe: a restart of the checker repairs nothing. No startup probe: the next containers would wait for
+    // it.
     readinessProbe: READINESS_PROBES[probe],
     ...(placement === 'sidecar' ? { restartPolicy: 'Always' } : {}),
   };
@@ -85,12 +88,12 @@ export function ephemeralContainer(name: string, job: 'install' | 'check', optio
 const READINESS_PROBES = {
   http: {
     httpGet: { path: '/readyz', port: CHECKER_PORT, scheme: 'HTTP' },
-    // A pod waits for its first answer: with 5 s, pods were Ready 2 s later than without us.
+    // A pod waits for the first successful probe: with a period of 5 s, pods were Ready 2 s later than without us.
     periodSeconds: 2,
     timeoutSeconds: 2,
     failureThreshold: 3,
   },
-  // Starts a process each time, about 50 ms of CPU under the container's limit: seldom, and with more patience.
+  // Each probe starts a process, about 50 ms of CPU under the container's limit: a longer period and timeout.
   exec: {
     exec: { command: [...CHECK_COMMAND, '--probe'] },
     periodSeconds: 10,
@@ -149,7 +152,7 @@ const UNITS: Record<string, number> = { m: 0.001, Ki: 1024, Mi: 1024 ** 2, Gi: 1
 export function resourcesOption(described: { env: string; help: string; default: string }): Option<string> {
   const allowed =
     'cpu=REQUEST:LIMIT,memory=REQUEST:LIMIT such as cpu=10m:1,memory=32Mi:128Mi; without :LIMIT there is none';
-  // A request above its limit would have the API server refuse every pod.
+  // The API server would refuse every pod with a request above its limit.
   const parse = (text: string) => (readResources(text) ? text : undefined);
   return { ...textLike(TEXT, allowed, described), parse };
 }

@@ -1,4 +1,4 @@
-// What a pod's author may choose, and which choice counts.
+// The options of a pod: annotations, and their precedence over the configuration.
 import { type Mode, type OnDrift, OPT_IN_LABEL, POD_OPTIONS, type Protocol } from '../../lib/contract.ts';
 import { shortText } from '../../lib/json.ts';
 import { errors } from '../webhook-errors.ts';

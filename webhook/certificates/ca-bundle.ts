@@ -27,8 +27,8 @@ export function trusts(configuration: JsonObject | undefined, chain: string): bo
 }
 
 /**
- * The JSON Patch that puts the bundle into every webhook that lacks it. It is refused where the configuration has
- * changed meanwhile, for the webhooks' places may have.
+ * The JSON Patch that puts the bundle into every webhook that lacks it. The API server refuses it where the
+ * configuration has changed meanwhile, because the indices of webhooks may have changed.
  */
 export function bundlePatch(configuration: JsonObject, bundle: string): JsonObject[] {
   const version = objectAt(configuration, 'metadata')['resourceVersion'];

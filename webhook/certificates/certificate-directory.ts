@@ -17,8 +17,8 @@ export interface DirectoryOptions {
 }
 
 /**
- * Reads the folder again whenever asked, and serves what is new in it. A pair that does not belong together, as in
- * the middle of a change, is passed over, and what was served stays.
+ * Reads the folder each time it is called, and serves a new pair. A certificate and key that do not belong together, as
+ * in the middle of a change, are ignored, and the served pair stays.
  * @returns a function that reads it; never rejects
  */
 export function createDirectoryReader({ path, serve, log }: DirectoryOptions): () => Promise<void> {
@@ -44,8 +44,8 @@ export function createDirectoryReader({ path, serve, log }: DirectoryOptions): (
 }
 
 /**
- * Calls back when something in the folder changes; a hint only, for a mounted Secret is changed by a symbolic link
- * beside it, and not every file system tells.
+ * Calls back when something in the folder changes. Only a hint: a mounted Secret changes by a symbolic link beside it,
+ * and some file systems report no changes.
  * @returns a function that ends it
  */
 export function watchDirectory(path: string, changed: () => void): () => void {

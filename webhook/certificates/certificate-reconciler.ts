@@ -1,5 +1,5 @@
-// Reconciles the Secret, the serving certificate and the caBundle with the plan. Every replica runs this; where two write at
-// once, the API server accepts the first write, and the other replica reads it.
+// Reconciles the Secret, the serving certificate and the caBundle with the plan. Every replica runs this; where two
+// write at once, the API server accepts the first write, and the other replica reads it.
 
 import { OWN_NAMESPACE } from '../../lib/contract.ts';
 import type { JsonObject } from '../../lib/json.ts';
@@ -17,7 +17,7 @@ export const SECRETS_PATH = `/api/v1/namespaces/${OWN_NAMESPACE}/secrets`;
 export const CONFIGURATION = 'invalid-drop-injector';
 export const CONFIGURATIONS_PATH = '/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations';
 
-/** What the API server answers where a `test` of a JSON Patch does not hold. */
+/** Status of the API server's answer where a `test` of a JSON Patch fails. */
 const TEST_FAILED = 422;
 
 export interface CertificateReconcilerOptions {
@@ -36,7 +36,7 @@ export interface CertificateReconcilerOptions {
   now(): number;
 }
 
-/** @returns a function that does what is to be done now; it never rejects, and never runs twice at once */
+/** @returns a function that reconciles once; it never rejects, and calls never overlap */
 export function createCertificateReconciler(options: CertificateReconcilerOptions): () => Promise<void> {
   const { client, secret, configuration, lifetimes, log, now } = options;
   let last: TlsState | undefined;
@@ -45,7 +45,8 @@ export function createCertificateReconciler(options: CertificateReconcilerOption
 
   async function reconcileOnce(): Promise<boolean> {
     if (!secret.synced() || !configuration.synced()) return false;
-    // The watch may change what is held while keys are made: what is written must replace what was decided upon.
+    // The watch may deliver a newer Secret while keys are made: the write must replace the Secret that the decision
+    // read.
     const present = secret.object();
     const state = readSecret(present);
     if (state !== undefined) adopt(state);
@@ -79,7 +80,7 @@ export function createCertificateReconciler(options: CertificateReconcilerOption
     return served(print, await options.servedByAll(print));
   }
 
-  /** The Secret is read again first: with one that is out of date an older bundle would be put over a newer one. */
+  /** Reads the Secret again first: an outdated one would put an older bundle over a newer one. */
   async function putBundle(): Promise<void> {
     const fresh = await client.get(`${SECRETS_PATH}/${SECRET}`);
     secret.set(fresh);
@@ -92,7 +93,7 @@ export function createCertificateReconciler(options: CertificateReconcilerOption
       options.did('bundle');
       log.info({ configuration: CONFIGURATION }, 'put the CA into the webhook configuration');
     } catch (error) {
-      // Another replica was first; the watch will tell.
+      // Another replica was first; the watch delivers its change.
       if (!(error instanceof ApiError && error.status === TEST_FAILED)) throw error;
     }
   }
@@ -113,7 +114,7 @@ export function createCertificateReconciler(options: CertificateReconcilerOption
 
   return serially(async () => {
     try {
-      // Bounded: each round that returns true has changed the Secret, or has read what another changed.
+      // Bounded: each call that returns true has changed the Secret, or has read another replica's change.
       for (let rounds = 0; rounds < 5 && (await reconcileOnce()); rounds++);
     } catch (error) {
       log.warn({ reason: reasonOf(error) }, 'reconciling the certificates failed; trying again');
@@ -138,7 +139,7 @@ function createSince(now: () => number) {
   };
 }
 
-/** Calls while one is under way lead to one more after it. */
+/** Calls during a run lead to one more run after it. */
 function serially(work: () => Promise<void>): () => Promise<void> {
   let running: Promise<void> | undefined;
   let again = false;

@@ -6,7 +6,7 @@ import { OWN_NAMESPACE } from '../../lib/contract.ts';
 const { pki } = forge;
 
 export const SERVICE = 'invalid-drop-webhook';
-/** By which the webhook can be reached: on this machine, and as a Service. */
+/** Names under which clients reach the webhook: on this machine, and as a Service. */
 export const SERVING_NAMES = [
   'localhost',
   SERVICE,

@@ -28,7 +28,7 @@ export async function askPeers(client: ClusterClient, port: number): Promise<Pee
   );
 }
 
-/** True where every replica that can be asked, or that clients are sent to, serves this certificate. Pure. */
+/** True where every replica that answers, or is Ready, serves this certificate. Pure. */
 export function allServe(peers: Peer[], fingerprint: string): boolean {
   return peers.every((peer) => peer.fingerprint === fingerprint || (peer.fingerprint === undefined && !peer.ready));
 }

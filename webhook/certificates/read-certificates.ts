@@ -1,4 +1,4 @@
-// Reads certificates that others hold: which, until when, and signed by whom.
+// Reads certificates: identity, expiry and issuer.
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { SKEW_MS } from './make-certificates.ts';
 
@@ -45,8 +45,8 @@ export function fingerprint(cert: string): string {
 }
 
 /**
- * The moment at which two thirds of the life of a certificate of ours are over: then it is renewed. The hour by which
- * it is valid earlier is no part of that: with it, one that lives for less than half an hour would always be due.
+ * When two thirds of a certificate's lifetime are over: then it is renewed. The hour before its issue, in which it is
+ * valid already, does not count: otherwise a certificate with a lifetime under half an hour would always be due.
  * @returns milliseconds since 1970; 0 where it cannot be read
  */
 export function renewalTime(cert: string): number {

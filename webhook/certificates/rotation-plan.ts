@@ -1,7 +1,7 @@
-// What is to be done about the certificates now. Pure: facts in, one step out.
+// The next step of certificate rotation. Pure: facts in, one step out.
 //
-// A CA is replaced in three steps, so that a client never meets a certificate that it does not trust. Any replica may take
-// each step:
+// A CA is replaced in three steps, so that a client never meets a certificate that it does not trust. Any replica may
+// take each step:
 //   announce  the next CA is made and put into the bundle; the present one goes on signing
 //   switch    once the bundle in the cluster has held the next one for a while, it signs the serving certificate
 //   retire    once every replica has served the new certificate for a while, the old CA leaves the bundle
@@ -11,7 +11,7 @@ import { expiryTime, renewalTime } from './read-certificates.ts';
 import type { TlsState } from './tls-secret.ts';
 
 export interface Facts {
-  /** What the Secret holds; undefined where there is none, or nothing that can be served from. */
+  /** Contents of the Secret; undefined where there is none, or it cannot be served from. */
   state: TlsState | undefined;
   /** What was last served, where the Secret is gone. */
   last: TlsState | undefined;
@@ -32,7 +32,7 @@ export type RotationStep = 'begin' | 'restore' | 'announce' | 'switch' | 'retire
 /** API servers learn of a new bundle by a watch, within milliseconds; this is for one that lags. */
 export const SETTLE_MS = 5000;
 
-/** The next step; one at a time, for each is seen by all replicas before the next. */
+/** The next step. One at a time: all replicas see each step before the next. */
 export function nextStep({ state, last, now, bundleHeldMs, servedByAllMs }: Facts): RotationStep {
   if (state === undefined) return last !== undefined && isAlive(last, now) ? 'restore' : 'begin';
   if (expiryTime(state.ca.cert) <= now) return 'begin';
@@ -47,7 +47,7 @@ function isAlive({ ca, serving }: TlsState, now: number): boolean {
   return expiryTime(ca.cert) > now && expiryTime(serving.cert) > now;
 }
 
-// Carries a step out on data: from what the Secret holds to what it is to hold.
+// Carries a step out: from the present contents of the Secret to the next ones.
 
 export interface CertificateLifetimes {
   /** Milliseconds. */
@@ -85,7 +85,7 @@ export async function takeStep(
   }
 }
 
-/** The old bundle is kept beside, for a replica that has not heard yet. */
+/** The old CA stays in the bundle, for a replica that still serves the old certificate. */
 async function begin(state: TlsState | undefined, now: Date, lifetimes: CertificateLifetimes): Promise<TlsState> {
   const ca = await makeCa(now, lifetimes.ca);
   const serving = await makeServing(ca, now, lifetimes.serving);

@@ -1,4 +1,4 @@
-// Puts together what keeps the certificate, for each of the places that it can come from.
+// Wires the source of the serving certificate, the watches that it needs, and its metrics.
 
 import type { ClusterClient } from '../cluster/cluster-client.ts';
 import { errors } from '../webhook-errors.ts';

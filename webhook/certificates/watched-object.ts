@@ -1,4 +1,4 @@
-// One named object of the cluster, as a watch has last told of it.
+// One named object of the cluster, kept up to date by a watch.
 
 import { isObject, type JsonObject, shortText } from '../../lib/json.ts';
 import { type ReflectOptions, reflect } from '../cluster/reflector.ts';
@@ -8,7 +8,7 @@ export interface WatchedObject {
   object(): JsonObject | undefined;
   /** True once it is known whether there is one. */
   synced(): boolean;
-  /** Puts in what the API server has answered, so that the watch need not be waited for. */
+  /** Takes an object from an answer of the API server, so that the caller need not wait for the watch. */
   set(object: JsonObject | undefined): void;
   stop(): Promise<void>;
 }
@@ -19,7 +19,7 @@ type Options = Pick<ReflectOptions<JsonObject>, 'client' | 'path' | 'what' | 'lo
   changed(): void;
 };
 
-/** Follows the object; what is older than what is known is passed over, for an answer can overtake the watch. */
+/** Watches the object. Older versions than the known one are ignored, because an answer can overtake the watch. */
 export function watchObject({ name, changed, ...options }: Options): WatchedObject {
   let known: JsonObject | undefined;
   const change = (object: JsonObject | undefined) => {

@@ -1,4 +1,4 @@
-// What went wrong with the API server, apart from the client: that is large, and loaded only where there is a cluster.
+// Errors of the API server. Apart from cluster-client.ts, because that file loads the large client library.
 import { shortText } from '../../lib/json.ts';
 
 /** An answer of the API server that is no success. */

@@ -84,7 +84,7 @@ function clientFor(config: KubeConfig): OperatorClient {
       if (response.httpStatusCode >= 300) throw await asError(response);
       return await read(response.body);
     } catch (error) {
-      // What the server refuses has come through, and only who asks may be wrong with the connection.
+      // After a refusal the connection works, except where its credentials are rejected.
       if (!(error instanceof ApiError) || error.status === UNAUTHORIZED) connection.forget();
       throw error;
     }
@@ -120,7 +120,7 @@ function clientFor(config: KubeConfig): OperatorClient {
   };
 }
 
-/** readline would not pass on the error of a stream that breaks off. */
+/** readline would hide the error of a stream that breaks off. */
 async function* linesOf(stream: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
   const decoder = new TextDecoder();
   let rest = '';
@@ -164,7 +164,7 @@ function loadConfig(kubeconfig: string): KubeConfig {
   return config;
 }
 
-/** The first file counts where two say different things; of several, those that are not there are passed over. */
+/** As kubectl merges them: the first file wins, and of several files missing ones are skipped. */
 function loadFiles(config: KubeConfig, paths: string[]): void {
   const [first = '', ...others] = paths.length > 1 ? paths.filter((path) => existsSync(path)) : paths;
   config.loadFromFile(first);
@@ -184,13 +184,12 @@ const CONNECTION_MS = 60_000;
 
 /**
  * The library opens a connection for each request and lets the server close it: a list of a hundred pages took 20 MB.
- *
  * @param now milliseconds, from any beginning
  */
 export function shareConnection(now = () => performance.now()) {
   let shared: { dispatcher: Dispatcher; until: number } | undefined;
   return {
-    /** Gives a request the connection of those before it, or theirs its own. */
+    /** Gives a request the shared connection, or makes its connection the shared one. */
     use(context: RequestContext): void {
       const own = context.getDispatcher();
       if (own === undefined) return;

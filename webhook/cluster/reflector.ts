@@ -22,7 +22,7 @@ export interface ReflectOptions<T> {
   query?: Query;
   /** For logs: what the collection holds. */
   what: string;
-  /** Makes of an object what is to be kept; the object itself is let go. undefined: of no interest. */
+  /** The part of an object that is kept; undefined for objects that are not kept. */
   project(object: JsonObject): T | undefined;
   sink: Sink<T>;
   log: WebhookLog;
@@ -38,11 +38,11 @@ export interface Reflection {
   stop(): Promise<void>;
 }
 
-/** Few enough that a page is garbage before the heap grows for it, many enough that a large cluster is a hundred requests. */
+/** Objects of a page: few enough to keep the heap small, and many enough for a large cluster in a hundred requests. */
 const PAGE = '100';
 /** The server ends a watch after this; a connection that died silently is noticed a little later. */
 const WATCH_SECONDS = 240;
-/** Between watches that end in order: a server that ends each at once is not asked without pause. */
+/** Pause between watches, so that a server that ends each at once is not asked in a tight loop. */
 const RELIST_MS = 100;
 const SILENCE_MS = (WATCH_SECONDS + 30) * 1000;
 
@@ -61,7 +61,7 @@ export function reflect<T>(options: ReflectOptions<T>): Reflection {
           listing = new AbortController();
           // A list that fails is asked for again.
           state.version = '';
-          // What few objects leave is gone with the next young collection.
+          // After a list of one page the next young collection is enough.
           if ((await list(options, state)) > 1) collectGarbage();
         }
         await watch(options, state, AbortSignal.any([stopping.signal, listing.signal]));
@@ -176,7 +176,7 @@ export function backoffMs(failures: number, random: number): number {
   return ceiling * (0.5 + random / 2);
 }
 
-// Gives back what a long list has left on the heap: V8 would keep it until the heap grows again, which may be never.
+// Frees the memory of a long list: V8 would keep it until the heap grows again, which may be never.
 
 /**
  * Collects and compacts the heap at once, for some tens of milliseconds. Does nothing unless Node was started with

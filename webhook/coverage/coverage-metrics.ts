@@ -1,4 +1,5 @@
-// Coverage as Prometheus sees it. Every replica watches all pods: aggregate over replicas with max by (namespace, reason).
+// Coverage as Prometheus sees it. Every replica watches all pods: aggregate over replicas with max by (namespace,
+// reason).
 import { Counter, Gauge, type Registry } from 'prom-client';
 import { isGuarded, REASONS } from './coverage-reasons.ts';
 import type { Counts, CoverageStore } from './coverage-store.ts';

@@ -10,7 +10,7 @@ import type { Counts, CoverageStore } from './coverage-store.ts';
 const NAMED_PODS = 1000;
 
 export interface CoverageReport {
-  /** False until the pods have been listed: the numbers are then not whole. */
+  /** False until the pods have been listed: until then the numbers are incomplete. */
   synced: boolean;
   total: number;
   guarded: number;

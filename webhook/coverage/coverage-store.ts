@@ -35,7 +35,7 @@ export type CoverageStore = ReturnType<typeof createCoverageStore>;
  */
 export function createCoverageStore(changed: (change: Change) => void, now: () => number) {
   const namespaces = new Map<string, Covered>();
-  /** Pods whose reason changes by time alone, and who is to be told then. */
+  /** Pods whose reason changes with time alone, and the owner of the Event that follows. */
   const starting = new Map<string, { namespace: string; pod: string; owner: PodOwner | undefined }>();
 
   function setReason(covered: Covered, entry: Entry, reason: CoverageReason, told?: PodOwner, isNew = false): void {
@@ -111,7 +111,7 @@ export function createCoverageStore(changed: (change: Change) => void, now: () =
       }
       for (const pod of pods) put(pod);
     },
-    /** Looks again at pods whose reason changes by time alone. */
+    /** Evaluates pods whose reason changes with time alone. */
     tick(): void {
       for (const { namespace, pod } of [...starting.values()]) {
         const covered = namespaces.get(namespace);

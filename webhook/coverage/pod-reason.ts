@@ -20,7 +20,8 @@ export function podReason(pod: PodRecord, namespace: CoveredNamespace, now: numb
   if (leftAlone !== undefined) return leftAlone;
   if (namespace.forbidsNetAdmin) return 'pod-security';
   const { optedInAt } = namespace;
-  // Times are whole seconds: a pod created within the second of the label counts as older, not as missed by the webhook.
+  // Times are whole seconds: a pod created within the second of the label counts as older, not as missed by the
+  // webhook.
   return optedInAt === undefined || pod.created <= optedInAt ? 'created-before-opt-in' : 'webhook-missed';
 }
 

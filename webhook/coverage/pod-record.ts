@@ -1,5 +1,5 @@
-// What coverage keeps of a pod. Pure. Ten thousand pods have a few dozen different sets of facts between them: each set is
-// one object that they share.
+// What coverage keeps of a pod. Pure. Ten thousand pods have a few dozen different sets of facts between them: each set
+// is one object that they share.
 import {
   CHECKER_CONTAINER,
   GUARD_CHECKER_CONTAINER,
@@ -42,7 +42,7 @@ export interface PodRecord {
   checkerSince: number;
 }
 
-/** A record, and what is needed once only: who is to be told. */
+/** A record, and the owner, which is needed once for an Event. */
 export interface SeenPod {
   record: PodRecord;
   owner: PodOwner;
@@ -115,7 +115,10 @@ function isCrashLooping(status: JsonObject | undefined): boolean {
   return isObject(waits) && waits['reason'] === 'CrashLoopBackOff';
 }
 
-/** From this many restarts on, a checker that is not Ready counts as failing: in a crash loop it would always be starting. */
+/**
+ * From this many restarts on, a checker that is not Ready counts as failing: in a crash loop it would always be
+ * starting.
+ */
 const MANY_RESTARTS = 3;
 
 function checkerOf(checker: JsonObject | undefined, status: JsonObject): PodFacts['checker'] {
@@ -151,8 +154,8 @@ function ownerOf(metadata: JsonObject): PodOwner {
   return { apiVersion: text('apiVersion'), kind: text('kind'), name: text('name'), uid: text('uid') };
 }
 
-// What the ephemeral containers of `webhook.js guard` have done for a pod. Pure. Read from image, name and status, never
-// from an annotation.
+// What the ephemeral containers of `webhook.js guard` have done for a pod. Pure. Read from image, name and status,
+// never from an annotation.
 
 export interface EphemeralGuards {
   /** Name of a container that has installed the rule into the network that the pod has now. */
@@ -161,7 +164,7 @@ export interface EphemeralGuards {
   checker: string | undefined;
   /** Those of the given image that have not started, or have not ended, by what they do. */
   pending: { install: string | undefined; check: string | undefined };
-  /** A number that no name of ours in this pod ends with. */
+  /** A number that no ephemeral container of ours in this pod has. */
   next: number;
 }
 

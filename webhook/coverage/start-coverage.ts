@@ -34,7 +34,7 @@ export interface Coverage {
 
 const TICK_MS = 1000;
 
-/** @returns at once; pods are asked for when the namespaces are known */
+/** @returns at once; pods are listed once the namespaces are known */
 export function startCoverage({ client, image, events, countEvent, log, retryDelay }: CoverageOptions): Coverage {
   const changes = createChangeLog();
   const sender = createEventSender({
@@ -58,7 +58,7 @@ export function startCoverage({ client, image, events, countEvent, log, retryDel
       client,
       path: '/api/v1/pods',
       what: 'pods',
-      // Pods of other namespaces are of no interest, and let go at once.
+      // Pods of other namespaces are discarded at once, to keep memory small.
       project: (object) => (isCovered(object, store) ? project(object) : undefined),
       sink: store,
       log,
@@ -140,8 +140,8 @@ export function seenNamespace(object: JsonObject): SeenNamespace | undefined {
 
 /**
  * When the label was set, as far as the API server remembers: the time of the field manager that owns it. If the same
- * manager has changed another field since, the time is later than the label. Pods created in between then count as older
- * than the opt-in, and not as missed by the webhook.
+ * manager has changed another field since, the time is later than the label. Pods created in between then count as
+ * older than the opt-in, and not as missed by the webhook.
  */
 function labelTime({ managedFields }: JsonObject): number | undefined {
   if (!isObjectList(managedFields)) return undefined;
@@ -169,7 +169,7 @@ export interface ChangeLine {
   example: string;
 }
 
-/** Collects changes until they are taken. Pods that come up guarded, or go, are not news. */
+/** Collects changes until they are taken. Pods that start guarded, or end, are left out. */
 export function createChangeLog() {
   let lines = new Map<string, ChangeLine>();
   return {

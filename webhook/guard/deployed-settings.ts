@@ -1,4 +1,4 @@
-// What to put into pods: what the cluster's webhook puts into new ones.
+// The settings of the cluster's webhook, so that `guard` puts into pods what the webhook puts into new ones.
 import { OWN_NAMESPACE } from '../../lib/contract.ts';
 import { CodedError } from '../../lib/errors.ts';
 import { type JsonObject, objectsAt, textsIn } from '../../lib/json.ts';
@@ -33,14 +33,14 @@ export async function readSettings(
   }
 }
 
-/** There is a cluster, but no Deployment that may be read, or one of another version. */
+/** The cluster answered: the Deployment is missing, may not be read, or is of another version. */
 const isAnswer = (error: unknown) => error instanceof CodedError || (error instanceof ApiError && error.status < 500);
 
 const defaults = () => injectionSettings(readOptions(OPTIONS, [], {}).values);
 
 /**
  * The settings of a webhook, from its Deployment. Values that come from a ConfigMap or a Secret are not seen.
- * @throws CodedError where an option of it is none of this version's
+ * @throws CodedError where this version does not know one of its options
  */
 export function settingsOf(deployment: JsonObject): InjectionSettings {
   const container = firstContainer(deployment);

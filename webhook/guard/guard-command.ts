@@ -29,9 +29,9 @@ export interface GuardCommandContext {
   print(text: string): void;
   /** For a person at a terminal; undefined where there is none. */
   progress: ((text: string) => void) | undefined;
-  /** What is not a result, and must not be lost in a pipe. */
+  /** Notes beside the results, on standard error. */
   note(text: string): void;
-  /** Fires when no other pod is to be begun. */
+  /** Fires when no further pod is to be started. */
   stop: AbortSignal;
 }
 
@@ -93,9 +93,9 @@ function kubeconfigOf({ values }: GuardArguments, env: GuardCommandContext['env'
 
 export interface RunOptions {
   concurrency: number;
-  /** After so many failures no other pod is begun. */
+  /** After this many failures no further pod is started. */
   maxFailures: number;
-  /** When it fires, no other pod is begun. */
+  /** When it fires, no further pod is started. */
   stop: AbortSignal;
   /** Never rejects. */
   guard(target: GuardTarget): Promise<GuardResult>;
@@ -103,7 +103,7 @@ export interface RunOptions {
   tell(result: GuardResult, done: number): void;
 }
 
-/** @returns a result for each target, in their order; what was under way at the stop is seen through */
+/** @returns a result for each target, in their order; pods that were started before the stop are finished */
 export async function guardAll(targets: GuardTarget[], options: RunOptions): Promise<GuardResult[]> {
   const results = targets.map((target): GuardResult => ({ ...target, outcome: 'not-tried', detail: '' }));
   let [next, done, failures] = [0, 0, 0];
@@ -125,7 +125,7 @@ export async function guardAll(targets: GuardTarget[], options: RunOptions): Pro
 
 // The pods of a namespace, by name.
 
-/** @throws Error that names the permission where that is what is missing; otherwise what the client rejects with */
+/** @throws Error that names the missing permission, or what the client rejects with */
 export async function listPods(client: Pick<ClusterClient, 'get'>, namespace: string): Promise<GuardTarget[]> {
   const targets: GuardTarget[] = [];
   try {

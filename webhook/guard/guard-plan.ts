@@ -8,7 +8,7 @@ import { viewPod } from '../admission/pod-view.ts';
 import { createProjection, type EphemeralGuards, type PodFacts, readEphemeral } from '../coverage/pod-record.ts';
 import type { GuardOutcome } from './guard-outcomes.ts';
 
-/** One container to see through. */
+/** One container to add or to wait for. */
 export interface GuardStep {
   job: 'install' | 'check';
   name: string;
@@ -49,7 +49,9 @@ export function planGuard(object: JsonObject, settings: InjectionSettings, stay:
 
 const leave = (outcome: GuardOutcome, detail = ''): GuardPlan => ({ do: 'leave', outcome, detail });
 
-/** In mode observe its exit code is always 0. A checker that is not Ready reports that INVALID packets are not dropped. */
+/**
+ * In mode observe its exit code is always 0. A checker that is not Ready reports that INVALID packets are not dropped.
+ */
 function isGuardedByInit({ images, install, checker, observes }: PodFacts): boolean {
   return images !== 'none' && install === 'done' && !observes && (checker === 'absent' || checker === 'ready');
 }
@@ -58,7 +60,7 @@ function hasChecker({ images, checker }: PodFacts): boolean {
   return images !== 'none' && checker !== 'absent';
 }
 
-/** None can ever be removed from a pod: one that has not ended yet is waited for, and no other is added. */
+/** Ephemeral containers cannot be removed: one that has not ended yet is waited for, and no other is added. */
 function stepFor(
   job: GuardStep['job'],
   { pending, next }: EphemeralGuards,

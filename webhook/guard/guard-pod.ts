@@ -20,9 +20,9 @@ export interface GuardOptions {
 type Verdict = { outcome: GuardOutcome; detail: string };
 
 const POLL_MS = 250;
-/** A checker that cannot take its port ends at once: one that has run for so long stays. */
+/** A checker that cannot take its port ends at once. One that has run for this time stays. */
 const STAYS_MS = 3000;
-/** Another client changed the pod while the API server was about to. */
+/** Tries where another client changed the pod at the same time (status 409). */
 const MAX_TRIES = 4;
 
 /** Never rejects: what goes wrong is the result's outcome. */
@@ -67,7 +67,7 @@ async function add(path: string, { container }: GuardStep, { client, dryRun }: G
   await client.mergePatch(`${path}/ephemeralcontainers`, { spec: { ephemeralContainers: [container] } }, query);
 }
 
-/** Waits until the container has done what it is for. What fails in between counts as not seen, until the time is up. */
+/** Waits until the container has done its work. A failed request is repeated until the time is up. */
 async function see(path: string, step: GuardStep, { client, timeout, clock }: GuardOptions): Promise<Verdict> {
   const end = clock.now() + timeout;
   let runningSince = Number.POSITIVE_INFINITY;
@@ -133,7 +133,7 @@ export function progressOf(object: JsonObject, container: string): Progress {
 }
 
 /**
- * What a program of ours said last, from the end of its log: the kubelet takes that for the termination message
+ * The last errors of our program, from the end of its log: the kubelet uses that as the termination message
  * (FallbackToLogsOnError), and may have cut its first line.
  * @returns the messages of its errors; the text itself where it has none
  */
@@ -142,7 +142,7 @@ function lastWords(text: string): string {
     const entry = parseLine(line);
     return entry['level'] === 'error' ? [shortText(entry['message'], 600)] : [];
   });
-  // Node's own words for a program that cannot run stand before a long stack.
+  // Where the program cannot run, Node prints its error before a long stack.
   const ownWords = /^\w*Error\b.*$/m.exec(text)?.[0] ?? text.trim().slice(-300);
   return [...new Set(messages)].join('; ') || ownWords.replaceAll(/\s+/g, ' ');
 }
@@ -156,7 +156,7 @@ function parseLine(line: string): JsonObject {
   }
 }
 
-// What an answer of the API server that is no success means. Pure.
+// What a refusal of the API server means. Pure.
 
 /** What was asked of the API server, and the permission that it takes. */
 export const PERMISSIONS = {
@@ -166,7 +166,9 @@ export const PERMISSIONS = {
 } as const;
 export type ApiAction = keyof typeof PERMISSIONS;
 
-/** Words of Pod Security (k8s.io/pod-security-admission) and of RBAC (apiserver/pkg/endpoints/handlers/responsewriters). */
+/**
+ * Words of Pod Security (k8s.io/pod-security-admission) and of RBAC (apiserver/pkg/endpoints/handlers/responsewriters).
+ */
 const POD_SECURITY = /violates PodSecurity "([^"]*)"/;
 const RBAC = /is forbidden: User "/;
 

@@ -1,4 +1,5 @@
-// A canary pod: it is sent through the Service to the webhook, its patch is applied and verified, and it is never created.
+// A canary pod: it is sent through the Service to the webhook, its patch is applied and verified, and it is never
+// created.
 import { randomUUID } from 'node:crypto';
 import { request } from 'node:https';
 import jsonPatch, { type Operation } from 'fast-json-patch';
@@ -47,7 +48,7 @@ function canaryReview() {
   };
 }
 
-/** Pure. @returns undefined where the patched pod has what it must have */
+/** Pure. @returns what the patched pod lacks; undefined where it has everything */
 export function whatIsWrong(answer: JsonObject, expectsChecker: boolean): string | undefined {
   const { response } = answer;
   if (!isObject(response) || response['allowed'] !== true) return 'the canary pod was refused';

@@ -140,7 +140,7 @@ async function isAllowed(client: ClusterClient, resourceAttributes: object): Pro
   return isObject(status) && status['allowed'] === true;
 }
 
-// Whether the MutatingWebhookConfiguration still says what it must. Pure.
+// Whether the MutatingWebhookConfiguration is as the manifests have it, where that matters. Pure.
 
 const NAME_LABEL = 'kubernetes.io/metadata.name';
 const MAX_TIMEOUT = 10;

@@ -157,7 +157,9 @@ export function parseFibTrie(text: string): string[] {
   return [...new Set(found)].filter((address) => !address.startsWith('127.'));
 }
 
-/** Own IPv6 addresses, without loopback and link-local, in /proc/net/if_inet6: lines begin with 32 hexadecimal digits. */
+/**
+ * Own IPv6 addresses, without loopback and link-local, in /proc/net/if_inet6: lines begin with 32 hexadecimal digits.
+ */
 export function parseIfInet6(text: string): string[] {
   const words = text.split('\n').flatMap((line) => line.match(/^[0-9a-f]{32}(?= )/) ?? []);
   const addresses = words.map((hex) => fromBytes((hex.match(/../g) ?? []).map((byte) => Number.parseInt(byte, 16))));

@@ -81,8 +81,9 @@ export function resetKindOf(reset: Reset, candidates: NodeNamespace[]): ResetKin
 }
 
 /**
- * The kind for a segment that belongs to no connection. In a pod with a proxy, NAT redirects all connections from outside
- * to the proxy's port. NAT skips INVALID packets, so a segment that reached another port was INVALID, if any packet was.
+ * The kind for a segment that belongs to no connection. In a pod with a proxy, NAT redirects all connections from
+ * outside to the proxy's port. NAT skips INVALID packets, so a segment that reached another port was INVALID, if any
+ * packet was.
  * @param other the kind if it is not this bug
  */
 function kindWithoutConnection(candidates: NodeNamespace[], local: Endpoint, other: ResetKind): ResetKind {

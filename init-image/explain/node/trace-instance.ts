@@ -28,7 +28,9 @@ const MAX_CHUNKS = 64;
 /** Milliseconds for mount and umount. */
 const COMMAND_LIMIT = 5000;
 
-/** Where tracefs may be: in the container, or in the node's file system by process 1 or `kubectl debug node` (/host). */
+/**
+ * Where tracefs may be: in the container, or in the node's file system by process 1 or `kubectl debug node` (/host).
+ */
 const TRACEFS_PATHS = ['', '/proc/1/root', '/host'].flatMap((root) =>
   ['tracing', 'debug/tracing'].map((folder) => `${root}/sys/kernel/${folder}`),
 );

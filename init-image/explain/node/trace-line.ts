@@ -1,6 +1,6 @@
-// The tracepoint tcp:tcp_send_reset as trace_pipe prints it (include/trace/events/tcp.h). Kernels up to 6.9 print sport=,
-// dport=, saddr=, daddr=, saddrv6=, daddrv6=, and no event for a reset without a socket. Kernels from 6.10 on print src=,
-// dest= and reason=, and events without a socket too. state= exists since 4.16.
+// The tracepoint tcp:tcp_send_reset as trace_pipe prints it (include/trace/events/tcp.h). Kernels up to 6.9 print
+// sport=, dport=, saddr=, daddr=, saddrv6=, daddrv6=, and no event for a reset without a socket. Kernels from 6.10 on
+// print src=, dest= and reason=, and events without a socket too. state= exists since 4.16.
 
 export interface Endpoint {
   /** IPv4 in dotted form, also for an IPv6 socket; "::" and "0.0.0.0" mean any address. */
@@ -8,7 +8,9 @@ export interface Endpoint {
   port: number;
 }
 
-/** A reset that the kernel sends. Where a listening socket sends it, the addresses are the socket's, not the packet's. */
+/**
+ * A reset that the kernel sends. Where a listening socket sends it, the addresses are the socket's, not the packet's.
+ */
 export interface Reset {
   /** The process that ran on the CPU; it owns the socket only where `active`. */
   pid: number;
