@@ -29,14 +29,14 @@ export const errors = defineErrors({
   OPTION_UNKNOWN: (argument: string) => `unknown argument "${argument}": --help lists the arguments`,
   COMMAND_MISSING: (command: string) => `${command} is not installed here: use the image that invalid-drop ships`,
   COMMAND_TIMEOUT: (command: string, milliseconds: number) =>
-    `${command} did not end within ${milliseconds} ms: the node may be overloaded, or another program holds a lock`,
+    `${command} did not end within ${milliseconds} ms: look for an overloaded node, or for a program that holds the xtables lock`,
   COMMAND_FAILED: (command: string, exitCode: number | null, stderr: string) =>
     `${command} failed with exit code ${exitCode}: ${stderr.replaceAll('\n', '; ')}${adviceOn(stderr)}`,
   LEGACY_UNREADABLE: (family: string, stderr: string) =>
     `iptables-legacy holds ${family} tables here and cannot be read (${stderr}): it needs CAP_NET_RAW, ` +
     'so set the webhook option legacy-iptables=enabled',
   RULESET_UNSTEADY: (reads: number) =>
-    `the ruleset changed each of ${reads} times that it was read: another program keeps writing rules in this pod`,
+    `the ruleset changed each of ${reads} times that it was read: another program keeps writing rules in this pod, and nft monitor shows which`,
   NFT_UNREADABLE: (text: string) =>
     `the output of nft is not JSON ("${text.trim()}"): nft 0.9.8 or later is needed, ` +
     'and before 1.0.7 the last table may not have flags unless it has rules too',
@@ -57,5 +57,5 @@ export const errors = defineErrors({
 /** What to do about a failure that only ever has one cause. The words are of nft, iptables and strerror(EPERM). */
 function adviceOn(stderr: string): string {
   if (!/Operation not permitted|you must be root/.test(stderr)) return '';
-  return ' (the container needs CAP_NET_ADMIN and uid 0: see whether its securityContext was changed)';
+  return ' (the container needs CAP_NET_ADMIN and uid 0: check its securityContext)';
 }

@@ -17,7 +17,7 @@ export const errors = defineErrors({
   CERTIFICATE_UNUSABLE: (path: string) =>
     `tls.crt and tls.key in ${path} do not belong together, or are not PEM: correct the program that writes them`,
   WEBHOOK_UNREACHABLE: (port: number, why: string) =>
-    `no webhook answers on port ${port} of this host (${why}): run this where it runs, or set --metrics-port`,
+    `no webhook answers on port ${port} of this host (${why}): run this in the webhook's container, or name its port with --metrics-port`,
   CLUSTER_NEEDED: (option: string, value: string) =>
     `${option}="${value}" needs a cluster: name one with --kubeconfig, or leave ${option} out`,
   CLUSTER_CONFIGURATION: (from: string, why: string) =>

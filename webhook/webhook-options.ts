@@ -115,12 +115,12 @@ export const OPTIONS = {
   }),
   coverage: oneOf(SWITCH, {
     env: 'INVALID_DROP_COVERAGE',
-    help: 'Whether to watch the pods of opted-in namespaces and report which are guarded. EnabledFeatures a cluster.',
+    help: 'Whether to watch the pods of opted-in namespaces and report which are guarded. Needs a cluster.',
     default: SWITCH[0],
   }),
   events: oneOf(SWITCH, {
     env: 'INVALID_DROP_EVENTS',
-    help: 'Whether to write an Event for the owner of an unguarded pod. EnabledFeatures coverage.',
+    help: 'Whether to write an Event for the owner of an unguarded pod. Needs coverage.',
     default: SWITCH[0],
   }),
   'drain-seconds': wholeNumber(0, 300, {
