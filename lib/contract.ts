@@ -27,7 +27,7 @@ export const OWN_NAMESPACE = 'invalid-drop-system';
 export const POD_OPTIONS = {
   /** enforce: a failed install stops the pod, an unguarded pod is not Ready. observe: nothing is ever blocked. */
   mode: { annotation: 'invalid-drop.io/mode', env: 'INVALID_DROP_MODE', values: ['enforce', 'observe'] },
-  /** tcp: only TCP is dropped. all: Istio's own iptables rule to the letter. */
+  /** tcp: only TCP is dropped. all: every protocol, exactly Istio's own iptables rule up to 1.23. */
   protocol: { annotation: 'invalid-drop.io/protocol', env: 'INVALID_DROP_PROTOCOL', values: ['tcp', 'all'] },
   /** What the checker does when the verdict is no longer "dropped". */
   onDrift: { annotation: 'invalid-drop.io/on-drift', env: 'INVALID_DROP_ON_DRIFT', values: ['repair', 'report'] },

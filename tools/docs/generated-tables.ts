@@ -41,8 +41,8 @@ function options(table: OptionTable): string {
 
 function annotations(): string {
   const meaning: Record<string, string> = {
-    mode: '`enforce`: a failed install stops the pod, an unguarded pod is not Ready. `observe`: nothing is ever held back, all is reported',
-    protocol: "what the rule covers; `all` is the rule of Istio's `INVALID_DROP` up to 1.23, to the letter",
+    mode: '`enforce`: a failed install stops the pod, an unguarded pod is not Ready. `observe`: no pod is blocked, everything is reported',
+    protocol: "what the rule covers; `all` is every protocol, exactly the rule of Istio's `INVALID_DROP` up to 1.23",
     onDrift: 'what the checker does when an INVALID packet would no longer be dropped',
   };
   const own = Object.entries(POD_OPTIONS).map(([name, { annotation, values }]) => {

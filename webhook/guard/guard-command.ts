@@ -16,9 +16,9 @@ export const GUARD_USAGE = `Usage: webhook.js guard NAMESPACE/POD... [options]
        webhook.js guard POD... --namespace NAMESPACE [options]
        webhook.js guard --namespace NAMESPACE [options]
 
-Adds an ephemeral container to pods that run already. The container installs the rule, verifies
-it, and ends. Nothing is restarted. Exit 0: all pods are guarded. 1: some are not. 2: an argument is wrong.
-  --dry-run  change nothing: ask the API server whether it would take the container
+Adds an ephemeral container to pods that run already. The container installs the rule, verifies it, and ends.
+Nothing is restarted. Exit 0: all pods are guarded. 1: some are not. 2: an argument is wrong.
+  --dry-run  change nothing: ask the API server whether it would accept the container
   --stay     leave a checker in each pod, in a second container
   --help     print this`;
 
