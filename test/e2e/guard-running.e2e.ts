@@ -197,7 +197,7 @@ t.test(
     await waitReady(namespace, 'host');
     const { exitCode, outcomes } = await guard([`${namespace}/host`, '--stay']);
     t.equal(exitCode, 1);
-    t.match(outcomes, { host: /^host-network: the rules would be the node's own/ });
+    t.match(outcomes, { host: /^host-network: the rule would apply to the node's network/ });
     t.same(ephemeralNames(await getPod(namespace, 'host')), []);
     t.same(await nodeRules(), rulesBefore);
   },
