@@ -41,7 +41,7 @@ async function serve(configuration: Configuration): Promise<void> {
   Buffer.poolSize = BUFFER_POOL;
   const metrics = createMetrics(VERSION);
   const settings = injectionSettings(configuration);
-  const needs = needsOf(configuration);
+  const features = featuresOf(configuration);
   let watches: Watches | undefined;
   const retryDelay = (failures: number) => backoffMs(failures, Math.random());
 
@@ -57,7 +57,7 @@ async function serve(configuration: Configuration): Promise<void> {
   });
   const { log } = server;
   const client = await connect(configuration.kubeconfig);
-  watches = startWatches({ client, needs, image: settings.image, metrics, log, retryDelay });
+  watches = startWatches({ client, features, image: settings.image, metrics, log, retryDelay });
   const certificates = startCertificates({
     configuration,
     client,
@@ -71,7 +71,7 @@ async function serve(configuration: Configuration): Promise<void> {
     client,
     port: () => portOf(server.server.address()),
     expectsChecker: configuration.checker === 'enabled',
-    needs,
+    features,
     watches: watches.synced,
   });
   const health = buildHealthServer({
@@ -102,7 +102,7 @@ async function serve(configuration: Configuration): Promise<void> {
 
 const portOf = (address: AddressInfo | string | null) => (address as AddressInfo).port;
 
-function needsOf({ certificates, coverage, events }: Configuration): EnabledFeatures {
+function featuresOf({ certificates, coverage, events }: Configuration): EnabledFeatures {
   const covers = coverage === 'enabled';
   return { secret: certificates === 'secret', coverage: covers, events: covers && events === 'enabled' };
 }

@@ -21,13 +21,13 @@ export interface Watches {
 export interface WatchesOptions extends Pick<ReflectOptions<never>, 'log' | 'retryDelay'> {
   /** undefined: no cluster is configured, and nothing is ever known. */
   client: ClusterClient | undefined;
-  needs: EnabledFeatures;
+  features: EnabledFeatures;
   /** Image that is configured now. */
   image: string;
   metrics: Metrics;
 }
 
-export function startWatches({ client, needs, image, metrics, log, retryDelay }: WatchesOptions): Watches {
+export function startWatches({ client, features, image, metrics, log, retryDelay }: WatchesOptions): Watches {
   const labels = createNamespaceStore();
   let coverage: Coverage | undefined;
   const now = () => coverage && { store: coverage.store, synced: coverage.synced() };
@@ -36,7 +36,7 @@ export function startWatches({ client, needs, image, metrics, log, retryDelay }:
   if (client) {
     const common = { client, log, retryDelay };
     const countEvent = (result: string) => events.inc({ result });
-    if (needs.coverage) coverage = startCoverage({ ...common, image, events: needs.events, countEvent });
+    if (features.coverage) coverage = startCoverage({ ...common, image, events: features.events, countEvent });
     const sink = both(labels, coverage?.namespaces);
     namespaces = reflect({ ...common, path: '/api/v1/namespaces', what: 'namespaces', project, sink });
   }

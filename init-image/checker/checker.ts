@@ -32,7 +32,7 @@ export interface CheckerDependencies {
 const MAX_CHANGES = 10;
 /** How much rarer checks are while the kernel reports every change: each costs a process. */
 const REPORTED_FACTOR = 3;
-/** Milliseconds that a check may take before its predecessor counts as too old, besides two intervals. */
+/** Milliseconds that one check may take: part of the age at which the last result counts as too old. */
 const CHECK_LIMIT = 5000;
 
 export class Checker {

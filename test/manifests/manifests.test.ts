@@ -26,8 +26,8 @@ function permissionsOf(objects: Rendered[]): string[] {
     .sort();
 }
 
-function neededBy(needs: Parameters<typeof neededPermissions>[0]): string[] {
-  return neededPermissions(needs)
+function neededBy(features: Parameters<typeof neededPermissions>[0]): string[] {
+  return neededPermissions(features)
     .flatMap(({ verbs, group, resource, name = '', namespace }) =>
       verbs.map((verb) => `${namespace ? 'own ' : ''}${verb} ${group}/${resource} ${name}`.trim()),
     )

@@ -23,22 +23,22 @@ export interface DirectoryOptions {
  */
 export function createDirectoryReader({ path, serve, log }: DirectoryOptions): () => Promise<void> {
   let present = '';
-  let complained = '';
-  const complain = (reason: string) => {
-    if (reason !== complained) log.warn({ path, reason }, 'no certificate can be read from the folder');
-    complained = reason;
+  let lastReason = '';
+  const logOnce = (reason: string) => {
+    if (reason !== lastReason) log.warn({ path, reason }, 'no certificate can be read from the folder');
+    lastReason = reason;
   };
   return async () => {
     try {
       const [cert, key] = await Promise.all(['tls.crt', 'tls.key'].map((name) => readFile(join(path, name), 'utf8')));
       if (cert === undefined || key === undefined || cert + key === present) return;
-      if (!isPair(cert, key)) return complain(errors.CERTIFICATE_UNUSABLE(path).message);
+      if (!isPair(cert, key)) return logOnce(errors.CERTIFICATE_UNUSABLE(path).message);
       present = cert + key;
-      complained = '';
+      lastReason = '';
       serve({ cert, key });
       log.info({ path }, 'read the certificate');
     } catch (error) {
-      complain(reasonOf(error));
+      logOnce(reasonOf(error));
     }
   };
 }

@@ -40,21 +40,21 @@ export interface GuardCommandContext {
  * @returns exit code
  * @throws CodedError where an argument is wrong, or does not do in this cluster
  */
-export async function guardCommand(argv: string[], around: GuardCommandContext): Promise<number> {
-  const args = readGuardArguments(argv, around.env);
+export async function guardCommand(argv: string[], context: GuardCommandContext): Promise<number> {
+  const args = readGuardArguments(argv, context.env);
   if (args.given.has('help')) {
-    around.print(helpText(GUARD_USAGE, GUARD_OPTIONS));
+    context.print(helpText(GUARD_USAGE, GUARD_OPTIONS));
     return 0;
   }
   const named = namedTargets(args.pods, args.values.namespace);
-  const client = await around.connect(kubeconfigOf(args, around.env), args.values.context);
+  const client = await context.connect(kubeconfigOf(args, context.env), args.values.context);
   try {
-    const results = await guardTargets(named, client, args, around);
-    around.print(resultTable(results));
+    const results = await guardTargets(named, client, args, context);
+    context.print(resultTable(results));
     return exitCodeOf(results);
   } catch (error) {
     if (error instanceof CodedError) throw error;
-    around.note(`cannot read the pods or the webhook's Deployment from the API server: ${reasonOf(error)}`);
+    context.note(`cannot read the pods or the webhook's Deployment from the API server: ${reasonOf(error)}`);
     return 1;
   }
 }
@@ -63,10 +63,10 @@ async function guardTargets(
   named: GuardTarget[],
   client: OperatorClient,
   args: GuardArguments,
-  around: GuardCommandContext,
+  context: GuardCommandContext,
 ) {
   const { values, given } = args;
-  const settings = await readSettings(client, values.image, around.note);
+  const settings = await readSettings(client, values.image, context.note);
   const targets = named.length > 0 ? named : await listPods(client, values.namespace);
   const guarding = {
     client,
@@ -79,9 +79,9 @@ async function guardTargets(
   return guardAll(targets, {
     concurrency: values.concurrency,
     maxFailures: values['max-failures'],
-    stop: around.stop,
+    stop: context.stop,
     guard: (target) => guardPod(target, guarding),
-    tell: (result, done) => around.progress?.(`${resultLine(result, done, targets.length)}\n`),
+    tell: (result, done) => context.progress?.(`${resultLine(result, done, targets.length)}\n`),
   });
 }
 

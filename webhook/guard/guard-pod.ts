@@ -54,7 +54,7 @@ async function attempt(path: string, options: GuardOptions, doing: (action: ApiA
     await add(path, step, options);
     doing('read');
     if (options.dryRun) continue;
-    const verdict = await see(path, step, options);
+    const verdict = await waitForContainer(path, step, options);
     if (verdict.outcome !== 'guarded') return verdict;
   }
   const names = plan.steps.map(({ name }) => name).join(' and ');
@@ -68,14 +68,18 @@ async function add(path: string, { container }: GuardStep, { client, dryRun }: G
 }
 
 /** Waits until the container has done its work. A failed request is repeated until the time is up. */
-async function see(path: string, step: GuardStep, { client, timeout, clock }: GuardOptions): Promise<Verdict> {
+async function waitForContainer(
+  path: string,
+  step: GuardStep,
+  { client, timeout, clock }: GuardOptions,
+): Promise<Verdict> {
   const end = clock.now() + timeout;
   let runningSince = Number.POSITIVE_INFINITY;
   let progress: Progress = { state: 'waiting', why: 'it has not started' };
   for (;;) {
-    const pod = await look(client, path);
+    const pod = await readPod(client, path);
     if (pod === 'gone') return { outcome: 'being-deleted', detail: 'it was deleted while its container ran' };
-    if (pod !== 'unseen') progress = progressOf(pod, step.name);
+    if (pod !== 'unread') progress = progressOf(pod, step.name);
     if (progress.state === 'running') runningSince = Math.min(runningSince, clock.now());
     const verdict = judge(step, progress, clock.now() - runningSince);
     if (verdict !== undefined) return verdict;
@@ -84,12 +88,12 @@ async function see(path: string, step: GuardStep, { client, timeout, clock }: Gu
   }
 }
 
-async function look(client: GuardOptions['client'], path: string): Promise<JsonObject | 'gone' | 'unseen'> {
+async function readPod(client: GuardOptions['client'], path: string): Promise<JsonObject | 'gone' | 'unread'> {
   try {
     const pod = await client.get(path);
     return isObject(pod['metadata']) && pod['metadata']['deletionTimestamp'] !== undefined ? 'gone' : pod;
   } catch (error) {
-    return error instanceof ApiError && error.status === 404 ? 'gone' : 'unseen';
+    return error instanceof ApiError && error.status === 404 ? 'gone' : 'unread';
   }
 }
 

@@ -19,14 +19,14 @@ export interface CheckOptions {
   /** Of the HTTPS server. */
   port(): number;
   expectsChecker: boolean;
-  needs: EnabledFeatures;
+  features: EnabledFeatures;
   /** What is being watched, and whether it has been listed. */
   watches: Record<string, () => boolean>;
 }
 
 const SERVICE_NAME = `${SERVICE}.${OWN_NAMESPACE}.svc`;
 
-export function selfchecks({ certificates, client, port, expectsChecker, needs, watches }: CheckOptions): Check[] {
+export function selfchecks({ certificates, client, port, expectsChecker, features, watches }: CheckOptions): Check[] {
   const cert = () => certificates.current()?.cert ?? '';
   const always: Check[] = [
     ['certificate', () => certificateFinding(cert(), Date.now())],
@@ -38,7 +38,7 @@ export function selfchecks({ certificates, client, port, expectsChecker, needs, 
     ...always,
     ['webhook-configuration', () => configurationFinding(configuration())],
     ['ca-bundle', () => bundleFinding(trusts(configuration(), cert()))],
-    ['permissions', () => permissionsFinding(client, needs)],
+    ['permissions', () => permissionsFinding(client, features)],
     ['replicas', async () => replicasFinding(await askPeers(client, port()), fingerprint(cert()))],
     ['watches', () => watchesFinding(watches)],
   ];
@@ -122,8 +122,8 @@ export function neededPermissions({ secret, events, coverage }: EnabledFeatures)
 }
 
 /** Asks the API server about each permission. */
-export async function permissionsFinding(client: ClusterClient, needs: EnabledFeatures): Promise<CheckFinding> {
-  const asked = neededPermissions(needs).flatMap(({ verbs, ...rest }) => verbs.map((verb) => ({ verb, ...rest })));
+export async function permissionsFinding(client: ClusterClient, features: EnabledFeatures): Promise<CheckFinding> {
+  const asked = neededPermissions(features).flatMap(({ verbs, ...rest }) => verbs.map((verb) => ({ verb, ...rest })));
   const answers = await Promise.all(asked.map((attributes) => isAllowed(client, attributes)));
   const missing = asked.filter((_, index) => !answers[index]).map(({ verb, resource }) => `${verb} ${resource}`);
   if (missing.length === 0) return { ok: true, detail: `${asked.length} permissions asked for and granted` };

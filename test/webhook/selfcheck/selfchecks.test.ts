@@ -99,8 +99,8 @@ t.test('each part that was changed is named', async (t) => {
 });
 
 t.test('only what is in use is asked for', async (t) => {
-  const resources = (needs: Parameters<typeof neededPermissions>[0]) =>
-    neededPermissions(needs).map(({ resource, verbs }) => `${resource} ${verbs}`);
+  const resources = (features: Parameters<typeof neededPermissions>[0]) =>
+    neededPermissions(features).map(({ resource, verbs }) => `${resource} ${verbs}`);
   t.strictSame(resources({ secret: false, coverage: false, events: false }), [
     'namespaces list,watch',
     'mutatingwebhookconfigurations list,watch',
