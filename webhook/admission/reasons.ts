@@ -18,6 +18,15 @@ export const LEFT_ALONE_REASONS = {
 
 export type LeftAloneReason = keyof typeof LEFT_ALONE_REASONS;
 
+/**
+ * What each reason means to a part that has more to say of it than the sentence.
+ * @returns one entry for each reason, in the table's order
+ */
+export function leftAloneMeanings<T>(toMeaning: (text: string) => T): Record<LeftAloneReason, T> {
+  const entries = Object.entries(LEFT_ALONE_REASONS).map(([reason, text]) => [reason, toMeaning(text)]);
+  return Object.fromEntries(entries) as Record<LeftAloneReason, T>;
+}
+
 /** What is known of a pod's namespace; labels are undefined where they are not known. */
 export interface NamespaceFacts {
   name: unknown;

@@ -1,6 +1,6 @@
 // Every reason that coverage gives for a pod. The same words are in the report, the metric, the log and Events.
 
-import { LEFT_ALONE_REASONS, type LeftAloneReason } from '../admission/reasons.ts';
+import { leftAloneMeanings } from '../admission/reasons.ts';
 
 interface Meaning {
   /** Whether such a pod counts as guarded. */
@@ -13,9 +13,7 @@ interface Meaning {
 
 const RESTART = 'restart its workload (kubectl rollout restart), or guard it without a restart (webhook.js guard)';
 
-function leftAlone(reason: LeftAloneReason): Meaning {
-  return { guarded: false, text: LEFT_ALONE_REASONS[reason] };
-}
+const LEFT_ALONE = leftAloneMeanings((text): Meaning => ({ guarded: false, text }));
 
 export const COVERAGE_REASONS = {
   guarded: { guarded: true, text: 'it has both containers and the checker is Ready' },
@@ -50,16 +48,12 @@ export const COVERAGE_REASONS = {
     text: 'it was created after the opt-in without the webhook, which was down or failed',
     remedy: RESTART,
   },
-  'protected-namespace': leftAlone('protected-namespace'),
-  'opted-out': leftAlone('opted-out'),
-  'mirror-pod': leftAlone('mirror-pod'),
-  windows: leftAlone('windows'),
-  'host-network': leftAlone('host-network'),
+  ...LEFT_ALONE,
   'pod-security': {
-    ...leftAlone('pod-security'),
+    ...LEFT_ALONE['pod-security'],
     remedy: 'move it to a namespace that allows NET_ADMIN, or opt it out with invalid-drop.io/inject=disabled',
   },
-} as const satisfies Record<string, Meaning> & Record<LeftAloneReason, Meaning>;
+} as const satisfies Record<string, Meaning>;
 
 export type CoverageReason = keyof typeof COVERAGE_REASONS;
 

@@ -18,6 +18,7 @@ export function podReason(pod: PodRecord, namespace: CoveredNamespace, now: numb
   if (images !== 'none' && install !== 'absent') return reasonOfInjected(pod, now);
   if (ephemeral) return 'guarded-while-running';
   if (leftAlone !== undefined) return leftAlone;
+  // The last reason of the same table: it needs the namespace's labels, which change without the pod.
   if (namespace.forbidsNetAdmin) return 'pod-security';
   const { optedInAt } = namespace;
   // Times are whole seconds: a pod created within the second of the label counts as older, not as missed by the

@@ -110,9 +110,7 @@ function exitCodeOf(state: unknown): unknown {
 }
 
 function isCrashLooping(status: JsonObject | undefined): boolean {
-  const state = status?.['state'];
-  const waits = isObject(state) ? state['waiting'] : undefined;
-  return isObject(waits) && waits['reason'] === 'CrashLoopBackOff';
+  return objectAt(status, 'state', 'waiting')['reason'] === 'CrashLoopBackOff';
 }
 
 /**
@@ -140,8 +138,8 @@ function statusOf(status: JsonObject, container: string): JsonObject | undefined
 }
 
 function runningOf(status: JsonObject, container: string): JsonObject | undefined {
-  const state = statusOf(status, container)?.['state'];
-  return isObject(state) && isObject(state['running']) ? state['running'] : undefined;
+  const { running } = objectAt(statusOf(status, container), 'state');
+  return isObject(running) ? running : undefined;
 }
 
 function ownerOf(metadata: JsonObject): PodOwner {

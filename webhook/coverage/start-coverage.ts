@@ -1,7 +1,7 @@
 // Puts coverage together: watches on namespaces and pods feed the store; its changes go to log, metrics and Events.
 
 import { OPT_IN_LABEL } from '../../lib/contract.ts';
-import { isObject, isObjectList, isTextMap, type JsonObject, shortText } from '../../lib/json.ts';
+import { isObject, isObjectList, isTextMap, type JsonObject, objectAt, shortText } from '../../lib/json.ts';
 import { forbidsNetAdmin, isProtectedNamespace } from '../admission/reasons.ts';
 import type { ClusterClient } from '../cluster/cluster-client.ts';
 import { type Reflection, reflect, type Sink } from '../cluster/reflector.ts';
@@ -151,9 +151,7 @@ function labelTime({ managedFields }: JsonObject): number | undefined {
 }
 
 function ownsLabel(fields: unknown): boolean {
-  const metadata = isObject(fields) ? fields['f:metadata'] : undefined;
-  const labels = isObject(metadata) ? metadata['f:labels'] : undefined;
-  return isObject(labels) && `f:${OPT_IN_LABEL}` in labels;
+  return Object.hasOwn(objectAt(fields, 'f:metadata', 'f:labels'), `f:${OPT_IN_LABEL}`);
 }
 
 // Changes of coverage as log lines: one for each namespace and kind of change, not one for each pod.

@@ -1,16 +1,12 @@
 // What can become of a pod that is to be guarded while it runs, and how the command prints it.
 
 import { textTable } from '../../lib/text-table.ts';
-import { LEFT_ALONE_REASONS, type LeftAloneReason, SKIP_REASONS } from '../admission/reasons.ts';
+import { leftAloneMeanings, SKIP_REASONS } from '../admission/reasons.ts';
 
 interface Meaning {
   /** ok: it is guarded (on a dry run: would be). left: nothing was tried. failed: something was tried, and failed. */
   kind: 'ok' | 'left' | 'failed';
   text: string;
-}
-
-function leftAlone(reason: LeftAloneReason): Meaning {
-  return { kind: 'left', text: LEFT_ALONE_REASONS[reason] };
 }
 
 export const GUARD_OUTCOMES = {
@@ -19,12 +15,7 @@ export const GUARD_OUTCOMES = {
   'would-guard': { kind: 'ok', text: 'dry run: the API server would accept the container' },
   'not-running': { kind: 'left', text: 'only a running pod has a network namespace for the rule' },
   'being-deleted': { kind: 'left', text: 'it is being deleted' },
-  'protected-namespace': leftAlone('protected-namespace'),
-  'opted-out': leftAlone('opted-out'),
-  'mirror-pod': leftAlone('mirror-pod'),
-  windows: leftAlone('windows'),
-  'host-network': leftAlone('host-network'),
-  'pod-security': leftAlone('pod-security'),
+  ...leftAloneMeanings((text): Meaning => ({ kind: 'left', text })),
   'wrong-annotation': { kind: 'left', text: 'an annotation of the pod has a value that is not allowed' },
   'not-tried': { kind: 'left', text: 'the command had stopped, or too many pods had failed' },
   'not-found': { kind: 'failed', text: 'there is no such pod' },
@@ -35,7 +26,7 @@ export const GUARD_OUTCOMES = {
   'checker-failed': { kind: 'failed', text: 'the rule is installed and verified, but the checker ended' },
   'timed-out': { kind: 'failed', text: 'the container did not start, or did not end, in time' },
   error: { kind: 'failed', text: 'the API server did not answer, or its answer was unexpected' },
-} as const satisfies Record<string, Meaning> & Record<LeftAloneReason, Meaning>;
+} as const satisfies Record<string, Meaning>;
 
 export type GuardOutcome = keyof typeof GUARD_OUTCOMES;
 
