@@ -2,6 +2,7 @@
 
 import { setTimeout as wait } from 'node:timers/promises';
 import { isObject, type JsonObject, objectAt, shortText } from '../../lib/json.ts';
+import { errors } from '../webhook-errors.ts';
 import type { WebhookLog } from '../webhook-log.ts';
 import { ApiError, reasonOf } from './api-error.ts';
 import type { ClusterClient, Query } from './cluster-client.ts';
@@ -107,7 +108,7 @@ const MAX_PAGES = 10_000;
 /**
  * The pages of a collection, one after the other.
  * @returns objects of each page, and the collection's resourceVersion
- * @throws what the client rejects with
+ * @throws CodedError CLUSTER_LIST_ENDLESS, or what the client rejects with
  */
 export async function* listPages(client: Pick<ClusterClient, 'get'>, path: string, query: Query = {}) {
   let next = '';
@@ -119,6 +120,7 @@ export async function* listPages(client: Pick<ClusterClient, 'get'>, path: strin
     next = shortText(metadata['continue'], 10_000);
     if (next === '') return;
   }
+  throw errors.CLUSTER_LIST_ENDLESS(path, MAX_PAGES);
 }
 
 /** @returns how many pages there were */

@@ -125,7 +125,7 @@ export async function guardAll(targets: GuardTarget[], options: RunOptions): Pro
 
 // The pods of a namespace, by name.
 
-/** @throws Error that names the missing permission, or what the client rejects with */
+/** @throws Error that names the missing permission, or what listPages throws */
 export async function listPods(client: Pick<ClusterClient, 'get'>, namespace: string): Promise<GuardTarget[]> {
   const targets: GuardTarget[] = [];
   try {

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { type ClusterClient, connectCluster } from '../../../webhook/cluster/cluster-client.ts';
-import { reflect } from '../../../webhook/cluster/reflector.ts';
+import { listPages, reflect } from '../../../webhook/cluster/reflector.ts';
 import { createNamespaceStore, namespaceLabels } from '../../../webhook/watches.ts';
 import { kubeconfigFor, namespaceObject, startFakeApiServer } from '../fake-api-server.ts';
 import { until } from '../until.ts';
@@ -87,6 +87,21 @@ t.test('what a list of many pages leaves is collected once it is known; one page
     t.strictSame(collected, wanted, `${pages} pages`);
     await reflection.stop();
   }
+});
+
+t.test('a list has up to ten thousand pages; one that does not end is an error', async (t) => {
+  const pagesOf = async (last: number) => {
+    let asked = 0;
+    const get = async () => {
+      asked += 1;
+      return { metadata: asked < last ? { continue: 'more' } : {}, items: [{}] };
+    };
+    let pages = 0;
+    for await (const { objects } of listPages({ get }, '/api/v1/pods')) pages += objects.length;
+    return pages;
+  };
+  t.equal(await pagesOf(10_000), 10_000);
+  await t.rejects(pagesOf(10_001), { code: 'CLUSTER_LIST_ENDLESS', message: '/api/v1/pods does not end after 10000' });
 });
 
 t.test('events of the watch change what is known', async (t) => {
