@@ -1,8 +1,7 @@
 // Every option of the webhook: flag, environment variable, default, allowed values. --help and the docs print it.
 import { POD_OPTIONS, VERSION } from '../lib/contract.ts';
 import { duration, type OptionValues, oneOf, textLike, wholeNumber } from '../lib/options.ts';
-import type { InjectionSettings } from './admission/containers.ts';
-import { containerResources, resourcesOption } from './admission/containers.ts';
+import { containerResources, type InjectionSettings, resourcesOption } from './admission/containers.ts';
 import { SWITCH } from './admission/pod-options.ts';
 
 const { mode, protocol, onDrift } = POD_OPTIONS;

@@ -6,8 +6,7 @@ import t from 'tap';
 import { CHECK_COMMAND, INSTALL_COMMAND } from '../../lib/contract.ts';
 import packageJson from '../../package.json' with { type: 'json' };
 import { unpack } from '../../tools/images/oci-archive.ts';
-import type { Bom } from '../../tools/images/sbom.ts';
-import { readContents } from '../../tools/images/sbom.ts';
+import { type Bom, readContents } from '../../tools/images/sbom.ts';
 import { kernelTest } from '../harness/netns/netns-test.ts';
 import { eventsOf, startInImage } from '../harness/netns/shipped-programs.ts';
 

@@ -2,8 +2,7 @@
 // only: run the tests there (`node tools/cluster/cluster-command.ts run -- npx tap run ...`), or single programs by
 // `run`.
 import { type ProgramOutput, run } from '../../test/harness/netns/processes.ts';
-import type { Component } from './cluster-components.ts';
-import { killComponent, startComponent, stopComponent } from './cluster-components.ts';
+import { type Component, killComponent, startComponent, stopComponent } from './cluster-components.ts';
 import { loadImage } from './cluster-images.ts';
 import { layoutOf } from './cluster-layout.ts';
 import { bringUp, isUp, takeDown } from './cluster-lifecycle.ts';

@@ -1,8 +1,7 @@
 // What to do about a pod that runs: a function from data to data.
 import { GUARD_CHECKER_CONTAINER, GUARD_CONTAINER } from '../../lib/contract.ts';
 import { isObject, type JsonObject, objectAt, shortText } from '../../lib/json.ts';
-import type { InjectionSettings } from '../admission/containers.ts';
-import { ephemeralContainer } from '../admission/containers.ts';
+import { ephemeralContainer, type InjectionSettings } from '../admission/containers.ts';
 import { readPodOptions } from '../admission/pod-options.ts';
 import { viewPod } from '../admission/pod-view.ts';
 import { createProjection, type EphemeralGuards, type PodFacts, readEphemeral } from '../coverage/pod-record.ts';
