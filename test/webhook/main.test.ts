@@ -4,9 +4,9 @@ import { createServer } from 'node:http';
 import { Agent, request } from 'node:https';
 import { connect } from 'node:tls';
 import t from 'tap';
+import { until } from '../harness/wait-until.ts';
 import { creationOf } from './admission/injection-settings.ts';
 import { hostAndPort, reviewOf } from './test-server.ts';
-import { until } from './until.ts';
 import { runWebhook, startWebhook, statusOf, type WebhookProcess } from './webhook-process.ts';
 
 const POD = { metadata: { name: 'store-0' }, spec: { containers: [{ name: 'app' }] } };

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import type { Test } from 'tap';
-import { until } from './until.ts';
+import { until } from '../harness/wait-until.ts';
 
 const MAIN = fileURLToPath(new URL('../../webhook/main.ts', import.meta.url));
 

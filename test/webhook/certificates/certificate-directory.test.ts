@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { createDirectoryReader, watchDirectory } from '../../../webhook/certificates/certificate-directory.ts';
 import { type KeyPair, makeCertificate } from '../../../webhook/certificates/make-certificates.ts';
-import { until } from '../until.ts';
+import { until } from '../../harness/wait-until.ts';
 
 const first = await makeCertificate(new Date());
 const second = await makeCertificate(new Date());

@@ -8,8 +8,8 @@ import t, { type Test } from 'tap';
 import { type ClusterClient, connectCluster } from '../../../webhook/cluster/cluster-client.ts';
 import { listPages, reflect } from '../../../webhook/cluster/reflector.ts';
 import { createNamespaceStore, namespaceLabels } from '../../../webhook/watches.ts';
+import { until } from '../../harness/wait-until.ts';
 import { kubeconfigFor, namespaceObject, startFakeApiServer } from '../fake-api-server.ts';
-import { until } from '../until.ts';
 
 const LEVEL = 'pod-security.kubernetes.io/enforce';
 const RESTRICTED = { [LEVEL]: 'restricted' };

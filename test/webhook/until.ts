@@ -1,1 +1,0 @@
-export { until } from '../harness/wait-until.ts';
