@@ -6,7 +6,7 @@ import type { PodView } from './pod-view.ts';
 
 export const SWITCH = ['enabled', 'disabled'] as const;
 export type Switch = (typeof SWITCH)[number];
-export const CHECKER_ANNOTATION = 'invalid-drop.io/checker';
+const CHECKER_ANNOTATION = 'invalid-drop.io/checker';
 
 export interface PodOptions {
   mode: Mode;

@@ -14,7 +14,7 @@ import { errors } from '../webhook-errors.ts';
 import { ApiError, reasonOf } from './api-error.ts';
 
 /** Value of the kubeconfig option that stands for the service account of the pod. */
-export const IN_CLUSTER = 'in-cluster';
+const IN_CLUSTER = 'in-cluster';
 
 const REQUEST_MS = 15_000;
 const UNAUTHORIZED = 401;

@@ -185,6 +185,6 @@ export function backoffMs(failures: number, random: number): number {
  * --expose-gc, as the image does. "last-resort" is V8's name for a collection that lets go of all that it can
  * (Heap::CollectAllAvailableGarbage): a plain one leaves the pages that are half empty.
  */
-export function collectGarbage(): void {
+function collectGarbage(): void {
   globalThis.gc?.({ type: 'major', execution: 'sync', flavor: 'last-resort' });
 }

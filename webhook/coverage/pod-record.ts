@@ -228,7 +228,7 @@ function stateOf(status: JsonObject, container: string): JsonObject {
 export type Images = 'current' | 'older' | 'none';
 
 /** A container of our name with another image is not ours: every pod author can use the name. */
-export function imageOf(container: JsonObject | undefined, image: string): Images | undefined {
+function imageOf(container: JsonObject | undefined, image: string): Images | undefined {
   if (container === undefined) return undefined;
   if (container['image'] === image) return 'current';
   return repositoryOf(shortText(container['image'], 600)) === repositoryOf(image) ? 'older' : 'none';

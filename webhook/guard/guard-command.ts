@@ -12,7 +12,7 @@ import { GUARD_OPTIONS, type GuardArguments, namedTargets, readGuardArguments } 
 import { exitCodeOf, type GuardResult, type GuardTarget, kindOf, resultLine, resultTable } from './guard-outcomes.ts';
 import { guardPod, refusalOf } from './guard-pod.ts';
 
-export const GUARD_USAGE = `Usage: webhook.js guard NAMESPACE/POD... [options]
+const GUARD_USAGE = `Usage: webhook.js guard NAMESPACE/POD... [options]
        webhook.js guard POD... --namespace NAMESPACE [options]
        webhook.js guard --namespace NAMESPACE [options]
 
@@ -126,7 +126,7 @@ export async function guardAll(targets: GuardTarget[], options: RunOptions): Pro
 // The pods of a namespace, by name.
 
 /** @throws Error that names the missing permission, or what listPages throws */
-export async function listPods(client: Pick<ClusterClient, 'get'>, namespace: string): Promise<GuardTarget[]> {
+async function listPods(client: Pick<ClusterClient, 'get'>, namespace: string): Promise<GuardTarget[]> {
   const targets: GuardTarget[] = [];
   try {
     for await (const { objects } of listPages(client, `/api/v1/namespaces/${namespace}/pods`)) {

@@ -49,7 +49,7 @@ export const GUARD_OPTIONS = {
   }),
 };
 
-export const GUARD_SWITCHES = ['dry-run', 'stay', 'help'] as const;
+const GUARD_SWITCHES = ['dry-run', 'stay', 'help'] as const;
 
 export interface GuardArguments {
   values: OptionValues<typeof GUARD_OPTIONS>;

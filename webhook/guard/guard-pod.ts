@@ -163,7 +163,7 @@ function parseLine(line: string): JsonObject {
 // What a refusal of the API server means. Pure.
 
 /** What was asked of the API server, and the permission that it takes. */
-export const PERMISSIONS = {
+const PERMISSIONS = {
   read: 'get pods',
   list: 'list pods',
   change: 'patch pods/ephemeralcontainers',

@@ -122,7 +122,7 @@ export function neededPermissions({ secret, events, coverage }: EnabledFeatures)
 }
 
 /** Asks the API server about each permission. */
-export async function permissionsFinding(client: ClusterClient, features: EnabledFeatures): Promise<CheckFinding> {
+async function permissionsFinding(client: ClusterClient, features: EnabledFeatures): Promise<CheckFinding> {
   const asked = neededPermissions(features).flatMap(({ verbs, ...rest }) => verbs.map((verb) => ({ verb, ...rest })));
   const answers = await Promise.all(asked.map((attributes) => isAllowed(client, attributes)));
   const missing = asked.filter((_, index) => !answers[index]).map(({ verb, resource }) => `${verb} ${resource}`);
