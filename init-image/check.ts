@@ -4,9 +4,10 @@ import { setFlagsFromString } from 'node:v8';
 import { startCommand } from '../lib/command.ts';
 import { CodedError, errors } from '../lib/errors.ts';
 import { makeLog } from '../lib/log.ts';
+import { lacksExemption, listListeners } from '../lib/netfilter/exemption-installer.ts';
 import { install } from '../lib/netfilter/installer.ts';
 import { withLockFile } from '../lib/netfilter/namespace-lock.ts';
-import { readEvidence } from '../lib/netfilter/proc.ts';
+import { countInvalid, readEvidence } from '../lib/netfilter/proc.ts';
 import { checkRuleset, summarize } from '../lib/netfilter/ruleset-check.ts';
 import { makeRulesetReader } from '../lib/netfilter/ruleset-reader.ts';
 import { helpText, type OptionValues, readOptions } from '../lib/options.ts';
@@ -14,8 +15,11 @@ import { CheckSchedule } from './checker/check-schedule.ts';
 import { Checker } from './checker/checker.ts';
 import { describeCheck, describeChecker } from './checker/checker-report.ts';
 import { makeCheckerServer } from './checker/checker-server.ts';
+import { makeLiberal } from './checker/liberal-connection.ts';
 import { NftMonitor } from './checker/nft-monitor.ts';
+import { readNotes } from './checker/noted-connections.ts';
 import { askReady } from './checker/readiness-probe.ts';
+import { Rescuer } from './checker/rescuer.ts';
 import { explain } from './explain/explain.ts';
 import { isOnNode } from './explain/node/node-namespaces.ts';
 import { watchNode } from './explain/node/watch-node.ts';
@@ -68,10 +72,16 @@ async function serve(values: Values): Promise<void> {
   compileForSize();
   const read = makeRulesetReader(values['command-timeout'] * 1000);
   const environment = withLockFile(process.env, process.argv[1] ?? '/');
+  const timeout = values['command-timeout'] * 1000;
   const checker: Checker = new Checker(
     { mode: values.mode, onDrift: values['on-drift'], interval: values.interval * 1000 },
     {
-      check: () => checkRuleset(read, checker.last),
+      check: async () => {
+        const check = await checkRuleset(read, checker.last);
+        const added = values['on-drift'] === 'repair' && (await listListeners(check, timeout));
+        return added ? await checkRuleset(read) : check;
+      },
+      lacksExemption,
       repair: () => install(read, installOptions(values, environment)),
       reportsChanges: () => monitor.running,
       log,
@@ -90,11 +100,20 @@ async function serve(values: Values): Promise<void> {
     },
     log,
   );
-  const report = () => describeChecker(checker, readEvidence(), monitor);
+  const rescuer = new Rescuer({
+    countInvalid,
+    readNotes: () => readNotes(timeout),
+    makeLiberal: (connection) => makeLiberal(connection, timeout),
+    log,
+    now: Date.now,
+  });
+  const rescue = values.rescue === 'enabled';
+  const report = () => describeChecker(checker, readEvidence(), monitor, rescue ? rescuer : undefined);
   const server = makeCheckerServer(report, () => checker.notReady());
   await listen(server, values.port);
-  stopOnSignal(server, [schedule, monitor]);
+  stopOnSignal(server, [schedule, monitor, rescuer]);
   monitor.start();
+  if (rescue) rescuer.start();
   await schedule.start();
 }
 

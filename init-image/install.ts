@@ -23,12 +23,13 @@ async function run(values: OptionValues<typeof INSTALL_OPTIONS>): Promise<boolea
   return result.guarded;
 }
 
-function report({ families, check, warnings, guarded }: InstallResult): void {
+function report({ families, exemption, check, warnings, guarded }: InstallResult): void {
   for (const { code, message } of warnings) log('warn', 'warning', { code, message });
   for (const family of FAMILIES) {
     const { status } = check.families[family];
     log(families[family].action === 'failed' ? 'error' : 'info', 'family', { family, ...families[family], status });
   }
+  log(exemption.action === 'failed' ? 'warn' : 'info', 'exemption', { ...exemption });
   for (const { family, interfaceClass, interface: name, reason } of unguardedClasses(check)) {
     const { code, message } = errors.NOT_GUARDED(family, interfaceClass, reason);
     log('error', 'not-guarded', { code, message, family, interface: name });

@@ -40,6 +40,11 @@ export const CHECK_OPTIONS = {
     default: 'repair',
     help: 'What to do when INVALID packets are no longer dropped.',
   }),
+  rescue: oneOf(POD_OPTIONS.rescue.values, {
+    env: POD_OPTIONS.rescue.env,
+    default: 'enabled',
+    help: 'Whether connections that had stray segments are made liberal in conntrack, so that they do not hang.',
+  }),
   interval: wholeNumber(1, 3600, {
     env: 'INVALID_DROP_INTERVAL',
     default: 10,

@@ -31,8 +31,11 @@ export const POD_OPTIONS = {
   protocol: { annotation: 'invalid-drop.io/protocol', env: 'INVALID_DROP_PROTOCOL', values: ['tcp', 'all'] },
   /** What the checker does when the verdict is no longer "dropped". */
   onDrift: { annotation: 'invalid-drop.io/on-drift', env: 'INVALID_DROP_ON_DRIFT', values: ['repair', 'report'] },
+  /** Whether the checker makes connections that had stray segments liberal in conntrack, so that they do not hang. */
+  rescue: { annotation: 'invalid-drop.io/rescue', env: 'INVALID_DROP_RESCUE', values: ['enabled', 'disabled'] },
 } as const;
 
 export type Mode = (typeof POD_OPTIONS.mode.values)[number];
 export type Protocol = (typeof POD_OPTIONS.protocol.values)[number];
 export type OnDrift = (typeof POD_OPTIONS.onDrift.values)[number];
+export type Rescue = (typeof POD_OPTIONS.rescue.values)[number];

@@ -40,6 +40,10 @@ export const errors = defineErrors({
   NFT_UNREADABLE: (text: string) =>
     `the output of nft is not JSON ("${text.trim()}"): nft 0.9.8 or later is needed, ` +
     'and before 1.0.7 the last table may not have flags unless it has rules too',
+  NFT_MISSING: () =>
+    'this kernel has no nftables: connections with stray segments cannot be noted, and those that hang are not rescued',
+  EXEMPTION_FAILED: (reasons: string) =>
+    `INVALID packets of connections that the pod opened are dropped, so that some may hang: ${reasons}`,
   LOCK_BUSY: (milliseconds: number) =>
     `another run has held this pod's lock for ${milliseconds} ms: continuing without it`,
   NOT_GUARDED: (family: string, interfaceClass: string, reason: string) =>

@@ -4,7 +4,7 @@ import { duration, type OptionValues, oneOf, textLike, wholeNumber } from '../li
 import { containerResources, type InjectionSettings, resourcesOption } from './admission/containers.ts';
 import { SWITCH } from './admission/pod-options.ts';
 
-const { mode, protocol, onDrift } = POD_OPTIONS;
+const { mode, protocol, onDrift, rescue } = POD_OPTIONS;
 const ADDRESS = /^[0-9A-Za-z.:_-]{1,253}$/;
 const PORTS = /^(\d{1,5}(,\d{1,5})*)?$/;
 const IMAGE = /^[\w][\w.:/@-]{0,511}$/;
@@ -45,6 +45,11 @@ export const OPTIONS = {
     env: 'INVALID_DROP_ON_DRIFT',
     help: 'For pods without the annotation. What the checker does when INVALID packets are no longer dropped.',
     default: onDrift.values[0],
+  }),
+  rescue: oneOf(rescue.values, {
+    env: 'INVALID_DROP_RESCUE',
+    help: 'For pods without the annotation. Whether connections that had stray segments are made liberal in conntrack.',
+    default: rescue.values[0],
   }),
   checker: oneOf(SWITCH, {
     env: 'INVALID_DROP_CHECKER',
@@ -145,6 +150,7 @@ export function injectionSettings(configuration: Configuration): InjectionSettin
       mode: configuration.mode,
       protocol: configuration.protocol,
       onDrift: configuration['on-drift'],
+      rescue: configuration.rescue,
       checker: configuration.checker,
     },
     nativeSidecars: configuration['native-sidecars'] === 'enabled',

@@ -1,6 +1,6 @@
 // The report's numbers in Prometheus' text format (version 0.0.4). Written by hand: prom-client would cost the checker
 // more memory than all the rest of it (docs/decisions/0002).
-import { INTERFACE_CLASSES } from '../../lib/netfilter/ruleset-check.ts';
+import { INTERFACE_CLASSES, type InterfaceReport } from '../../lib/netfilter/ruleset-check.ts';
 import type { CheckerReport } from './checker-report.ts';
 
 type Labels = Record<string, string>;
@@ -17,11 +17,11 @@ interface Metric {
 const families = (report: CheckerReport) =>
   Object.entries(report.families ?? {}).filter(([, family]) => family.present);
 
-const perInterface = (report: CheckerReport, verdict: (name: string) => number): Sample[] =>
+const perInterface = (report: CheckerReport, value: (seen: InterfaceReport) => number): Sample[] =>
   families(report).flatMap(([family, described]) =>
     INTERFACE_CLASSES.flatMap((name) => {
       const seen = described[name];
-      return seen ? [{ labels: { family, interface: name }, value: verdict(seen.verdict) }] : [];
+      return seen ? [{ labels: { family, interface: name }, value: value(seen) }] : [];
     }),
   );
 
@@ -39,14 +39,56 @@ export const METRICS: Metric[] = [
     type: 'gauge',
     help: '1 while every INVALID TCP packet on this class of interfaces is certain to be dropped.',
     labels: ['family', 'interface'],
-    samples: (report) => perInterface(report, (verdict) => (verdict === 'dropped' ? 1 : 0)),
+    samples: (report) => perInterface(report, ({ mustDrop }) => (mustDrop.holds === 'yes' ? 1 : 0)),
   },
   {
     name: 'invalid_drop_verdict_unknown',
     type: 'gauge',
     help: '1 while the verdict on an INVALID TCP packet is unknown.',
     labels: ['family', 'interface'],
-    samples: (report) => perInterface(report, (verdict) => (verdict === 'unknown' ? 1 : 0)),
+    samples: (report) => perInterface(report, ({ mustDrop }) => (mustDrop.holds === 'unknown' ? 1 : 0)),
+  },
+  {
+    name: 'invalid_drop_own_sockets_spared',
+    type: 'gauge',
+    help: '1 while every INVALID TCP packet that has a socket of its own is certain to reach it.',
+    labels: ['family', 'interface'],
+    samples: (report) => perInterface(report, ({ mustPass }) => (mustPass.holds === 'yes' ? 1 : 0)),
+  },
+  {
+    name: 'invalid_drop_own_sockets_unknown',
+    type: 'gauge',
+    help: '1 while it is unknown whether such a packet reaches its socket.',
+    labels: ['family', 'interface'],
+    samples: (report) => perInterface(report, ({ mustPass }) => (mustPass.holds === 'unknown' ? 1 : 0)),
+  },
+  {
+    name: 'invalid_drop_strays_noted',
+    type: 'gauge',
+    help: '1 while the connections of INVALID packets are noted, so that they can be rescued.',
+    labels: ['family', 'interface'],
+    samples: (report) => perInterface(report, ({ noted }) => (noted ? 1 : 0)),
+  },
+  {
+    name: 'invalid_drop_stray_segments_total',
+    type: 'counter',
+    help: 'INVALID TCP segments that arrived, dropped or not.',
+    labels: [],
+    samples: (report) => [{ value: report.strays.segments }],
+  },
+  {
+    name: 'invalid_drop_connections_rescued_total',
+    type: 'counter',
+    help: 'Connections that had stray segments and were made liberal in conntrack, so that they do not hang.',
+    labels: [],
+    samples: (report) => [{ value: report.strays.rescued }],
+  },
+  {
+    name: 'invalid_drop_rescue_failures_total',
+    type: 'counter',
+    help: 'Rescues that failed: the notes could not be read, or conntrack refused.',
+    labels: [],
+    samples: (report) => [{ value: report.strays.failed }],
   },
   {
     name: 'invalid_drop_ready',
@@ -77,6 +119,20 @@ export const METRICS: Metric[] = [
     help: 'Times that a guarded pod was found unguarded.',
     labels: [],
     samples: (report) => [{ value: report.drift }],
+  },
+  {
+    name: 'invalid_drop_exemption_drift_total',
+    type: 'counter',
+    help: 'Times that packets with a socket of their own were found to be dropped again, or stray segments not noted.',
+    labels: [],
+    samples: (report) => [{ value: report.exemptionDrift }],
+  },
+  {
+    name: 'invalid_drop_exemption_failures_total',
+    type: 'counter',
+    help: 'Times that the exemption could not be put in.',
+    labels: [],
+    samples: (report) => [{ value: report.exemptionFailures }],
   },
   {
     name: 'invalid_drop_repairs_total',

@@ -3,6 +3,7 @@ import { VERSION } from '../../lib/contract.ts';
 import type { Evidence } from '../../lib/netfilter/proc.ts';
 import { describeFamilies, type RulesetCheck, summarize } from '../../lib/netfilter/ruleset-check.ts';
 import type { Checker } from './checker.ts';
+import type { Rescuer } from './rescuer.ts';
 
 /** What one check says: the part of the report that needs no running checker. */
 export function describeCheck(check: RulesetCheck, evidence: Evidence) {
@@ -16,10 +17,16 @@ export function describeCheck(check: RulesetCheck, evidence: Evidence) {
 }
 
 /**
+ * @param rescuer undefined where rescue is disabled
  * @param monitor whether nft monitor runs, and how often it was started again
  * @returns the report as plain data; `result` is null before the first check
  */
-export function describeChecker(checker: Checker, evidence: Evidence, monitor: { running: boolean; restarts: number }) {
+export function describeChecker(
+  checker: Checker,
+  evidence: Evidence,
+  monitor: { running: boolean; restarts: number },
+  rescuer?: Pick<Rescuer, 'segments' | 'rescued' | 'failed' | 'lastPeers'>,
+) {
   const { last, settings, dropCounters } = checker;
   const notReady = checker.notReady();
   const checked = last
@@ -28,6 +35,7 @@ export function describeChecker(checker: Checker, evidence: Evidence, monitor: {
   return {
     ...checked,
     guarded: checker.guarded,
+    exempt: checker.exempt,
     ready: notReady === undefined,
     ...(notReady === undefined ? {} : { notReady }),
     mode: settings.mode,
@@ -35,7 +43,16 @@ export function describeChecker(checker: Checker, evidence: Evidence, monitor: {
     intervalSeconds: settings.interval / 1000,
     nextCheckInSeconds: checker.nextCheckIn() / 1000,
     prevented: dropCounters.total,
+    strays: {
+      rescue: rescuer ? 'enabled' : 'disabled',
+      segments: rescuer?.segments ?? null,
+      rescued: rescuer?.rescued ?? 0,
+      failed: rescuer?.failed ?? 0,
+      peers: rescuer?.lastPeers() ?? [],
+    },
     drift: checker.drift,
+    exemptionDrift: checker.exemptionDrift,
+    exemptionFailures: checker.exemptionFailures,
     repairs: checker.repairs,
     repairFailures: checker.repairFailures,
     readiness: { lost: checker.readinessLost },

@@ -5,7 +5,14 @@ import type { Log } from '../../lib/log.ts';
 import { identityOf, referTo } from '../../lib/netfilter/drop-rule.ts';
 import type { InstallResult } from '../../lib/netfilter/installer.ts';
 import { FAMILIES } from '../../lib/netfilter/packet.ts';
-import { droppingRules, isGuarded, type RulesetCheck, unguardedReasons } from '../../lib/netfilter/ruleset-check.ts';
+import {
+  areStraysNoted,
+  droppingRules,
+  isGuarded,
+  type RulesetCheck,
+  unguardedReasons,
+  unsparedReasons,
+} from '../../lib/netfilter/ruleset-check.ts';
 import { addCheck, emptyDropCounters, restartCounters } from './drop-counters.ts';
 import type { RulesetChange } from './nft-monitor.ts';
 
@@ -22,6 +29,8 @@ export interface CheckerSettings {
 export interface CheckerDependencies {
   check(): Promise<RulesetCheck>;
   repair(): Promise<InstallResult>;
+  /** Whether putting the exemption in (again) could help. */
+  lacksExemption(check: RulesetCheck): boolean;
   /** Whether the kernel reports changes of the nft ruleset now. */
   reportsChanges(): boolean;
   log: Log;
@@ -34,18 +43,25 @@ const MAX_CHANGES = 10;
 const REPORTED_FACTOR = 3;
 /** Milliseconds that one check may take: part of the age at which the last result counts as too old. */
 const CHECK_LIMIT = 5000;
+/** Milliseconds until an exemption that could not be put in is tried again. */
+const EXEMPTION_RETRY = 600_000;
 
 export class Checker {
   last: RulesetCheck | undefined;
   guarded = false;
+  /** Whether INVALID packets that have a socket of their own pass, and stray segments are noted. */
+  exempt = false;
   dropCounters = emptyDropCounters();
   checks: Record<Trigger, number> = { start: 0, event: 0, schedule: 0, retry: 0 };
   checkFailures = 0;
   drift = 0;
+  exemptionDrift = 0;
+  exemptionFailures = 0;
   repairs = 0;
   repairFailures = 0;
   readinessLost = 0;
   readonly settings: CheckerSettings;
+  private exemptionRetryAt = 0;
   private changes: RulesetChange[] = [];
   private lastError = '';
   private readonly dependencies: CheckerDependencies;
@@ -95,22 +111,29 @@ export class Checker {
 
   private async reactTo(check: RulesetCheck): Promise<void> {
     const before = this.last;
-    const wasGuarded = this.guarded;
+    const [wasGuarded, wasExempt] = [this.guarded, this.exempt];
     this.accept(check);
-    if (this.guarded) {
-      if (!wasGuarded) this.dependencies.log('info', 'ready', { message: 'INVALID TCP packets are dropped' });
+    const lacking = this.dependencies.lacksExemption(check);
+    if (!wasGuarded && this.guarded)
+      this.dependencies.log('info', 'ready', { message: 'INVALID TCP packets are dropped' });
+    if (this.guarded && !lacking) {
+      if (wasExempt && !this.exempt) this.reportExemptionDrift(check);
       this.changes = [];
       this.lastError = '';
       return;
     }
-    if (wasGuarded && before) this.reportDrift(before, check);
-    else if (!before) this.dependencies.log('warn', 'not-guarded', { reasons: unguardedReasons(check) });
-    if (this.settings.onDrift === 'repair') await this.repair();
+    if (wasGuarded && !this.guarded && before) this.reportDrift(before, check);
+    else if (!this.guarded && !before)
+      this.dependencies.log('warn', 'not-guarded', { reasons: unguardedReasons(check) });
+    if (wasExempt && !this.exempt) this.reportExemptionDrift(check);
+    const retry = lacking && this.dependencies.now() >= this.exemptionRetryAt;
+    if (this.settings.onDrift === 'repair' && (!this.guarded || retry)) await this.repair();
   }
 
   private accept(check: RulesetCheck): void {
     this.last = check;
     this.guarded = isGuarded(check);
+    this.exempt = unsparedReasons(check).length === 0 && areStraysNoted(check);
     this.dropCounters = addCheck(this.dropCounters, check);
   }
 
@@ -122,20 +145,36 @@ export class Checker {
     if (this.settings.mode === 'enforce') this.dependencies.log('warn', 'not-ready', { reasons });
   }
 
+  private reportExemptionDrift(check: RulesetCheck): void {
+    this.exemptionDrift++;
+    const reasons = [...unsparedReasons(check), ...(areStraysNoted(check) ? [] : ['stray segments are not noted'])];
+    this.dependencies.log('warn', 'exemption-lost', { reasons, by: this.changes });
+  }
+
   private async repair(): Promise<void> {
     const started = this.dependencies.now();
+    const wasGuarded = this.guarded;
     try {
-      const { guarded, families, check } = await this.dependencies.repair();
-      this.dropCounters = restartCounters(this.dropCounters);
+      const { guarded, families, exemption, check } = await this.dependencies.repair();
+      if (Object.values(families).some(({ action }) => action === 'inserted'))
+        this.dropCounters = restartCounters(this.dropCounters);
       this.accept(check);
+      if (exemption.action === 'failed') this.noteExemptionFailure(exemption);
       if (!guarded) throw errors.REPAIR_FAILED(repairReasons(families, check));
       this.repairs++;
-      this.dependencies.log('info', 'repaired', { families, milliseconds: this.dependencies.now() - started });
-      this.dependencies.log('info', 'ready', { message: 'INVALID TCP packets are dropped' });
+      const milliseconds = this.dependencies.now() - started;
+      this.dependencies.log('info', 'repaired', { families, exemption, milliseconds });
+      if (!wasGuarded) this.dependencies.log('info', 'ready', { message: 'INVALID TCP packets are dropped' });
     } catch (error) {
       this.repairFailures++;
       this.logOnce('repair-failed', error);
     }
+  }
+
+  private noteExemptionFailure({ code, message }: { code: string; message: string }): void {
+    this.exemptionFailures++;
+    this.exemptionRetryAt = this.dependencies.now() + EXEMPTION_RETRY;
+    this.logOnce('exemption-failed', new CodedError(code, message));
   }
 
   /** Logs an error once for as long as it stays the same. */

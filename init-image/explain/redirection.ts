@@ -1,6 +1,6 @@
 // How a pod's inbound connections come to a proxy, and which ports the rules redirect.
 import { conditionsOf, type Ruleset } from '../../lib/netfilter/model.ts';
-import type { Family, Value } from '../../lib/netfilter/packet.ts';
+import type { Family, PortRange, Value } from '../../lib/netfilter/packet.ts';
 import { findRedirectTarget, type RedirectTarget } from '../../lib/netfilter/redirect-target.ts';
 
 export interface FamilyRedirection {
@@ -64,11 +64,6 @@ export function redirectionText(redirection: FamilyRedirection): string {
 }
 
 // Which TCP ports rules tell apart: of ports that no rule tells apart one has to be evaluated.
-
-export interface PortRange {
-  from: number;
-  to: number;
-}
 
 const ALL: PortRange = { from: 1, to: 65_535 };
 

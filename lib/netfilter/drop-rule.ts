@@ -13,8 +13,10 @@ export const RULE: Record<Protocol, string> = {
   all: '-m conntrack --ctstate INVALID -j DROP',
 };
 
+const PARSED = { tcp: JSON.stringify(parseOptions(RULE.tcp)), all: JSON.stringify(parseOptions(RULE.all)) };
+
 function isRule(options: IptablesOption[] | undefined, protocol: Protocol): boolean {
-  return options !== undefined && JSON.stringify(options) === JSON.stringify(parseOptions(RULE[protocol]));
+  return options !== undefined && JSON.stringify(options) === PARSED[protocol];
 }
 
 /** Where our rule stands in its chain: 1-based positions, in the order of the chain. */

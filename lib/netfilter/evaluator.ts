@@ -12,6 +12,7 @@ import {
   type Step,
   type Table,
   tableName,
+  xtText,
 } from './model.ts';
 import { type Condition, changeMark, meets, type Packet, type PacketState, toMark } from './packet.ts';
 
@@ -21,6 +22,8 @@ export interface Path extends PacketState {
   acceptedBy: RuleLocation[];
   /** Undecidable conditions that this path assumes to hold or not to hold. */
   assumptions: string[];
+  /** A rule has noted its connection, if there was room. */
+  noted: boolean;
 }
 
 /** How one path of the packet ends. */
@@ -64,7 +67,9 @@ interface Traversal {
 /** @returns at least every result that the packet can come to */
 export function evaluate(ruleset: Ruleset, packet: Packet, options: EvaluationOptions = {}): PathResult[] {
   const context: EvaluationContext = { packet, without: options.without ?? new Set(), budget: BUDGET };
-  let paths: Path[] = [{ ct: 'none', mark: toMark(packet.mark), rewritten: false, acceptedBy: [], assumptions: [] }];
+  let paths: Path[] = [
+    { ct: 'none', mark: toMark(packet.mark), rewritten: false, noted: false, acceptedBy: [], assumptions: [] },
+  ];
   const results: PathResult[] = [];
   for (const group of baseChainsInOrder(ruleset, packet, options.lastHook ?? 'input')) {
     if (paths.length === 0) break;
@@ -93,7 +98,7 @@ function distinct(paths: Path[]): Path[] {
   if (paths.length < 2) return paths;
   const seen = new Map<string, Path>();
   for (const path of paths) {
-    const key = `${path.ct} ${path.mark.value} ${path.mark.known} ${path.rewritten}`;
+    const key = `${path.ct} ${path.mark.value} ${path.mark.known} ${path.rewritten} ${path.noted}`;
     if (!seen.has(key)) seen.set(key, path);
   }
   return [...seen.values()];
@@ -182,7 +187,7 @@ function orders(group: BaseChain[]): BaseChain[][] | undefined {
   return group.length > MAX_PERMUTED ? undefined : permutations(group);
 }
 
-const ORDERLESS = new Set(['accept', 'drop', 'return', 'continue', 'jump', 'goto']);
+const ORDERLESS = new Set(['accept', 'drop', 'return', 'continue', 'note', 'jump', 'goto']);
 
 function orderMatters(table: Table): boolean {
   const steps = [...table.chains.values()].flatMap((chain) => chain.rules.flatMap((rule) => rule.steps));
@@ -300,9 +305,8 @@ class ChainTraversal {
       }
       if (left) out.next.push(left);
     } else if ('xt' in step) {
-      const { type, name } = step.xt;
-      const text = type === undefined ? 'xt without a name' : `xt ${type} ${name}`;
-      if (type !== 'match') {
+      const text = xtText(step.xt);
+      if (step.xt.type !== 'match') {
         this.giveUpAt(out, text);
         return;
       }
@@ -342,6 +346,9 @@ class ChainTraversal {
         return;
       case 'continue':
         this.traverseSteps(out, path, from + 1);
+        return;
+      case 'note':
+        this.traverseSteps(out, { ...path, noted: true }, from + 1);
         return;
       case 'jump':
         out.next.push(...this.enter(out, path, action.chain));

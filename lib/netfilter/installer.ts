@@ -3,6 +3,7 @@ import { runCommand } from '../command.ts';
 import type { Protocol } from '../contract.ts';
 import { CodedError, errors } from '../errors.ts';
 import { CHAIN, ownerOf, positionsOf, RULE, TABLE } from './drop-rule.ts';
+import { type ExemptionInstall, lacksExemption, putTable, ruleInput } from './exemption-installer.ts';
 import type { Backend } from './model.ts';
 import { takeNamespaceLock } from './namespace-lock.ts';
 import { FAMILIES, type Family } from './packet.ts';
@@ -13,6 +14,7 @@ import {
   isFamilyGuarded,
   isGuarded,
   type RulesetCheck,
+  unsparedReasons,
 } from './ruleset-check.ts';
 import { programOf, type RulesetSnapshot } from './ruleset-reader.ts';
 
@@ -38,6 +40,7 @@ export type FamilyInstall =
 export interface InstallResult {
   guarded: boolean;
   families: Record<Family, FamilyInstall>;
+  exemption: ExemptionInstall;
   /** Of the ruleset as it was read back. */
   check: RulesetCheck;
   warnings: CodedError[];
@@ -56,15 +59,40 @@ export async function install(read: () => Promise<RulesetSnapshot>, options: Ins
   const lock = await takeNamespaceLock(options.lockWait);
   try {
     const before = await checkRuleset(read);
-    const [ipv4, ipv6] = await Promise.all(FAMILIES.map((family) => installFamily(before, family, options)));
-    const families = { ipv4, ipv6 } as InstallResult['families'];
-    const changed = Object.values(families).some(({ action }) => action === 'inserted' || action === 'failed');
-    const check = changed ? await checkRuleset(read) : before;
+    const lacking = lacksExemption(before);
+    const [ipv4, ipv6, noTable] = await Promise.all([
+      installFamily(before, 'ipv4', options),
+      installFamily(before, 'ipv6', options),
+      lacking ? putTable(before, options.commandTimeout) : undefined,
+    ]);
+    const families = { ipv4, ipv6 };
+    const changed = lacking || [ipv4, ipv6].some(({ action }) => action === 'inserted' || action === 'failed');
+    let check = changed ? await checkRuleset(read) : before;
+    if (noTable && unsparedReasons(check).length > 0) {
+      await Promise.all(FAMILIES.map((family) => insertExemptionRule(check, family, options)));
+      check = await checkRuleset(read);
+    }
+    const exemption = exemptionInstall(lacking, noTable, check);
     const warnings = lock.held ? [] : [errors.LOCK_BUSY(options.lockWait)];
-    return { guarded: isGuarded(check), families, check, warnings };
+    return { guarded: isGuarded(check), families, exemption, check, warnings };
   } finally {
     lock.release();
   }
+}
+
+function exemptionInstall(lacking: boolean, noTable: CodedError | undefined, check: RulesetCheck): ExemptionInstall {
+  if (!lacking) return { action: 'left' };
+  const reasons = unsparedReasons(check);
+  if (reasons.length === 0) return { action: 'inserted', form: noTable ? 'rule' : 'table' };
+  const { code, message } = errors.EXEMPTION_FAILED([...(noTable ? [noTable.message] : []), ...reasons].join('; '));
+  return { action: 'failed', code, message };
+}
+
+/** Where it fails, what the ruleset then lets pass tells. */
+async function insertExemptionRule(check: RulesetCheck, family: Family, options: InstallOptions): Promise<void> {
+  const backend = chooseBackend(check.snapshot, family, options.backend);
+  const input = check.families[family].status.present ? ruleInput(check, family, backend) : undefined;
+  if (input !== undefined) await insert({ do: 'insert', backend, input }, family, options).catch(() => undefined);
 }
 
 async function installFamily(before: RulesetCheck, family: Family, options: InstallOptions): Promise<FamilyInstall> {

@@ -197,6 +197,10 @@ function parseMatch(match: ModuleOptions): Condition[] {
   if (match.module === 'conntrack' || match.module === 'state') return parseState(match.options, text);
   // connmark_mt (net/netfilter/xt_connmark.c): false where the packet has no connection, negated or not.
   if (match.module === 'connmark') return [{ withoutConnection: false, withConnection: undefined, text }];
+  // socket_match (net/netfilter/xt_socket.c): a listener on all addresses is passed over.
+  if (match.module === 'socket' && match.options.length === 0) {
+    return [{ field: 'socket', oneOf: ['own', 'listener'], negate: false, text }];
+  }
   if (match.options.length === 0) return TRUE_ALONE.has(match.module) ? [] : [undecidable(text)];
   return match.options.map((option) => parseOption(match.module, option, text) ?? undecidable(text));
 }

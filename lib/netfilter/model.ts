@@ -71,6 +71,11 @@ export interface XtExpression {
   name?: string;
 }
 
+/** An xt compat expression as text for people. */
+export function xtText({ type, name }: { type?: unknown; name?: unknown }): string {
+  return type === undefined ? 'xt without a name' : `xt ${type} ${name}`;
+}
+
 export type Action =
   | { do: 'accept' | 'drop' | 'return' | 'continue' }
   | { do: 'jump' | 'goto'; chain: string }
@@ -94,7 +99,9 @@ export type Action =
   /** Answered with a TCP reset: the very harm that a drop prevents. */
   | { do: 'reset' }
   /** This program does not know what it does. */
-  | { do: 'unknown'; text: string };
+  | { do: 'unknown'; text: string }
+  /** The packet's connection is noted in a set of the exemption's (lib/netfilter/exemption.ts). */
+  | { do: 'note' };
 
 export type Ruleset = Table[];
 

@@ -1,5 +1,6 @@
 // Expressions of nft's JSON (libnftables-json(5)): what they read of a packet, the values that they stand for, and what
 // a packet must have so that the rule does not end at them.
+import { xtText } from './model.ts';
 import {
   type Condition,
   type Family,
@@ -59,7 +60,7 @@ const WRITERS: Record<string, (item: JsonItem, body: Json) => string> = {
   mangle: ({ key, value }) => `${describe(key)} set ${describe(value)}`,
   redirect: ({ port }) => (port === undefined ? 'redirect' : `redirect to :${describe(port)}`),
   reject: ({ type }) => (type === undefined ? 'reject' : `reject with ${type}`),
-  xt: ({ type, name }) => (type === undefined ? 'xt without a name' : `xt ${type} ${name}`),
+  xt: xtText,
 };
 
 const META: Record<string, Field> = {

@@ -15,7 +15,12 @@ import {
   toNamed,
   toValues,
 } from './nft-expression.ts';
-import { type Comparison, type Condition, needsConnection, undecidable, type Value } from './packet.ts';
+import { type Comparison, type Condition, endpointOf, needsConnection, undecidable, type Value } from './packet.ts';
+
+/** The exemption's table and sets (exemption.ts), whose meaning is known though packets change them. */
+export const EXEMPTION_TABLE = 'inet invalid-drop';
+export const STRAY_SETS = ['strays4', 'strays6'] as const;
+export const LISTENER_SETS = ['listeners4', 'listeners6'] as const;
 
 /** Statements that let the packet go on and change nothing that a verdict depends on. */
 const PASSES = new Set(['counter', 'log', 'ct helper', 'ct timeout', 'dup', 'last', 'secmark', 'continue']);
@@ -45,6 +50,8 @@ export function parseStatement(statement: Json, scope: SetScope): Step[] {
   if (name === 'xt') return [{ xt: parseXt(item) }];
   if (name === 'match') return conditions(parseMatch(item, scope, text));
   if (name === 'mangle') return parseMangle(item, text);
+  if (name === 'set' && isNote(item, scope))
+    return [...conditions(requirementsOf(value, text)), { act: { do: 'note' } }];
   const required = conditions([...requirementsOf(value, text), ...ownRequirements(name, item, text, scope)]);
   if (name === 'vmap') return [...required, { choose: parseChoices(item, scope, text) }];
   return PASSES.has(name) || UNDECIDABLE.has(name) ? required : [...required, { act: toAction(name, item, text) }];
@@ -59,6 +66,11 @@ function parseXt({ type, name }: JsonItem) {
     ...(type === undefined ? {} : { type: String(type) }),
     ...(name === undefined ? {} : { name: String(name) }),
   };
+}
+
+/** Where the set is full, the rule ends there; nothing stands behind it. */
+function isNote(item: JsonItem, { table }: SetScope): boolean {
+  return table === EXEMPTION_TABLE && STRAY_SETS.some((name) => item['set'] === `@${name}`);
 }
 
 /** What nft demands of the packet besides the expressions in the statement; it does not print it. */
@@ -117,12 +129,42 @@ function keyCondition(left: Json, key: Json, scope: SetScope, text: string): Con
 function parseMatch(match: JsonItem, scope: SetScope, text: string): Condition[] {
   const left = match['left'] ?? null;
   const right = match['right'] ?? null;
+  const socket = parseSocket(left, String(match['op']), right, text);
+  if (socket) return [socket];
   const required = requirementsOf([left, right], text);
+  const listeners = listenersOf(left, right, scope);
+  if (listeners) return [...required, { listeners, text }];
   const field = fieldOf(left);
   const compared = field && compare(field, String(match['op']), right, scope);
   if (!compared) return [...required, undecidable(text)];
   const merged = match['op'] === '==' && 'range' in toItem(right);
   return [...required, ...(merged ? upperEnd({ ...compared, text }) : [{ ...compared, text }])];
+}
+
+/**
+ * `socket wildcard 0`: there is a socket, and it is not bound to all addresses (nft_socket_eval, net/netfilter/nft_socket.c).
+ * An established socket never is.
+ */
+function parseSocket(left: Json, op: string, right: Json, text: string): Condition | undefined {
+  const isWildcard = toItem(toItem(left)['socket'])['key'] === 'wildcard';
+  if (!isWildcard || op !== '==' || right !== 0) return undefined;
+  return { field: 'socket', oneOf: ['own', 'listener'], negate: false, text };
+}
+
+/** The elements of the exemption's set of listeners, where the match looks a destination up in it. */
+function listenersOf(left: Json, right: Json, { sets, table }: SetScope): ReadonlySet<string> | undefined {
+  if (table !== EXEMPTION_TABLE || !LISTENER_SETS.some((name) => right === `@${name}`)) return undefined;
+  const concat = toItem(left)['concat'];
+  if (!Array.isArray(concat) || !/^ip6? daddr tcp dport$/.test(concat.map(describe).join(' '))) return undefined;
+  const elements = [sets.get(`${table} ${String(right).slice(1)}`)?.['elem'] ?? []].flat(1);
+  return new Set(
+    elements.flatMap((element) => {
+      const item = toItem(element);
+      const pair = toItem(toItem(item['elem'])['val'] ?? item)['concat'];
+      const [address, port] = Array.isArray(pair) ? pair : [];
+      return typeof address === 'string' && typeof port === 'number' ? [endpointOf(address, port)] : [];
+    }),
+  );
 }
 
 /**

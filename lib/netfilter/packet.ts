@@ -19,10 +19,25 @@ export interface Packet {
   source?: string;
   destination?: string;
   sourcePort?: number;
-  destinationPort?: number;
+  /** A number, or any port of a range. */
+  destinationPort?: number | PortRange;
   /** TCP flag bits (RFC 9293). An INVALID packet without them is taken for a segment without RST. */
   flags?: number;
+  socket?: SocketState;
 }
+
+/** TCP ports, both ends included. */
+export interface PortRange {
+  from: number;
+  to: number;
+}
+
+/**
+ * Which socket of the namespace the packet would meet. `own`: an established one with its exact four-tuple, whose local
+ * address and port no listener on a specific address has. `listener`: a listener on the packet's destination address.
+ * `none`: neither of them; there may be a listener on all addresses.
+ */
+export type SocketState = 'own' | 'listener' | 'none';
 
 /**
  * How conntrack sees the packet at a point of its path. `none`: it has no connection, because conntrack has not run yet
@@ -75,6 +90,7 @@ export type Field =
   | 'destination'
   | 'sourcePort'
   | 'destinationPort'
+  | 'socket'
   | 'flags';
 
 export type Value =
@@ -98,6 +114,8 @@ export interface Comparison {
 export type Condition =
   | Comparison
   | { constant: boolean | undefined; text: string }
+  /** The packet's destination is one of these, each as `endpointOf` writes it: listeners on specific addresses. */
+  | { listeners: ReadonlySet<string>; text: string }
   /** Depends on whether conntrack has a connection for the packet. */
   | { withoutConnection: boolean; withConnection: boolean | undefined; text: string };
 
@@ -118,13 +136,41 @@ export function meets(packet: Packet, state: PacketState, condition: Condition):
     if (state.ct === 'template') return undefined;
     return state.ct === 'new' ? condition.withConnection : condition.withoutConnection;
   }
+  if ('listeners' in condition) return state.rewritten ? undefined : isListener(packet, condition.listeners);
   const value = readField(packet, state, condition);
   if (value === undefined) return undefined;
+  if (typeof value === 'object') return rangeMeets(value, condition);
   const masked = typeof value === 'number' && condition.mask !== undefined ? (value & condition.mask) >>> 0 : value;
   return condition.oneOf.some((candidate) => matches(masked, candidate)) !== condition.negate;
 }
 
-function readField(packet: Packet, state: PacketState, { field, mask }: Comparison): string | number | undefined {
+/** By definition no listener has the local address and port of a socket of its own. */
+function isListener({ socket, destination, destinationPort }: Packet, listeners: ReadonlySet<string>) {
+  if (socket === 'own') return false;
+  if (destination === undefined || typeof destinationPort !== 'number') return undefined;
+  return listeners.has(endpointOf(destination, destinationPort));
+}
+
+/** An address and a port as one text, the same for every way to write an IPv6 address. */
+export function endpointOf(address: string, port: number): string {
+  return address.includes(':') ? `${URL.parse(`http://[${address}]`)?.hostname} ${port}` : `${address} ${port}`;
+}
+
+/** Undefined where some ports of the range meet the condition and others do not. */
+function rangeMeets({ from, to }: PortRange, { oneOf, negate }: Comparison): boolean | undefined {
+  const ranges = oneOf.flatMap((value): PortRange[] => {
+    if (typeof value === 'number') return [{ from: value, to: value }];
+    return typeof value === 'object' && 'from' in value ? [value] : [];
+  });
+  if (ranges.some((range) => range.from <= from && range.to >= to)) return !negate;
+  return ranges.some((range) => range.from <= to && range.to >= from) ? undefined : negate;
+}
+
+function readField(
+  packet: Packet,
+  state: PacketState,
+  { field, mask }: Comparison,
+): string | number | PortRange | undefined {
   switch (field) {
     case 'protocol':
       return PROTOCOLS['tcp'];

@@ -31,9 +31,14 @@ export function readEvidence(): Evidence {
   return {
     kernelRelease: readProcFile('/proc/sys/kernel/osrelease')?.trim() ?? 'unknown',
     tcpBeLiberal: liberal === undefined ? null : Number(liberal),
-    conntrackInvalid: sumColumn(readProcFile('/proc/net/stat/nf_conntrack'), 'invalid'),
+    conntrackInvalid: countInvalid(),
     tcpResetsSent: readSnmp(readProcFile('/proc/net/snmp'), 'Tcp', 'OutRsts'),
   };
+}
+
+/** Packets that conntrack has marked INVALID in this namespace; null where it does not tell. */
+export function countInvalid(): number | null {
+  return sumColumn(readProcFile('/proc/net/stat/nf_conntrack'), 'invalid');
 }
 
 /** /proc/net/stat/nf_conntrack: a header, then a line of hexadecimal numbers for each CPU. */

@@ -1,17 +1,24 @@
 // One check of this network namespace: the verdict on each family and interface, and how reports tell it.
 import { type RuleReference, referTo } from './drop-rule.ts';
+import { type LocalSockets, readLocalSockets } from './local-sockets.ts';
 import type { RuleLocation } from './model.ts';
-import { FAMILIES, type Family } from './packet.ts';
+import { FAMILIES, type Family, type Packet } from './packet.ts';
 import { type FamilyStatus, readFamilyStatus, readInterfaces } from './proc.ts';
 import type { RulesetSnapshot } from './ruleset-reader.ts';
-import { judge, type Verdict } from './verdict.ts';
+import { isNoted, judge, judgePass, type PassVerdict, type Verdict } from './verdict.ts';
 
 /** Loopback carries sidecar to application, all others carry the network: a bounded set for reports and labels. */
 export const INTERFACE_CLASSES = ['external', 'loopback'] as const;
 export type InterfaceClass = (typeof INTERFACE_CLASSES)[number];
 
-/** The worst verdict of the interfaces of one class, and one interface that has it. */
-export type ClassVerdict = Verdict & { interface: string };
+/** The worst verdicts of the interfaces of one class, and one interface that has the first. */
+export type ClassVerdict = Verdict & {
+  interface: string;
+  /** On a packet that has a socket of its own. */
+  mustPass: PassVerdict;
+  /** Whether the connections of all INVALID packets are noted. */
+  noted: boolean;
+};
 
 export interface FamilyCheck {
   status: FamilyStatus;
@@ -24,8 +31,9 @@ export interface RulesetCheck {
   at: number;
   families: Record<Family, FamilyCheck>;
   snapshot: RulesetSnapshot;
-  /** Interfaces and status of the families. */
+  /** Interfaces, status of the families, sockets: all that a verdict depends on beside the ruleset. */
   namespaceState: string;
+  sockets: LocalSockets;
 }
 
 /**
@@ -35,14 +43,15 @@ export interface RulesetCheck {
  */
 export async function checkRuleset(read: () => Promise<RulesetSnapshot>, before?: RulesetCheck): Promise<RulesetCheck> {
   const snapshot = await read();
+  const sockets = readLocalSockets();
   const [interfaces, ipv4, ipv6] = [readInterfaces(), readFamilyStatus('ipv4'), readFamilyStatus('ipv6')];
-  const namespaceState = JSON.stringify([interfaces, ipv4, ipv6]);
+  const namespaceState = JSON.stringify([interfaces, ipv4, ipv6, sockets]);
   if (before?.snapshot === snapshot && before.namespaceState === namespaceState) return { ...before, at: Date.now() };
   const families = {
-    ipv4: checkFamily(snapshot, 'ipv4', interfaces, ipv4),
-    ipv6: checkFamily(snapshot, 'ipv6', interfaces, ipv6),
+    ipv4: checkFamily(snapshot, 'ipv4', interfaces, ipv4, sockets),
+    ipv6: checkFamily(snapshot, 'ipv6', interfaces, ipv6, sockets),
   };
-  return { at: Date.now(), families, snapshot, namespaceState };
+  return { at: Date.now(), families, snapshot, namespaceState, sockets };
 }
 
 /** Pure: the verdicts on one family from what was read. */
@@ -51,24 +60,71 @@ export function checkFamily(
   family: Family,
   interfaces: string[],
   status: FamilyStatus,
+  sockets: LocalSockets,
 ): FamilyCheck {
   const classes: FamilyCheck['classes'] = {};
   for (const name of interfaces) {
     const kind = name === 'lo' ? 'loopback' : 'external';
-    const verdict = { ...judgeOn(snapshot, family, name), interface: name };
     const known = classes[kind];
-    if (!known || badness(verdict) > badness(known)) classes[kind] = verdict;
+    const drop = { ...judgeDrop(snapshot, family, name, sockets), interface: name };
+    const worst = !known || badness(drop) > badness(known) ? drop : known;
+    const mustPass = judgeOwn(snapshot, family, name, sockets);
+    const noted = hasNotes(snapshot, family, name, sockets) && known?.noted !== false;
+    classes[kind] = { ...worst, mustPass: worsePass(known?.mustPass, mustPass), noted };
   }
   return { status, classes };
 }
 
-function judgeOn(snapshot: RulesetSnapshot, family: Family, iif: string): Verdict {
+/** Listeners on specific addresses that are judged one by one. */
+const MAX_JUDGED = 50;
+
+/** The packets that must be dropped: one that meets no socket of its own, and one for each listener. */
+function strayPackets(family: Family, iif: string, { listeners }: LocalSockets): Packet[] {
+  const packet = { ctstate: 'invalid', family, iif } as const;
+  const atListeners = listeners[family]
+    .slice(0, MAX_JUDGED)
+    .map(
+      ({ address, port }): Packet => ({ ...packet, socket: 'listener', destination: address, destinationPort: port }),
+    );
+  return [{ ...packet, socket: 'none' }, ...atListeners];
+}
+
+/** A packet of a connection that the pod opened. */
+function ownPacket(family: Family, iif: string, { ephemeralPorts }: LocalSockets): Packet {
+  return { ctstate: 'invalid', family, iif, socket: 'own', destinationPort: ephemeralPorts };
+}
+
+function judgeDrop(snapshot: RulesetSnapshot, family: Family, iif: string, sockets: LocalSockets): Verdict {
   const readError = snapshot.readError[family];
   if (readError) return { verdict: 'unknown', reason: readError.message };
-  const verdict = judge(snapshot.ruleset, { ctstate: 'invalid', family, iif });
+  const [first, ...others] = strayPackets(family, iif, sockets).map((packet): Verdict => {
+    const verdict = judge(snapshot.ruleset, packet);
+    if (verdict.verdict === 'dropped' || packet.socket === 'none') return verdict;
+    return {
+      ...verdict,
+      reason: `at the listener on ${packet.destination}:${packet.destinationPort}: ${verdict.reason}`,
+    };
+  });
+  const worst = others.reduce((known, one) => (badness(one) > badness(known) ? one : known), first as Verdict);
   const xtError = snapshot.xtError[family];
-  if (verdict.verdict !== 'unknown' || !xtError) return verdict;
-  return { verdict: 'unknown', reason: `${verdict.reason}; ${xtError.message}` };
+  if (worst.verdict !== 'unknown' || !xtError) return worst;
+  return { verdict: 'unknown', reason: `${worst.reason}; ${xtError.message}` };
+}
+
+function judgeOwn(snapshot: RulesetSnapshot, family: Family, iif: string, sockets: LocalSockets): PassVerdict {
+  const readError = snapshot.readError[family];
+  if (readError) return { holds: 'unknown', reason: readError.message };
+  return judgePass(snapshot.ruleset, ownPacket(family, iif, sockets));
+}
+
+function hasNotes(snapshot: RulesetSnapshot, family: Family, iif: string, sockets: LocalSockets): boolean {
+  const [stray] = strayPackets(family, iif, sockets);
+  return [stray as Packet, ownPacket(family, iif, sockets)].every((packet) => isNoted(snapshot.ruleset, packet));
+}
+
+function worsePass(known: PassVerdict | undefined, now: PassVerdict): PassVerdict {
+  const order: PassVerdict['holds'][] = ['yes', 'unknown', 'no'];
+  return known && order.indexOf(known.holds) >= order.indexOf(now.holds) ? known : now;
 }
 
 function badness({ verdict }: Verdict): number {
@@ -117,23 +173,53 @@ export function droppingRules({ classes }: FamilyCheck): RuleLocation[] {
   return Object.values(classes).flatMap((found) => (found.verdict === 'dropped' ? found.by : []));
 }
 
-export interface InterfaceReport {
-  verdict: Verdict['verdict'];
-  interface: string;
+/** Present families and classes of interfaces on which a packet with a socket of its own may not reach it, and why. */
+export function unsparedReasons({ families }: RulesetCheck): string[] {
+  const places = new Map<string, string[]>();
+  for (const family of FAMILIES.filter((one) => families[one].status.present)) {
+    for (const found of Object.values(families[family].classes)) {
+      if (found.mustPass.holds === 'yes') continue;
+      const { reason } = found.mustPass;
+      places.set(reason, [...(places.get(reason) ?? []), `${family} on ${found.interface}`]);
+    }
+  }
+  return [...places].map(([reason, where]) => `${where.join(', ')}: ${reason}`);
+}
+
+/** Whether the connections of stray segments are noted, on every interface of every present family. */
+export function areStraysNoted({ families }: RulesetCheck): boolean {
+  return FAMILIES.every(
+    (family) => !families[family].status.present || Object.values(families[family].classes).every(({ noted }) => noted),
+  );
+}
+
+/** An answer with its reason, and the rules that decide it. */
+export interface HeldReport {
+  holds: 'yes' | 'no' | 'unknown';
   reason?: string;
   rules: RuleReference[];
+}
+
+export interface InterfaceReport {
+  interface: string;
+  /** An INVALID packet that would meet a socket that is not its own. */
+  mustDrop: HeldReport;
+  /** An INVALID packet that has a socket of its own. */
+  mustPass: HeldReport;
+  /** Whether connections with stray segments are noted, so that they can be rescued. */
+  noted: boolean;
 }
 export type FamilyReport = { present: boolean; reason?: string } & Partial<Record<InterfaceClass, InterfaceReport>>;
 
 /**
- * Every family with the verdict on each class of interfaces, and the rules that decide it. For /selfcheck and --once.
+ * Every family with the verdicts on each class of interfaces, and the rules that decide them. For /selfcheck and --once.
  */
 export function describeFamilies({ families }: RulesetCheck): Record<Family, FamilyReport> {
   const entries = FAMILIES.map((family) => {
     const { status, classes } = families[family];
     const reports = INTERFACE_CLASSES.flatMap((name) => {
       const verdict = classes[name];
-      return verdict ? [[name, describeVerdict(verdict)]] : [];
+      return verdict ? [[name, describeClass(verdict)]] : [];
     });
     const presence = status.present ? { present: true } : { present: false, reason: status.reason };
     return [family, { ...presence, ...Object.fromEntries(reports) }];
@@ -141,8 +227,17 @@ export function describeFamilies({ families }: RulesetCheck): Record<Family, Fam
   return Object.fromEntries(entries);
 }
 
-function describeVerdict(found: ClassVerdict): InterfaceReport {
+const HELD = { dropped: 'yes', 'not dropped': 'no', unknown: 'unknown' } as const;
+
+function describeClass(found: ClassVerdict): InterfaceReport {
+  const { mustPass, noted } = found;
   const by = found.verdict === 'unknown' ? [] : [found.by ?? []].flat();
-  const report = { verdict: found.verdict, interface: found.interface, rules: by.map(referTo) };
-  return found.verdict === 'dropped' ? report : { ...report, reason: found.reason };
+  const drop = { holds: HELD[found.verdict], rules: by.map(referTo) };
+  const pass = { holds: mustPass.holds, rules: mustPass.holds === 'no' ? mustPass.by.map(referTo) : [] };
+  return {
+    interface: found.interface,
+    mustDrop: found.verdict === 'dropped' ? drop : { ...drop, reason: found.reason },
+    mustPass: mustPass.holds === 'yes' ? pass : { ...pass, reason: mustPass.reason },
+    noted,
+  };
 }

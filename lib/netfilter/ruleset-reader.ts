@@ -68,6 +68,9 @@ const NO_NFTABLES = /(Protocol|Address family|Operation) not supported|Invalid a
 /** How often a ruleset that changes while it is read is read again. */
 const MAX_READS = 5;
 
+/** Elements of sets that packets add to, such as noted connections: what other programs tell has nothing of them. */
+const NOTED = /\{"elem": ?\{"val": ?\{"concat": ?\[[^\]]*\]\}[^{}]*(\{[^{}]*\}[^{}]*)?\}\}(, ?)?/g;
+
 /** What nft lists, and what other programs tell that the listing leaves out. */
 export interface NftDump {
   /** The listing without counters, which change with every packet. */
@@ -94,7 +97,7 @@ export async function readNft(run: RunCommand, timeout: number, known?: NftDump)
       if (reads < MAX_READS - 1) continue;
       throw errors.NFT_UNREADABLE(`... ${listed.stdout.slice(-80)}`);
     }
-    const listing = listed.stdout.replace(/"(packets|bytes)": ?\d+/g, '"$1": 0');
+    const listing = listed.stdout.replace(NOTED, '').replace(/"(packets|bytes)": ?\d+/g, '"$1": 0');
     if (details?.listing !== listing && needsDetails(listing)) {
       details = { listing, ...(await readDetails(listing, run, timeout)) };
       continue;

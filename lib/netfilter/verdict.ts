@@ -1,4 +1,5 @@
-// What becomes of an INVALID TCP packet: the question that this project exists to answer.
+// What becomes of an INVALID TCP packet: the question that this project exists to answer. One that would meet a socket
+// that is not its own must be dropped; one that has a socket of its own must pass.
 import { dependsOn, evaluate, type PathResult } from './evaluator.ts';
 import type { Rule, RuleLocation, Ruleset } from './model.ts';
 import type { Packet } from './packet.ts';
@@ -27,6 +28,35 @@ export function judge(ruleset: Ruleset, packet: Packet): Verdict {
   const by = findBypassingRule(ruleset, packet, results);
   if (!by) return { verdict: 'not dropped', reason: 'no rule drops INVALID TCP packets' };
   return { verdict: 'not dropped', by, reason: `accepted by "${by.rule?.text}"` };
+}
+
+/** Whether an INVALID packet with a socket of its own reaches it. `by` is every rule that keeps it away. */
+export type PassVerdict =
+  | { holds: 'yes' }
+  | { holds: 'no'; reason: string; by: RuleLocation[] }
+  | { holds: 'unknown'; reason: string };
+
+/**
+ * Says whether an INVALID packet that has a socket of its own reaches it. `yes` and `no` hold for every packet that the
+ * description fits.
+ * @param packet with `socket: 'own'`
+ */
+export function judgePass(ruleset: Ruleset, packet: Packet): PassVerdict {
+  const results = evaluate(ruleset, packet);
+  const unknown = results.find(({ result }) => result === 'unknown');
+  if (unknown?.result === 'unknown') return { holds: 'unknown', reason: unknown.reason };
+  const stopped = results.flatMap((one) => (one.result === 'dropped' || one.result === 'reset' ? [one.at] : []));
+  if (stopped.length === 0) return { holds: 'yes' };
+  if (stopped.length < results.length) return { holds: 'unknown', reason: dependsOn(results) };
+  const by = distinctLocations(stopped);
+  const [first] = by;
+  const rule = first?.rule?.text ?? `policy ${first?.chain.policy} of chain ${first?.chain.name}`;
+  return { holds: 'no', by, reason: `dropped by "${rule}"` };
+}
+
+/** Whether the rules note the connection of every packet that the description fits. */
+export function isNoted(ruleset: Ruleset, packet: Packet): boolean {
+  return evaluate(ruleset, packet).every((one) => one.result !== 'unknown' && one.path.noted);
 }
 
 /** Rules that are taken out together before the search is given up. */

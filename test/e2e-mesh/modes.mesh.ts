@@ -25,7 +25,10 @@ const AT_A_TIME = 8;
 
 interface Report {
   guarded: boolean;
-  families: Record<string, { present: boolean; external?: { verdict: string; rules: { owner: string }[] } }>;
+  families: Record<
+    string,
+    { present: boolean; external?: { mustDrop: { holds: string; rules: { owner: string }[] } } }
+  >;
 }
 
 const nameOf = (mode: PodMode) =>
@@ -66,12 +69,12 @@ async function isGuardedIn(t: Tap, dataplane: 'init' | 'cni', namespace: string,
   t.equal(report.guarded, true);
   const seen = await sendInvalid(pod);
   for (const [family, { external }] of Object.entries(report.families)) {
-    t.equal(external?.verdict, 'dropped', family);
+    t.equal(external?.mustDrop.holds, 'yes', family);
   }
   // A classic sidecar's istio-init runs after ours; otherwise Istio's rule is there first, and is enough.
   const istioFirst = dataplane === 'cni' || mode.nativeSidecars;
   const istioDrops = mode.invalidDrop && istioFirst;
-  const owners = (report.families['ipv4']?.external?.rules ?? []).map(({ owner }) => owner);
+  const owners = (report.families['ipv4']?.external?.mustDrop.rules ?? []).map(({ owner }) => owner);
   t.equal(owners.filter((owner) => owner === 'invalid-drop').length, istioDrops ? 0 : 1, owners.join(', '));
   // Two chains of the same priority, in two tables: either may be the one that drops.
   if (owners.length > 1)

@@ -64,7 +64,7 @@ t.test(
     const report = JSON.parse(await askChecker(namespace, pod.metadata.name, '/selfcheck'));
     t.match(report, {
       guarded: true,
-      families: { ipv4: { external: { verdict: 'dropped', rules: [{ owner: 'invalid-drop' }] } } },
+      families: { ipv4: { external: { mustDrop: { holds: 'yes', rules: [{ owner: 'invalid-drop' }] } } } },
     });
     const metrics = await askChecker(namespace, pod.metadata.name, '/metrics');
     t.match(metrics, 'invalid_drop_guarded{family="ipv4",interface="external"} 1');

@@ -11,7 +11,7 @@ t.test(
   async (t) => {
     t.match(injectionSettings(read()), {
       version: VERSION,
-      options: { mode: 'enforce', protocol: 'tcp', onDrift: 'repair', checker: 'enabled' },
+      options: { mode: 'enforce', protocol: 'tcp', onDrift: 'repair', rescue: 'enabled', checker: 'enabled' },
       nativeSidecars: true,
       legacyIptables: false,
       initResources: SETTINGS.initResources,
@@ -27,6 +27,7 @@ t.test('each option of injection reaches the settings', async (t) => {
     '--mode=observe',
     '--protocol=all',
     '--on-drift=report',
+    '--rescue=disabled',
     '--checker=disabled',
     '--image=a.example/b:1',
     '--init-resources=cpu=0.05:50m,memory=64Mi:1Gi',
@@ -36,7 +37,7 @@ t.test('each option of injection reaches the settings', async (t) => {
   t.strictSame(injectionSettings(read(...words, '--native-sidecars=disabled', '--legacy-iptables=enabled', ports)), {
     image: 'a.example/b:1',
     version: VERSION,
-    options: { mode: 'observe', protocol: 'all', onDrift: 'report', checker: 'disabled' },
+    options: { mode: 'observe', protocol: 'all', onDrift: 'report', rescue: 'disabled', checker: 'disabled' },
     nativeSidecars: false,
     legacyIptables: true,
     initResources: { requests: { cpu: '0.05', memory: '64Mi' }, limits: { cpu: '50m', memory: '1Gi' } },

@@ -43,7 +43,9 @@ function annotations(): string {
   const meaning: Record<string, string> = {
     mode: '`enforce`: a failed install stops the pod, an unguarded pod is not Ready. `observe`: no pod is blocked, everything is reported',
     protocol: "what the rule covers; `all` is every protocol, exactly the rule of Istio's `INVALID_DROP` up to 1.23",
-    onDrift: 'what the checker does when an INVALID packet would no longer be dropped',
+    onDrift: 'what the checker does when the rule or the exemption no longer does its job',
+    rescue:
+      'whether the checker makes connections that had stray segments liberal in conntrack, so that they do not hang',
   };
   const own = Object.entries(POD_OPTIONS).map(([name, { annotation, values }]) => {
     return [`\`${annotation}\``, values.map((value) => `\`${value}\``).join(', '), meaning[name] ?? ''];

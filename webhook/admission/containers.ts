@@ -117,6 +117,7 @@ function common(options: PodOptions, { image, legacyIptables }: Settings) {
       { name: POD_OPTIONS.mode.env, value: options.mode },
       { name: POD_OPTIONS.protocol.env, value: options.protocol },
       { name: POD_OPTIONS.onDrift.env, value: options.onDrift },
+      { name: POD_OPTIONS.rescue.env, value: options.rescue },
     ],
     securityContext: {
       // Capabilities that are added are effective only for uid 0.

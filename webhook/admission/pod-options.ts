@@ -1,5 +1,5 @@
 // The options of a pod: annotations, and their precedence over the configuration.
-import { type Mode, type OnDrift, OPT_IN_LABEL, POD_OPTIONS, type Protocol } from '../../lib/contract.ts';
+import { type Mode, type OnDrift, OPT_IN_LABEL, POD_OPTIONS, type Protocol, type Rescue } from '../../lib/contract.ts';
 import { shortText } from '../../lib/json.ts';
 import { errors } from '../webhook-errors.ts';
 import type { PodView } from './pod-view.ts';
@@ -12,6 +12,7 @@ export interface PodOptions {
   mode: Mode;
   protocol: Protocol;
   onDrift: OnDrift;
+  rescue: Rescue;
   /** disabled: the init container only. */
   checker: Switch;
 }
@@ -42,11 +43,12 @@ export function readPodOptions(pod: PodView, configured: PodOptions): { options:
 
   annotation(OPT_IN_LABEL, SWITCH);
   check('label', OPT_IN_LABEL, pod.labels[OPT_IN_LABEL], SWITCH);
-  const { mode, protocol, onDrift } = POD_OPTIONS;
+  const { mode, protocol, onDrift, rescue } = POD_OPTIONS;
   const options = {
     mode: annotation(mode.annotation, mode.values) ?? configured.mode,
     protocol: annotation(protocol.annotation, protocol.values) ?? configured.protocol,
     onDrift: annotation(onDrift.annotation, onDrift.values) ?? configured.onDrift,
+    rescue: annotation(rescue.annotation, rescue.values) ?? configured.rescue,
     checker: annotation(CHECKER_ANNOTATION, SWITCH) ?? configured.checker,
   };
   return { options, wrong };

@@ -45,7 +45,7 @@ t.test('selfcheck is 200 only while guarded, and is the whole report in both cas
   t.match(await yes.json(), {
     guarded: true,
     result: 'guarded',
-    families: { ipv4: { external: { verdict: 'dropped', rules: [{ owner: 'invalid-drop', packets: 0 }] } } },
+    families: { ipv4: { external: { mustDrop: { holds: 'yes', rules: [{ owner: 'invalid-drop', packets: 0 }] } } } },
     evidence: { conntrackInvalid: 12, tcpResetsSent: null },
     monitor: { running: true, restarts: 2 },
   });
@@ -53,7 +53,7 @@ t.test('selfcheck is 200 only while guarded, and is the whole report in both cas
   t.match(await no.json(), {
     guarded: false,
     result: 'not guarded',
-    families: { ipv6: { loopback: { reason: String } } },
+    families: { ipv6: { loopback: { mustDrop: { reason: String } } } },
   });
 });
 

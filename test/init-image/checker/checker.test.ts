@@ -13,7 +13,13 @@ function installed(check: RulesetCheck): InstallResult {
   const ipv4 = isGuarded(check)
     ? ({ action: 'inserted', backend: 'legacy' } as const)
     : ({ action: 'failed', code: 'COMMAND_FAILED', message: 'no lock' } as const);
-  return { guarded: isGuarded(check), families: { ipv4, ipv6: { action: 'left', owner: 'x' } }, check, warnings: [] };
+  return {
+    guarded: isGuarded(check),
+    families: { ipv4, ipv6: { action: 'left', owner: 'x' } },
+    exemption: { action: 'left' },
+    check,
+    warnings: [],
+  };
 }
 
 /** A checker whose checks and repairs come from lists; a function in a list throws. */
@@ -35,6 +41,7 @@ function makeChecker(
     {
       check: async () => next(checks),
       repair: async () => installed(next(repairs)),
+      lacksExemption: () => false,
       reportsChanges: () => reports.changes,
       log: (level, event, details) => lines.push({ level, event, ...details }),
       now: () => clock.now,

@@ -2,7 +2,7 @@ import t from 'tap';
 import { errors } from '../../../lib/errors.ts';
 import { RULE } from '../../../lib/netfilter/drop-rule.ts';
 import { checkFamily, isGuarded, summarize } from '../../../lib/netfilter/ruleset-check.ts';
-import { BARE, checkOf, GUARDED, legacySnapshot, mangle } from './made-checks.ts';
+import { BARE, checkOf, GUARDED, legacySnapshot, mangle, SOCKETS } from './made-checks.ts';
 
 t.test('a pod is guarded if both families are, on every interface', async (t) => {
   t.equal(isGuarded(checkOf(legacySnapshot(GUARDED))), true);
@@ -18,7 +18,7 @@ t.test('a family that the pod does not have is not asked for', async (t) => {
 
 t.test('the worst interface speaks for its class', async (t) => {
   const rules = legacySnapshot(mangle('-i eth1 -j RETURN', RULE.tcp));
-  const { classes } = checkFamily(rules, 'ipv4', ['eth0', 'eth1', 'eth2', 'lo'], { present: true });
+  const { classes } = checkFamily(rules, 'ipv4', ['eth0', 'eth1', 'eth2', 'lo'], { present: true }, SOCKETS);
   t.match(classes.external, { verdict: 'not dropped', interface: 'eth1' });
   t.match(classes.loopback, { verdict: 'dropped', interface: 'lo' });
 });

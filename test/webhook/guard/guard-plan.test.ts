@@ -104,6 +104,7 @@ t.test('the container has what our init container has, and nothing that an ephem
       { name: 'INVALID_DROP_MODE', value: 'enforce' },
       { name: 'INVALID_DROP_PROTOCOL', value: 'all' },
       { name: 'INVALID_DROP_ON_DRIFT', value: 'repair' },
+      { name: 'INVALID_DROP_RESCUE', value: 'enabled' },
     ],
     securityContext: {
       runAsUser: 0,

@@ -1,0 +1,228 @@
+// Rescues connections that hang. Since Linux 6.1 conntrack takes a segment that is at most a window over the window for
+// sent, and every later segment of its sender for INVALID: without a connection that is liberal, none of them arrives.
+import { CodedError } from '../../lib/errors.ts';
+import type { Log } from '../../lib/log.ts';
+import type { RescueResult } from './liberal-connection.ts';
+import type { NotedConnection, Notes } from './noted-connections.ts';
+
+/** What the rescuer needs from outside; tests give their own. */
+export interface RescuerDependencies {
+  /** Packets that conntrack has marked INVALID; null where it does not tell. */
+  countInvalid(): number | null;
+  readNotes(): Promise<Notes>;
+  makeLiberal(connection: NotedConnection): Promise<RescueResult>;
+  log: Log;
+  /** Milliseconds since 1970. */
+  now(): number;
+}
+
+/** Who sent stray segments: one peer and one port of this pod. */
+export interface StrayPeer {
+  peer: string;
+  port: number;
+  segments: number;
+  /** Connections that were rescued. */
+  rescued: number;
+  lastSeen: string;
+}
+
+/** Milliseconds between two readings of the count of INVALID packets; more where they lead to nothing. */
+const FIRST_GAP = 500;
+const LAST_GAP = 2000;
+/** A connection that goes on to have stray segments is tried again after as many milliseconds, and not for ever. */
+const RETRY_AFTER = 3000;
+const MAX_TRIES = 5;
+/** Then a connection of the same ports is another one. */
+const FORGET_AFTER = 60_000;
+/** Programs that run at one time, and connections that one round takes on. */
+const PARALLEL = 4;
+const MAX_ROUND = 64;
+/** Connections that may be tried at once, and how many more each second: a forged segment costs a program. */
+const BURST = 1000;
+const PER_SECOND = 20;
+/** Connections and peers that are remembered, peers that are reported, and log lines a minute. */
+const MAX_KNOWN = 2048;
+const MAX_PEERS = 64;
+const REPORTED_PEERS = 5;
+const LINES_A_MINUTE = 10;
+
+interface KnownConnection {
+  /** Segments when it was last tried. */
+  segments: number;
+  at: number;
+  tries: number;
+}
+
+export class Rescuer {
+  rescued = 0;
+  failed = 0;
+  segments = 0;
+  private readonly known = new Map<string, KnownConnection>();
+  private readonly peers = new Map<string, StrayPeer>();
+  private lastInvalid: number | null | undefined;
+  private lastSegments = 0;
+  private gap = FIRST_GAP;
+  private timer: NodeJS.Timeout | undefined;
+  private stopped = false;
+  private budget = BURST;
+  private budgetAt: number;
+  private lines = { left: LINES_A_MINUTE, since: 0, suppressed: 0 };
+  private lastError = '';
+  private readonly dependencies: RescuerDependencies;
+
+  constructor(dependencies: RescuerDependencies) {
+    this.dependencies = dependencies;
+    this.budgetAt = dependencies.now();
+  }
+
+  start(): void {
+    this.timer = setTimeout(() => void this.poll(), this.gap);
+  }
+
+  stop(): void {
+    this.stopped = true;
+    clearTimeout(this.timer);
+  }
+
+  /** The peers of which stray segments came last, the last first. */
+  lastPeers(): StrayPeer[] {
+    return [...this.peers.values()].slice(-REPORTED_PEERS).reverse();
+  }
+
+  private async poll(): Promise<void> {
+    const invalid = this.dependencies.countInvalid();
+    let done = true;
+    if (invalid !== null && invalid !== (this.lastInvalid ?? 0)) {
+      const { tried, left } = await this.round();
+      this.gap = tried > 0 ? FIRST_GAP : Math.min(this.gap * 2, LAST_GAP);
+      done = left === 0;
+    } else {
+      this.gap = FIRST_GAP;
+    }
+    // Where connections are left, the next reading begins a round whatever it tells.
+    this.lastInvalid = done ? invalid : undefined;
+    if (!this.stopped) this.timer = setTimeout(() => void this.poll(), this.gap);
+  }
+
+  /**
+   * Reads the notes and rescues what is new in them. Never throws.
+   * @returns how many connections were tried, and how many are left for the next round
+   */
+  async round(): Promise<{ tried: number; left: number }> {
+    let notes: Notes;
+    try {
+      notes = await this.dependencies.readNotes();
+    } catch (error) {
+      this.fail(error);
+      return { tried: 0, left: 0 };
+    }
+    this.count(notes.segments);
+    const wanted = notes.connections.filter((one) => this.isWanted(one));
+    const chosen = wanted.slice(0, Math.min(MAX_ROUND, this.takeBudget(Math.min(MAX_ROUND, wanted.length))));
+    const queue = [...chosen];
+    const work = async () => {
+      for (let next = queue.shift(); next && !this.stopped; next = queue.shift()) await this.rescue(next);
+    };
+    await Promise.all(Array.from({ length: PARALLEL }, work));
+    const waiting = notes.connections.some((one) => this.isPending(one));
+    return { tried: chosen.length, left: wanted.length - chosen.length + (waiting ? 1 : 0) };
+  }
+
+  /** The table's counter starts at 0 when the table is put in anew. */
+  private count(segments: number): void {
+    this.segments += segments - (segments < this.lastSegments ? 0 : this.lastSegments);
+    this.lastSegments = segments;
+  }
+
+  private isWanted(connection: NotedConnection): boolean {
+    const known = this.known.get(keyOf(connection));
+    if (!known || this.dependencies.now() - known.at > FORGET_AFTER) return true;
+    return this.isPending(connection) && this.dependencies.now() - known.at >= RETRY_AFTER;
+  }
+
+  /** It had stray segments after it was tried, and may be tried again. */
+  private isPending(connection: NotedConnection): boolean {
+    const known = this.known.get(keyOf(connection));
+    return known !== undefined && known.tries < MAX_TRIES && connection.segments !== known.segments;
+  }
+
+  private takeBudget(wanted: number): number {
+    const now = this.dependencies.now();
+    this.budget = Math.min(BURST, this.budget + ((now - this.budgetAt) / 1000) * PER_SECOND);
+    this.budgetAt = now;
+    const taken = Math.min(wanted, Math.floor(this.budget));
+    this.budget -= taken;
+    return taken;
+  }
+
+  private async rescue(connection: NotedConnection): Promise<void> {
+    const key = keyOf(connection);
+    const known = this.known.get(key);
+    const before = known && this.dependencies.now() - known.at <= FORGET_AFTER ? known : undefined;
+    const tries = (before?.tries ?? 0) + 1;
+    let result: RescueResult | 'failed';
+    try {
+      result = await this.dependencies.makeLiberal(connection);
+    } catch (error) {
+      this.fail(error);
+      result = 'failed';
+    }
+    remember(this.known, key, { segments: connection.segments, at: this.dependencies.now(), tries }, MAX_KNOWN);
+    const first = result === 'rescued' && tries === 1;
+    if (first) this.rescued++;
+    this.notePeer(connection, connection.segments - (before?.segments ?? 0), first);
+    if (first) this.logRescue(connection);
+  }
+
+  private notePeer({ source, destinationPort }: NotedConnection, segments: number, rescued: boolean): void {
+    const key = `${source} ${destinationPort}`;
+    const before = this.peers.get(key);
+    const peer: StrayPeer = {
+      peer: source,
+      port: destinationPort,
+      segments: (before?.segments ?? 0) + Math.max(segments, 0),
+      rescued: (before?.rescued ?? 0) + (rescued ? 1 : 0),
+      lastSeen: new Date(this.dependencies.now()).toISOString(),
+    };
+    remember(this.peers, key, peer, MAX_PEERS);
+  }
+
+  private logRescue({ source, sourcePort, destinationPort, segments }: NotedConnection): void {
+    const now = this.dependencies.now();
+    if (now - this.lines.since >= 60_000) this.lines = { ...this.lines, left: LINES_A_MINUTE, since: now };
+    if (this.lines.left <= 0) {
+      this.lines.suppressed++;
+      return;
+    }
+    this.lines.left--;
+    const { suppressed } = this.lines;
+    this.lines.suppressed = 0;
+    this.dependencies.log('info', 'rescued', {
+      message: 'a connection had stray segments and was made liberal in conntrack',
+      ...{ peer: source, peerPort: sourcePort, port: destinationPort, segments },
+      ...(suppressed > 0 ? { notLogged: suppressed } : {}),
+    });
+  }
+
+  /** Logged once for as long as it stays the same, counted each time. */
+  private fail(error: unknown): void {
+    this.failed++;
+    const message = error instanceof Error ? error.message : String(error);
+    if (message === this.lastError) return;
+    this.lastError = message;
+    const code = error instanceof CodedError ? error.code : 'UNEXPECTED';
+    this.dependencies.log('error', 'rescue-failed', { code, message });
+  }
+}
+
+function keyOf({ source, sourcePort, destination, destinationPort }: NotedConnection): string {
+  return `${source} ${sourcePort} ${destination} ${destinationPort}`;
+}
+
+/** Puts the value last, and forgets the first where there are too many. */
+function remember<V>(map: Map<string, V>, key: string, value: V, limit: number): void {
+  map.delete(key);
+  map.set(key, value);
+  const [oldest] = map.keys();
+  if (map.size > limit && oldest !== undefined) map.delete(oldest);
+}

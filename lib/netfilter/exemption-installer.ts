@@ -1,0 +1,86 @@
+// Puts the exemption in: the nft table where this kernel has what it needs, else what of it can be had.
+import { type RunCommand, runCommand } from '../command.ts';
+import { CodedError, errors } from '../errors.ts';
+import { CHAIN, TABLE } from './drop-rule.ts';
+import { evaluate } from './evaluator.ts';
+import { EXEMPTION_COMMENT, exemptionRule, exemptionTable, unlistedListeners } from './exemption.ts';
+import { type Backend, type Ruleset, tableName } from './model.ts';
+import { EXEMPTION_TABLE } from './nft-statement.ts';
+import { FAMILIES, type Family } from './packet.ts';
+import { areStraysNoted, type RulesetCheck, unsparedReasons } from './ruleset-check.ts';
+
+/**
+ * What was done about the exemption. `table`: the whole nft table; `rule`: a rule of iptables for connections that the
+ * pod opened. `notes`: whether connections with stray segments are noted.
+ */
+export type ExemptionInstall =
+  | { action: 'left' }
+  | { action: 'inserted'; form: 'table' | 'rule' }
+  | { action: 'failed'; code: string; message: string };
+
+/** Whether the nft table is there and does all that it should, whatever other rules do to the packets behind it. */
+function hasWholeTable(ruleset: Ruleset): boolean {
+  const own = ruleset.filter((table) => table.backend === 'nft' && tableName(table) === EXEMPTION_TABLE);
+  return FAMILIES.every((family) => {
+    const results = evaluate(own, { ctstate: 'invalid', family, iif: 'eth0', socket: 'own' });
+    return results.every((one) => one.result === 'passed' && one.path.ct === 'untracked' && one.path.noted);
+  });
+}
+
+/** Whether putting the exemption in (again) could help: see unsparedReasons and areStraysNoted for what is missing. */
+export function lacksExemption(check: RulesetCheck): boolean {
+  if (hasWholeTable(check.snapshot.ruleset)) return false;
+  return unsparedReasons(check).length > 0 || !areStraysNoted(check);
+}
+
+/**
+ * Puts the nft table in; where `socket wildcard` is missing, the table that only notes.
+ * @returns why segments with a socket of their own are not spared by it; undefined where they are. Never throws.
+ */
+export async function putTable(
+  { snapshot, sockets }: RulesetCheck,
+  timeout: number,
+  run: RunCommand = runCommand,
+): Promise<CodedError | undefined> {
+  if (!snapshot.nftWorks) return errors.NFT_MISSING();
+  try {
+    const whole = await run('nft', ['-f', '-'], { timeout, input: exemptionTable(sockets, true) });
+    if (whole.exitCode === 0) return undefined;
+    await run('nft', ['-f', '-'], { timeout, input: exemptionTable(sockets, false) });
+    return errors.COMMAND_FAILED('nft', whole.exitCode, whole.stderr.trim().slice(0, 200));
+  } catch (error) {
+    return error instanceof CodedError ? error : errors.COMMAND_FAILED('nft', null, String(error));
+  }
+}
+
+/**
+ * Input for `iptables-restore --noflush` that puts the rule of iptables at position 1, and removes every other one of
+ * ours.
+ * @returns undefined where no port is left for it
+ */
+export function ruleInput({ snapshot, sockets }: RulesetCheck, family: Family, backend: Backend): string | undefined {
+  const rule = exemptionRule(family, sockets);
+  if (rule === undefined) return undefined;
+  const name = `${family === 'ipv4' ? 'ip' : 'ip6'} ${TABLE}`;
+  const table = snapshot.ruleset.find((one) => one.backend === backend && tableName(one) === name);
+  const old = (table?.chains.get(CHAIN)?.rules ?? []).flatMap(({ options, text }) => {
+    const isOurs = options?.some(({ flag, values }) => flag === '--comment' && values[0] === EXEMPTION_COMMENT);
+    return isOurs ? [text.replace(/^-A/, '-D')] : [];
+  });
+  return [`*${TABLE}`, ...old, `-I ${CHAIN} 1 ${rule}`, 'COMMIT', ''].join('\n');
+}
+
+/**
+ * Adds listeners to the table that came after it, and of which no connection has told the kernel.
+ * @returns whether any were added. Never throws.
+ */
+export async function listListeners(
+  { snapshot, sockets }: RulesetCheck,
+  timeout: number,
+  run: RunCommand = runCommand,
+): Promise<boolean> {
+  const missing = unlistedListeners(snapshot.ruleset, sockets);
+  if (missing.length === 0) return false;
+  const added = await run('nft', ['-f', '-'], { timeout, input: `${missing.join('\n')}\n` }).catch(() => undefined);
+  return added?.exitCode === 0;
+}

@@ -1,0 +1,120 @@
+// What goes before every rule that drops INVALID packets: segments of sockets of this namespace are let pass, and the
+// connections of all stray segments are noted. An nft table of its own; without `nft_socket` a rule of iptables.
+import type { LocalSockets } from './local-sockets.ts';
+import type { Ruleset } from './model.ts';
+import { EXEMPTION_TABLE, LISTENER_SETS, STRAY_SETS } from './nft-statement.ts';
+import { endpointOf, FAMILIES, type Family, type PortRange } from './packet.ts';
+
+/** Connections that are noted at one time; elements of which no packet comes are removed after NOTED_SECONDS. */
+export const MAX_NOTED = 1024;
+const NOTED_SECONDS = 60;
+/** Listeners on specific addresses that are told apart. */
+export const MAX_LISTENERS = 1024;
+/** After conntrack (-200), and before mangle (-150) and all rules that users and meshes write. */
+const PRIORITY = -190;
+
+/** Marks the rule of iptables as ours. */
+export const EXEMPTION_COMMENT = 'invalid-drop: own sockets';
+
+const ADDRESS_TYPE: Record<Family, string> = { ipv4: 'ipv4_addr', ipv6: 'ipv6_addr' };
+const HEADER: Record<Family, string> = { ipv4: 'ip', ipv6: 'ip6' };
+
+/** The set of the family's stray segments, and that of its listeners. */
+export function setsOf(family: Family): { strays: string; listeners: string } {
+  const at = FAMILIES.indexOf(family);
+  return { strays: STRAY_SETS[at] ?? '', listeners: LISTENER_SETS[at] ?? '' };
+}
+
+/**
+ * The table as one transaction for `nft -f`, in place of one that is there.
+ *
+ * A segment with a socket of its own becomes UNTRACKED (nft_notrack_eval, net/netfilter/nft_ct.c), so that no rule
+ * against INVALID packets matches it, whoever wrote the rule. `socket wildcard 0` also finds a listener that is bound to
+ * a specific address, which would answer with a reset: the first packet of each connection, which meets no other
+ * socket, tells which those are.
+ * @param withSocket false where this kernel or nft lacks `socket wildcard` (Linux 5.10): connections are noted only
+ */
+export function exemptionTable({ listeners }: LocalSockets, withSocket: boolean): string {
+  const sets = FAMILIES.flatMap((family) => {
+    const { strays, listeners: name } = setsOf(family);
+    const endpoint = `${ADDRESS_TYPE[family]} . inet_service`;
+    const elements = listeners[family].slice(0, MAX_LISTENERS).map(({ address, port }) => `${address} . ${port}`);
+    return [
+      `set ${strays} { type ${endpoint} . ${endpoint}; size ${MAX_NOTED}; flags dynamic,timeout; counter; timeout ${NOTED_SECONDS}s; }`,
+      `set ${name} { type ${endpoint}; size ${MAX_LISTENERS}; flags dynamic; ${elements.length > 0 ? `elements = { ${elements.join(', ')} }; ` : ''}}`,
+    ];
+  });
+  const each = (rule: (header: string, sets: ReturnType<typeof setsOf>) => string) =>
+    FAMILIES.map((family) => rule(HEADER[family], setsOf(family)));
+  const learn = each((ip, { listeners: name }) => `socket wildcard 0 add @${name} { ${ip} daddr . tcp dport }`);
+  const note = each((ip, { strays }) => `update @${strays} { ${ip} saddr . tcp sport . ${ip} daddr . tcp dport }`);
+  const keep = each((ip, { listeners: name }) => `${ip} daddr . tcp dport @${name} return`);
+  return [
+    `add table ${EXEMPTION_TABLE}`,
+    `delete table ${EXEMPTION_TABLE}`,
+    `table ${EXEMPTION_TABLE} {`,
+    ...sets,
+    'chain learn {',
+    ...(withSocket ? learn : []),
+    '}',
+    'chain stray {',
+    'counter',
+    ...note,
+    ...(withSocket ? [...keep, 'socket wildcard 0 counter notrack'] : []),
+    '}',
+    'chain prerouting {',
+    `type filter hook prerouting priority ${PRIORITY}; policy accept;`,
+    'ct state invalid meta l4proto tcp jump stray',
+    ...(withSocket ? ['ct state new tcp flags & (syn | ack) == syn jump learn'] : []),
+    '}',
+    '}',
+    '',
+  ].join('\n');
+}
+
+/**
+ * The rule of iptables that stands in for the table's, without `-A CHAIN`. It spares connections that the pod opened:
+ * their local ports are in ip_local_port_range, which listeners seldom are in.
+ * @returns undefined where listeners on specific addresses leave no port
+ */
+export function exemptionRule(family: Family, { listeners, ephemeralPorts }: LocalSockets): string | undefined {
+  const ranges = portsWithout(
+    ephemeralPorts,
+    listeners[family].map(({ port }) => port),
+  );
+  // Of a multiport match (xt_multiport, XT_MULTI_PORTS); a range counts twice.
+  const listed = ranges.slice(0, 7).map(({ from, to }) => `${from}:${to}`);
+  if (listed.length === 0) return undefined;
+  return `-p tcp -m conntrack --ctstate INVALID -m socket -m multiport --dports ${listed.join(',')} -m comment --comment "${EXEMPTION_COMMENT}" -j ACCEPT`;
+}
+
+function portsWithout({ from, to }: PortRange, ports: number[]): PortRange[] {
+  const inside = [...new Set(ports)].filter((port) => port >= from && port <= to).sort((a, b) => a - b);
+  const starts = [from, ...inside.map((port) => port + 1)];
+  const ends = [...inside.map((port) => port - 1), to];
+  return starts.flatMap((start, i) => {
+    const end = ends[i] ?? to;
+    return start <= end ? [{ from: start, to: end }] : [];
+  });
+}
+
+/** Listeners on specific addresses that the table in the ruleset does not list; none where there is no such table. */
+export function unlistedListeners(ruleset: Ruleset, { listeners }: LocalSockets): string[] {
+  const table = ruleset.find((one) => one.backend === 'nft' && EXEMPTION_TABLE === `${one.family} ${one.name}`);
+  const chain = table?.chains.get('stray');
+  return FAMILIES.flatMap((family) => {
+    const listed = chain?.rules
+      .flatMap(({ steps }) => steps)
+      .flatMap((step) => ('when' in step && 'listeners' in step.when ? [step.when.listeners] : []))[
+      FAMILIES.indexOf(family)
+    ];
+    if (!listed) return [];
+    const missing = listeners[family].filter(({ address, port }) => !listed.has(endpointOf(address, port)));
+    const room = Math.max(0, MAX_LISTENERS - listed.size);
+    return missing
+      .slice(0, room)
+      .map(
+        ({ address, port }) => `add element ${EXEMPTION_TABLE} ${setsOf(family).listeners} { ${address} . ${port} }`,
+      );
+  });
+}

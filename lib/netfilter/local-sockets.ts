@@ -1,0 +1,105 @@
+// Which local ports and addresses the TCP sockets of this network namespace have, as /proc/net tells.
+import { closeSync, openSync, readSync } from 'node:fs';
+import { endianness } from 'node:os';
+import type { Family, PortRange } from './packet.ts';
+import { readProcFile } from './proc.ts';
+
+/** A socket in LISTEN that is bound to one address. */
+export interface SpecificListener {
+  address: string;
+  port: number;
+}
+
+export interface LocalSockets {
+  listeners: Record<Family, SpecificListener[]>;
+  /** net.ipv4.ip_local_port_range: local ports of connections that the namespace opens, both families. */
+  ephemeralPorts: PortRange;
+}
+
+/** The kernel's default (net/ipv4/af_inet.c, inet_init_net). */
+const DEFAULT_RANGE: PortRange = { from: 32_768, to: 60_999 };
+
+/** Reads the listeners that are bound to specific addresses, and the range of ephemeral ports. Needs no privilege. */
+export function readLocalSockets(): LocalSockets {
+  const found = [
+    ...parseListeners(readListenLines('/proc/net/tcp')),
+    ...parseListeners(readListenLines('/proc/net/tcp6')),
+  ];
+  const ofFamily = (family: Family) => found.filter(({ address }) => address.includes(':') === (family === 'ipv6'));
+  return {
+    listeners: { ipv4: ofFamily('ipv4'), ipv6: ofFamily('ipv6') },
+    ephemeralPorts: parsePortRange(readProcFile('/proc/sys/net/ipv4/ip_local_port_range')),
+  };
+}
+
+/** `32768\t60999`; the kernel's default where the text is not of that form. */
+export function parsePortRange(text: string | undefined): PortRange {
+  const [, from, to] = text?.match(/^(\d+)\s+(\d+)\s*$/) ?? [];
+  return from === undefined || to === undefined ? DEFAULT_RANGE : { from: Number(from), to: Number(to) };
+}
+
+const CHUNK = 16_384;
+/** More of a list of sockets is never read: some 7,000 listeners. */
+const MAX_TEXT = 1_000_000;
+
+/** The lines of listeners: the kernel lists them before all other sockets (tcp_seek_last_pos, net/ipv4/tcp_ipv4.c). */
+function readListenLines(path: string): string {
+  let file: number;
+  try {
+    file = openSync(path, 'r');
+  } catch {
+    return '';
+  }
+  try {
+    const buffer = Buffer.alloc(CHUNK);
+    let text = '';
+    while (text.length < MAX_TEXT) {
+      const length = readSync(file, buffer);
+      text += buffer.toString('latin1', 0, length);
+      if (length === 0 || hasOther(text)) break;
+    }
+    return text;
+  } catch {
+    return '';
+  } finally {
+    closeSync(file);
+  }
+}
+
+/** TCP_LISTEN (include/net/tcp_states.h) in the column `st`. */
+const LISTEN = '0A';
+const LINE = /^ *\d+: ([0-9A-F]+):([0-9A-F]{4}) [0-9A-F]+:[0-9A-F]{4} ([0-9A-F]{2}) /gm;
+
+function hasOther(text: string): boolean {
+  return [...text.slice(-CHUNK).matchAll(LINE)].some(([, , , state]) => state !== LISTEN);
+}
+
+/**
+ * @param text of /proc/net/tcp or /proc/net/tcp6 (Documentation/networking/proc_net_tcp.rst)
+ * @returns the listeners on specific addresses, each once; an IPv6 socket on an IPv4-mapped address has the IPv4 address
+ */
+export function parseListeners(text: string): SpecificListener[] {
+  const found = new Map<string, SpecificListener>();
+  for (const [, hex = '', port = '', state] of text.matchAll(LINE)) {
+    if (state !== LISTEN || /^0+$/.test(hex)) continue;
+    const address = toAddress(hex);
+    if (address !== undefined) found.set(`${address} ${port}`, { address, port: Number.parseInt(port, 16) });
+  }
+  return [...found.values()];
+}
+
+/** 32-bit words in network byte order that the kernel prints as numbers of the machine. */
+function toAddress(hex: string): string | undefined {
+  const bytes = (hex.match(/.{8}/g) ?? []).flatMap((word) => {
+    const four = [...Buffer.from(word, 'hex')];
+    return endianness() === 'LE' ? four.reverse() : four;
+  });
+  if (bytes.length === 4) return bytes.join('.');
+  if (bytes.length !== 16) return undefined;
+  const mapped = bytes.slice(0, 10).every((byte) => byte === 0) && bytes[10] === 0xff && bytes[11] === 0xff;
+  if (mapped) return bytes.slice(12).every((byte) => byte === 0) ? undefined : bytes.slice(12).join('.');
+  const groups = Array.from({ length: 8 }, (_, i) =>
+    (((bytes[2 * i] ?? 0) << 8) | (bytes[2 * i + 1] ?? 0)).toString(16),
+  );
+  return URL.parse(`http://[${groups.join(':')}]`)?.hostname.slice(1, -1);
+}

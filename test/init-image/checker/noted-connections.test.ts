@@ -1,0 +1,39 @@
+import t from 'tap';
+import { parseNotes, readNotes } from '../../../init-image/checker/noted-connections.ts';
+
+const rule = (expr: unknown[]) => ({ rule: { family: 'inet', table: 'invalid-drop', chain: 'stray', expr } });
+const set = (name: string, elem: unknown[]) => ({ set: { family: 'inet', name, table: 'invalid-drop', elem } });
+const noted = (concat: unknown[], packets: number) => ({
+  elem: { val: { concat }, expires: 59, counter: { packets, bytes: 40 * packets } },
+});
+const LISTING = JSON.stringify({
+  nftables: [
+    { metainfo: {} },
+    set('strays4', [noted(['10.0.0.1', 40_000, '10.0.0.2', 9000], 3)]),
+    set('strays6', [noted(['fd00::1', 40_001, 'fd00::2', 9000], 1)]),
+    set('listeners4', [{ concat: ['10.0.0.2', 9000] }]),
+    rule([{ counter: { packets: 71, bytes: 3000 } }]),
+    rule([{ match: {} }, { counter: { packets: 5, bytes: 3000 } }, { notrack: null }]),
+  ],
+});
+
+t.test('connections of both families with their segments, and the sum of all', async (t) => {
+  t.same(parseNotes(LISTING), {
+    segments: 71,
+    connections: [
+      { source: '10.0.0.1', sourcePort: 40_000, destination: '10.0.0.2', destinationPort: 9000, segments: 3 },
+      { source: 'fd00::1', sourcePort: 40_001, destination: 'fd00::2', destinationPort: 9000, segments: 1 },
+    ],
+  });
+});
+
+t.test('empty sets, and a table of other things', async (t) => {
+  t.same(parseNotes('{"nftables": [{"set": {"name": "strays4"}}]}'), { segments: 0, connections: [] });
+  t.same(parseNotes('{}'), { segments: 0, connections: [] });
+});
+
+t.test('a table that is missing, and output that is no JSON', async (t) => {
+  const printing = (exitCode: number, stdout: string) => async () => ({ exitCode, stdout, stderr: 'No such file' });
+  await t.rejects(readNotes(1, printing(1, '')), { code: 'COMMAND_FAILED', message: /No such file/ });
+  await t.rejects(readNotes(1, printing(0, '{"nft')), { code: 'NFT_UNREADABLE' });
+});

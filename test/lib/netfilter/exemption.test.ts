@@ -1,0 +1,113 @@
+import t from 'tap';
+import { exemptionRule, exemptionTable, unlistedListeners } from '../../../lib/netfilter/exemption.ts';
+import { lacksExemption, putTable, ruleInput } from '../../../lib/netfilter/exemption-installer.ts';
+import type { LocalSockets } from '../../../lib/netfilter/local-sockets.ts';
+import { areStraysNoted, unguardedReasons, unsparedReasons } from '../../../lib/netfilter/ruleset-check.ts';
+import { judge, judgePass } from '../../../lib/netfilter/verdict.ts';
+import { checkOf, exemptSnapshot, GUARDED, legacySnapshot, mangle, SOCKETS } from './made-checks.ts';
+import { IPV4, IPV6, saved } from './ruleset-dumps.ts';
+
+const LISTENER = { address: '10.0.0.2', port: 9000 };
+const withListeners = (...ipv4: LocalSockets['listeners']['ipv4']): LocalSockets => ({
+  ...SOCKETS,
+  listeners: { ipv4, ipv6: [] },
+});
+const OWN = { ...IPV4, socket: 'own' } as const;
+
+t.test(
+  'the rule alone drops what has a socket of its own; with the exemption it passes, and the rest is dropped',
+  async (t) => {
+    const alone = legacySnapshot(GUARDED).ruleset;
+    t.match(judgePass(alone, OWN), { holds: 'no', reason: /dropped by "-A PREROUTING -p tcp .* -j DROP"/ });
+    const { ruleset } = exemptSnapshot(GUARDED);
+    for (const packet of [IPV4, IPV6, { ...IPV4, iif: 'lo' }]) {
+      t.same(judgePass(ruleset, { ...packet, socket: 'own' }), { holds: 'yes' });
+      t.equal(judge(ruleset, { ...packet, socket: 'none' }).verdict, 'dropped');
+    }
+  },
+);
+
+t.test('a listener on a specific address is told by the set of listeners', async (t) => {
+  const { ruleset } = exemptSnapshot(GUARDED);
+  const at = (destination: string, destinationPort: number) =>
+    judge(ruleset, { ...IPV4, socket: 'listener', destination, destinationPort }).verdict;
+  t.equal(at('10.0.0.2', 9000), 'dropped');
+  t.equal(at('10.0.0.2', 9001), 'not dropped');
+  t.equal(at('10.0.0.3', 9000), 'not dropped');
+});
+
+t.test("Istio's rule of 1.23 and 1.24 is harmless behind it", async (t) => {
+  const invalid = '-A PREROUTING -m conntrack --ctstate INVALID -j';
+  const from124 = saved('mangle', ':ISTIO_DROP - [0:0]', `${invalid} ISTIO_DROP`, '-A ISTIO_DROP -j DROP');
+  for (const rules of [saved('mangle', `${invalid} DROP`), from124]) {
+    t.match(judgePass(legacySnapshot(rules).ruleset, OWN), { holds: 'no' });
+    t.same(judgePass(exemptSnapshot(rules).ruleset, OWN), { holds: 'yes' });
+  }
+});
+
+t.test('another rule that drops untracked packets is named, and the exemption is not put in again', async (t) => {
+  const check = checkOf(exemptSnapshot(mangle('-p tcp -m conntrack --ctstate UNTRACKED -j DROP', '-p tcp -j DROP')));
+  t.match(unsparedReasons(check)[0], /dropped by ".*UNTRACKED -j DROP"/);
+  t.equal(lacksExemption(check), false);
+});
+
+t.test('what a check lacks', async (t) => {
+  const alone = checkOf(legacySnapshot(GUARDED));
+  t.equal(lacksExemption(alone), true);
+  t.equal(areStraysNoted(alone), false);
+  const whole = checkOf(exemptSnapshot(GUARDED));
+  t.equal(lacksExemption(whole), false);
+  t.equal(areStraysNoted(whole), true);
+  t.same(unsparedReasons(whole), []);
+});
+
+t.test('a listener that the set lacks makes a pod unguarded, until it is added', async (t) => {
+  const sockets = withListeners(LISTENER, { address: '10.0.0.2', port: 9001 });
+  const { ruleset } = exemptSnapshot(GUARDED);
+  t.same(unlistedListeners(ruleset, sockets), ['add element inet invalid-drop listeners4 { 10.0.0.2 . 9001 }']);
+  t.same(unlistedListeners(legacySnapshot(GUARDED).ruleset, sockets), [], 'no table');
+  t.match(
+    unguardedReasons(checkOf(exemptSnapshot(GUARDED), 0, { present: true }, sockets))[0],
+    /listener on 10.0.0.2:9001/,
+  );
+});
+
+t.test('the rule of iptables spares ephemeral ports, and none that a listener has', async (t) => {
+  t.match(exemptionRule('ipv4', SOCKETS), /-m socket -m multiport --dports 32768:60999 .* -j ACCEPT$/);
+  const grpc = exemptionRule('ipv4', withListeners({ address: '10.0.0.2', port: 50_051 }));
+  t.match(grpc, /--dports 32768:50050,50052:60999 /);
+  t.equal(
+    exemptionRule('ipv4', { ...withListeners({ address: '10.0.0.2', port: 5 }), ephemeralPorts: { from: 5, to: 5 } }),
+    undefined,
+  );
+});
+
+t.test('with that rule the verdict is the same, but for noting', async (t) => {
+  const sockets = withListeners(LISTENER);
+  const rule = `${exemptionRule('ipv4', sockets)}`;
+  const check = checkOf(
+    legacySnapshot(mangle(rule, '-p tcp -m conntrack --ctstate INVALID -j DROP')),
+    0,
+    undefined,
+    sockets,
+  );
+  t.same(unsparedReasons(check), []);
+  t.same(unguardedReasons(check), []);
+  t.equal(areStraysNoted(check), false);
+  const input = ruleInput(check, 'ipv4', 'legacy') ?? '';
+  t.same(input.split('\n').slice(0, 3), ['*mangle', `-D PREROUTING ${rule}`, `-I PREROUTING 1 ${rule}`]);
+});
+
+t.test('where nft refuses the socket expression, the table that only notes is put in', async (t) => {
+  const inputs: string[] = [];
+  const check = checkOf(legacySnapshot(GUARDED));
+  const error = await putTable(check, 1000, async (_command, _args, { input = '' }) => {
+    inputs.push(input);
+    return { exitCode: input.includes('socket') ? 1 : 0, stdout: '', stderr: 'Could not process rule: Not supported' };
+  });
+  t.match(error, { code: 'COMMAND_FAILED', message: /Not supported/ });
+  t.same(inputs, [exemptionTable(SOCKETS, true), exemptionTable(SOCKETS, false)]);
+  t.notMatch(inputs[1], /socket|notrack/);
+  const missing = checkOf({ ...legacySnapshot(GUARDED), nftWorks: false });
+  t.match(await putTable(missing, 1000, () => Promise.reject(new Error('not asked for'))), { code: 'NFT_MISSING' });
+});
