@@ -48,7 +48,7 @@ t.test("the README shows the demo's table with its columns", async (t) => {
 });
 
 t.test('pages link only to what exists', async (t) => {
-  const docs = await readdir(new URL('../../docs', import.meta.url));
+  const docs = await readdir(new URL('../../docs', import.meta.url), { recursive: true });
   for (const name of ['README.md', ...docs.filter((file) => file.endsWith('.md')).map((file) => `docs/${file}`)]) {
     const folder = new URL(name, new URL('../../', import.meta.url));
     for (const [, target = ''] of (await page(name)).matchAll(/\]\((?!https?:)([^)#]+)/g)) {
