@@ -10,7 +10,7 @@ case "$1" in
   netfilter)
     package_of=(
       [iptables-legacy]=iptables [nft]=nftables [ip]=iproute2 [setpriv]=util-linux [unshare]=util-linux
-      [conntrack]=conntrack [ethtool]=ethtool [wrk]=wrk [curl]=curl
+      [conntrack]=conntrack [ethtool]=ethtool [wrk]=wrk [curl]=curl [socat]=socat
     )
     ;;
   cluster)

@@ -3,7 +3,7 @@ import { accessSync, constants } from 'node:fs';
 import { release } from 'node:os';
 
 const PROGRAMS = [
-  ...['ip', 'nsenter', 'unshare', 'setpriv', 'conntrack', 'ethtool', 'perl', 'script', 'curl'],
+  ...['ip', 'nsenter', 'unshare', 'setpriv', 'conntrack', 'ethtool', 'perl', 'script', 'curl', 'socat'],
   ...['nft', 'iptables-nft', 'iptables-legacy', 'ip6tables-legacy'],
 ];
 
