@@ -128,6 +128,12 @@ kernelTest('init-image: both backends of iptables are there, for both families',
   }
 });
 
+kernelTest('init-image: conntrack reaches the kernel with NET_ADMIN alone', async (t, { pod }) => {
+  const command = ['conntrack', '-G', ...'-p tcp -s 192.0.2.1 -d 192.0.2.2 --sport 1 --dport 2'.split(' ')];
+  const { stderr } = await startInImage(pod, init.root, { user: '0:0', capabilities: ['net_admin'], command }).end();
+  t.match(stderr, /such conntrack doesn't exist/);
+});
+
 kernelTest('init-image: the legacy backend writes the rule where a pod may use it', async (t, { pod }) => {
   const command = [...INSTALL_COMMAND, '--backend', 'legacy'];
   const capabilities = ['net_admin', 'net_raw'];

@@ -26,7 +26,7 @@ export const USERLANDS: Userland[] = [
 
 const CACHE = `${readSettings(process.env).cache}/kernels`;
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
-const PACKAGES = ['iptables', 'nftables', 'libatomic1', 'libstdc++6'];
+const PACKAGES = ['conntrack', 'iptables', 'nftables', 'libatomic1', 'libstdc++6'];
 const UNREAD = ['doc', 'man', 'locale', 'info', 'zoneinfo'].map((name) => `/usr/share/${name}/*`);
 /** Programs that the installer, the checker and the tests run. */
 const PROGRAMS = ['iptables', 'ip6tables'].flatMap((name) =>
