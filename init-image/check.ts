@@ -23,6 +23,7 @@ import { Rescuer } from './checker/rescuer.ts';
 import { explain } from './explain/explain.ts';
 import { isOnNode } from './explain/node/node-namespaces.ts';
 import { watchNode } from './explain/node/watch-node.ts';
+import { readStrayEvidence } from './explain/stray-evidence.ts';
 import { CHECK_OPTIONS, CHECK_SWITCHES, installOptions } from './program-options.ts';
 
 const USAGE = `check: keeps verifying that INVALID TCP packets are dropped in this network namespace.
@@ -60,7 +61,9 @@ function explainHere(values: Values, json: boolean, node: boolean): Promise<numb
     stop: stop.signal,
   };
   if (node || isOnNode()) return watchNode({ ...options, pid: process.pid });
-  return explain({ ...options, read: makeRulesetReader(values['command-timeout'] * 1000) });
+  const timeout = values['command-timeout'] * 1000;
+  const readStrays = () => readStrayEvidence(values.port, timeout);
+  return explain({ ...options, read: makeRulesetReader(timeout), readStrays });
 }
 
 /** So few checks never earn back what compiling their code for speed costs in memory and time. */

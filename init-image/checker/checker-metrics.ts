@@ -91,6 +91,13 @@ export const METRICS: Metric[] = [
     samples: (report) => [{ value: report.strays.failed }],
   },
   {
+    name: 'invalid_drop_connections_persistent_total',
+    type: 'counter',
+    help: 'Connections that went on having stray segments after they were made liberal.',
+    labels: [],
+    samples: (report) => [{ value: report.strays.persistent }],
+  },
+  {
     name: 'invalid_drop_ready',
     type: 'gauge',
     help: '1 while /readyz answers 200.',

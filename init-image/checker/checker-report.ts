@@ -25,7 +25,7 @@ export function describeChecker(
   checker: Checker,
   evidence: Evidence,
   monitor: { running: boolean; restarts: number },
-  rescuer?: Pick<Rescuer, 'segments' | 'rescued' | 'failed' | 'lastPeers'>,
+  rescuer?: Pick<Rescuer, 'segments' | 'rescued' | 'failed' | 'persistent' | 'lastPeers'>,
 ) {
   const { last, settings, dropCounters } = checker;
   const notReady = checker.notReady();
@@ -48,6 +48,7 @@ export function describeChecker(
       segments: rescuer?.segments ?? null,
       rescued: rescuer?.rescued ?? 0,
       failed: rescuer?.failed ?? 0,
+      persistent: rescuer?.persistent ?? 0,
       peers: rescuer?.lastPeers() ?? [],
     },
     drift: checker.drift,

@@ -1,7 +1,7 @@
 // Rescues connections that hang. Since Linux 6.1 conntrack takes a segment that is at most a window over the window for
 // sent, and every later segment of its sender for INVALID: without a connection that is liberal, none of them arrives.
 import { CodedError } from '../../lib/errors.ts';
-import type { Log } from '../../lib/log.ts';
+import type { Level, Log } from '../../lib/log.ts';
 import type { RescueResult } from './liberal-connection.ts';
 import type { NotedConnection, Notes } from './noted-connections.ts';
 
@@ -32,6 +32,8 @@ const LAST_GAP = 2000;
 /** A connection that goes on to have stray segments is tried again after as many milliseconds, and not for ever. */
 const RETRY_AFTER = 3000;
 const MAX_TRIES = 5;
+/** Segments may come while it is made liberal, so that a second try tells nothing. */
+const PERSISTENT = 3;
 /** Then a connection of the same ports is another one. */
 const FORGET_AFTER = 60_000;
 /** Programs that run at one time, and connections that one round takes on. */
@@ -57,6 +59,8 @@ export class Rescuer {
   rescued = 0;
   failed = 0;
   segments = 0;
+  /** Connections that went on having stray segments after they were made liberal. */
+  persistent = 0;
   private readonly known = new Map<string, KnownConnection>();
   private readonly peers = new Map<string, StrayPeer>();
   private lastInvalid: number | null | undefined;
@@ -171,7 +175,17 @@ export class Rescuer {
     const first = result === 'rescued' && tries === 1;
     if (first) this.rescued++;
     this.notePeer(connection, connection.segments - (before?.segments ?? 0), first);
-    if (first) this.logRescue(connection);
+    if (first)
+      this.logConnection(
+        'info',
+        'rescued',
+        'a connection had stray segments and was made liberal in conntrack',
+        connection,
+      );
+    if (tries !== PERSISTENT) return;
+    this.persistent++;
+    const message = 'a connection goes on having stray segments though it is liberal: look at checksums and flags';
+    this.logConnection('warn', 'rescue-without-effect', message, connection);
   }
 
   private notePeer({ source, destinationPort }: NotedConnection, segments: number, rescued: boolean): void {
@@ -187,7 +201,8 @@ export class Rescuer {
     remember(this.peers, key, peer, MAX_PEERS);
   }
 
-  private logRescue({ source, sourcePort, destinationPort, segments }: NotedConnection): void {
+  private logConnection(level: Level, event: string, message: string, connection: NotedConnection): void {
+    const { source, sourcePort, destinationPort, segments } = connection;
     const now = this.dependencies.now();
     if (now - this.lines.since >= 60_000) this.lines = { ...this.lines, left: LINES_A_MINUTE, since: now };
     if (this.lines.left <= 0) {
@@ -197,8 +212,8 @@ export class Rescuer {
     this.lines.left--;
     const { suppressed } = this.lines;
     this.lines.suppressed = 0;
-    this.dependencies.log('info', 'rescued', {
-      message: 'a connection had stray segments and was made liberal in conntrack',
+    this.dependencies.log(level, event, {
+      message,
       ...{ peer: source, peerPort: sourcePort, port: destinationPort, segments },
       ...(suppressed > 0 ? { notLogged: suppressed } : {}),
     });

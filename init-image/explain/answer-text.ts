@@ -8,7 +8,11 @@ type Line = [name: string, text: string];
 /** The answer and its evidence as lines of text. */
 export function answerText({ answer, why, advice }: Answer, before: EvidenceSample, after: EvidenceSample): string {
   const seconds = Math.round((after.at - before.at) / 1000);
-  const evidence = [...counterLines(before.counters, after.counters), ...ruleLines(before, after)];
+  const evidence = [
+    ...counterLines(before.counters, after.counters),
+    ...ruleLines(before, after),
+    ...strayLines(after),
+  ];
   return [
     `Was it this? ${answer[0]?.toUpperCase()}${answer.slice(1)}.`,
     ...toBlock([['why', why], ...advice.map((text): Line => ['do', text])]),
@@ -26,6 +30,7 @@ export function answerData(answer: Answer, before: EvidenceSample, after: Eviden
     seconds: (after.at - before.at) / 1000,
     before: { at: new Date(before.at).toISOString(), ...before.counters },
     after: { at: new Date(after.at).toISOString(), ...after.counters },
+    strays: after.strays,
     rules: 'unreadable' in after.rules ? after.rules : describeRules(after.rules),
   };
 }
@@ -68,6 +73,24 @@ function ruleLines({ rules: before }: EvidenceSample, { rules }: EvidenceSample)
 function growthText(before: number | null, after: number | null): string {
   if (before === null || after === null) return 'not known';
   return after < before ? `counter was reset, now ${after}` : `+${after - before} (${after} in all)`;
+}
+
+/** Peers that are listed: those with the most stray segments. */
+const MAX_PEERS = 5;
+
+function strayLines({ strays: { connections, rescue }, rules }: EvidenceSample): Line[] {
+  const own = 'unreadable' in rules || rules.exempt ? 'pass' : 'do not pass, or are not noted';
+  const told = rescue ? `${rescue.state}, ${rescue.rescued} rescued, ${rescue.failed} failed` : 'no checker answers';
+  const peers = (connections ?? [])
+    .toSorted((a, b) => b.segments - a.segments)
+    .slice(0, MAX_PEERS)
+    .map(({ source, sourcePort, destinationPort, segments }): Line => {
+      return [
+        'stray segments',
+        `${segments} from ${source}:${sourcePort} to port ${destinationPort}, in the last minute`,
+      ];
+    });
+  return [['own sockets', `segments ${own}`], ['rescue', told], ...peers];
 }
 
 const WIDTH = 19;

@@ -1,4 +1,5 @@
 // "Was it this?": from two samples of a pod's evidence to an answer in words.
+import type { NotedConnection } from '../checker/noted-connections.ts';
 import { type EvidenceSample, type NamespaceCounters, type RulesetEvidence, redirectionModes } from './evidence.ts';
 
 export type AnswerWord = 'prevented' | 'suspected' | 'not this' | 'cannot tell';
@@ -13,6 +14,8 @@ export interface Answer {
 
 const ADVICE = {
   'nothing-to-do': 'Nothing has to be done for this pod.',
+  rescue:
+    'Let the checker rescue such connections: remove the annotation invalid-drop.io/rescue: disabled, read its log for rescue-failed, or guard the pod (docs/running-pods.md).',
   guard:
     'Guard the pod without a restart (webhook.js guard, docs/running-pods.md), or label its namespace and restart it. If the resets end, INVALID packets were the cause.',
   'other-causes':
@@ -48,6 +51,10 @@ interface Known extends Growth {
   rules: RulesetEvidence;
   /** Why packets are not certain to be dropped, from both samples. */
   reasons: string;
+  /** Connections whose segments go on being INVALID though INVALID packets are dropped: they hang. */
+  hanging: NotedConnection[];
+  /** Whether packets that have a socket of their own pass, and a checker rescues connections that hang. */
+  rescues: boolean;
 }
 
 interface AnswerCase {
@@ -64,6 +71,23 @@ export const NO_CASES = ['rules-unreadable', 'counters-missing'] as const;
 /** The answers from two samples with evidence, in order: the first case that holds is the answer. */
 export const CASES: AnswerCase[] = [
   {
+    code: 'hanging',
+    answer: 'suspected',
+    when: ({ result, hanging, dropped }) => result === 'guarded' && hanging.length > 0 && dropped !== 0,
+    why: ({ hanging }) =>
+      `${count(hanging.length, 'connection has', 'connections have')} only INVALID segments: they are dropped, and nothing arrives any more. ${peersText(hanging)}.`,
+    advice: ['rescue', 'run-longer'],
+  },
+  {
+    code: 'dropped-not-rescued',
+    answer: 'cannot tell',
+    when: ({ result, resets, dropped, droppedBefore, rescues }) =>
+      result === 'guarded' && !rescues && ((dropped ?? 0) > 0 || (resets === 0 && (droppedBefore ?? 0) > 0)),
+    why: ({ dropped, droppedBefore }) =>
+      `${count(dropped || (droppedBefore ?? 0), 'INVALID packet was', 'INVALID packets were')} dropped, which may have prevented resets. But nothing rescues connections whose segments all become INVALID (Linux 5.15.68 and later): they hang.`,
+    advice: ['rescue'],
+  },
+  {
     code: 'dropped',
     answer: 'prevented',
     when: ({ result, dropped }) => result === 'guarded' && (dropped ?? 0) > 0,
@@ -78,7 +102,7 @@ export const CASES: AnswerCase[] = [
     answer: 'not this',
     when: ({ result, resets }) => result === 'guarded' && resets > 0,
     why: ({ resets }) =>
-      `${count(resets, 'reset was', 'resets were')} sent, and INVALID TCP packets were not the cause: all are dropped before they reach a socket.`,
+      `${count(resets, 'reset was', 'resets were')} sent, and INVALID TCP packets were not the cause: none reaches a socket that is not its own.`,
     advice: ['other-causes', 'watch-node'],
   },
   {
@@ -178,10 +202,42 @@ export function answer(before: EvidenceSample, after: EvidenceSample): Answer {
   if (typeof growth === 'string') return cannotTell('counters-missing', growth, ['watch-node']);
   const result = worst(before.rules.result, rules.result);
   const reasons = [...new Set([...before.rules.reasons, ...rules.reasons])].join('; ');
-  const known: Known = { ...growth, result, rules, reasons };
+  const rescue = after.strays.rescue;
+  const rescues = before.rules.exempt && rules.exempt && rescue?.state === 'enabled' && !rescueFails(before, after);
+  const known: Known = { ...growth, result, rules, reasons, hanging: findHanging(before, after, rescues), rescues };
   const found = CASES.find(({ when }) => when(known));
   if (!found) throw new TypeError('the last case always holds');
   return { answer: found.answer, code: found.code, why: found.why(known), advice: adviceTexts(found.advice) };
+}
+
+function rescueFails(before: EvidenceSample, after: EvidenceSample): boolean {
+  return (after.strays.rescue?.failed ?? 0) > (before.strays.rescue?.failed ?? 0);
+}
+
+/**
+ * Connections that went on having stray segments during the watch. Where a checker rescues, it tells whether any did
+ * after it was made liberal: before that some may have come.
+ */
+function findHanging({ strays: before }: EvidenceSample, { strays: after }: EvidenceSample, rescues: boolean) {
+  if (rescues && after.rescue?.persistent === 0) return [];
+  const earlier = new Map((before.connections ?? []).map((one) => [connectionText(one), one.segments]));
+  return (after.connections ?? []).filter((one) => {
+    const known = earlier.get(connectionText(one));
+    return known !== undefined && one.segments > known + 1;
+  });
+}
+
+/** Peers that are named in an answer. */
+const MAX_NAMED = 3;
+
+function connectionText({ source, sourcePort, destination, destinationPort }: NotedConnection): string {
+  return `${source}:${sourcePort} to ${destination}:${destinationPort}`;
+}
+
+function peersText(connections: NotedConnection[]): string {
+  const named = connections.slice(0, MAX_NAMED).map(connectionText);
+  const more = connections.length - named.length;
+  return more > 0 ? `${named.join(', ')} and ${more} more` : named.join(', ');
 }
 
 function worst(...results: RulesetEvidence['result'][]): RulesetEvidence['result'] {

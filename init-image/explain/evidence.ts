@@ -5,15 +5,18 @@ import { type Action, conditionsOf, type Rule, type Ruleset, type Table } from '
 import { FAMILIES, type Family } from '../../lib/netfilter/packet.ts';
 import { readEvidence, readInterfaces, readProcFile, readSnmp } from '../../lib/netfilter/proc.ts';
 import {
+  areStraysNoted,
   checkRuleset,
   droppingRules,
   type RulesetCheck,
   summarize,
   unguardedReasons,
+  unsparedReasons,
 } from '../../lib/netfilter/ruleset-check.ts';
 import type { RulesetSnapshot } from '../../lib/netfilter/ruleset-reader.ts';
 import { addCheck, emptyDropCounters } from '../checker/drop-counters.ts';
 import { describeRedirection, type FamilyRedirection } from './redirection.ts';
+import type { StrayEvidence } from './stray-evidence.ts';
 
 /** Counters since the namespace was made; null where this kernel gives none. */
 export interface NamespaceCounters {
@@ -35,6 +38,8 @@ export interface RulesetEvidence {
   /** Packets that the deciding rules have dropped; null where one of them keeps no count. */
   dropped: number | null;
   invalidRules: InvalidRule[];
+  /** Whether packets that have a socket of their own pass, and the connections of all stray segments are noted. */
+  exempt: boolean;
   /** Families that the pod has. */
   mesh: Partial<Record<Family, FamilyRedirection>>;
 }
@@ -45,10 +50,17 @@ export interface EvidenceSample {
   counters: NamespaceCounters;
   /** Or why the rules cannot be read. */
   rules: RulesetEvidence | { unreadable: string };
+  strays: StrayEvidence;
 }
 
-/** @param readRules reads the ruleset; what it throws as CodedError becomes `unreadable` */
-export async function takeSample(readRules: () => Promise<RulesetSnapshot>): Promise<EvidenceSample> {
+/**
+ * @param readRules reads the ruleset; what it throws as CodedError becomes `unreadable`
+ * @param readStrays reads which connections had stray segments
+ */
+export async function takeSample(
+  readRules: () => Promise<RulesetSnapshot>,
+  readStrays: () => Promise<StrayEvidence>,
+): Promise<EvidenceSample> {
   const rules = await checkRuleset(readRules).then(
     (check) => describeRuleset(check, readInterfaces()),
     (error: unknown) => {
@@ -56,7 +68,7 @@ export async function takeSample(readRules: () => Promise<RulesetSnapshot>): Pro
       throw error;
     },
   );
-  return { at: Date.now(), counters: readCounters(), rules };
+  return { at: Date.now(), counters: readCounters(), rules, strays: await readStrays() };
 }
 
 /** Reads the counters; needs no privilege. */
@@ -88,6 +100,7 @@ export function describeRuleset(check: RulesetCheck, interfaces: string[]): Rule
     reasons: unguardedReasons(check),
     dropped: countDropped(check),
     invalidRules: findInvalidRules(ruleset),
+    exempt: unsparedReasons(check).length === 0 && areStraysNoted(check),
     mesh: Object.fromEntries(mesh),
   };
 }

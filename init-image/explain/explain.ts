@@ -4,6 +4,7 @@ import type { RulesetSnapshot } from '../../lib/netfilter/ruleset-reader.ts';
 import { type AnswerWord, answer } from './answer.ts';
 import { answerData, answerText } from './answer-text.ts';
 import { takeSample } from './evidence.ts';
+import type { StrayEvidence } from './stray-evidence.ts';
 
 export interface ExplainOptions {
   /** Time between the samples. */
@@ -11,6 +12,8 @@ export interface ExplainOptions {
   json: boolean;
   /** Reads the ruleset. */
   read: () => Promise<RulesetSnapshot>;
+  /** Reads which connections had stray segments. */
+  readStrays: () => Promise<StrayEvidence>;
   /** Writes the answer. */
   write: (text: string) => void;
   /** Shows how many seconds are left; absent without a terminal. */
@@ -28,10 +31,18 @@ export const EXIT_CODES: Record<AnswerWord, number> = { prevented: 0, 'not this'
  * Takes both samples and writes the answer, as JSON where `json`.
  * @returns the exit code
  */
-export async function explain({ seconds, json, read, write, progress, stop }: ExplainOptions): Promise<number> {
-  const before = await takeSample(read);
+export async function explain({
+  seconds,
+  json,
+  read,
+  readStrays,
+  write,
+  progress,
+  stop,
+}: ExplainOptions): Promise<number> {
+  const before = await takeSample(read, readStrays);
   await countDown(seconds, stop, progress);
-  const after = await takeSample(read);
+  const after = await takeSample(read, readStrays);
   const found = answer(before, after);
   write(json ? `${JSON.stringify(answerData(found, before, after), null, 2)}\n` : answerText(found, before, after));
   return EXIT_CODES[found.answer];

@@ -32,6 +32,14 @@ export function readLocalSockets(): LocalSockets {
   };
 }
 
+/** Whether a socket of this namespace listens on the port, on any address. */
+export function hasListener(port: number): boolean {
+  const wanted = port.toString(16).toUpperCase().padStart(4, '0');
+  return ['/proc/net/tcp', '/proc/net/tcp6'].some((path) =>
+    [...readListenLines(path).matchAll(LINE)].some(([, , listed, state]) => listed === wanted && state === LISTEN),
+  );
+}
+
 /** `32768\t60999`; the kernel's default where the text is not of that form. */
 export function parsePortRange(text: string | undefined): PortRange {
   const [, from, to] = text?.match(/^(\d+)\s+(\d+)\s*$/) ?? [];

@@ -6,8 +6,9 @@ import { kernelTest } from '../harness/netns/netns-test.ts';
 import { ADDRESS, type NetworkNamespace } from '../harness/netns/network-namespaces.ts';
 import type { Program } from '../harness/netns/processes.ts';
 import { startMesh, startTproxyMesh, UPLOAD, upload } from '../harness/netns/redirected-upload.ts';
-import { containerSpec, install, startContainer } from '../harness/netns/shipped-programs.ts';
-import { countStrays, startStrays } from '../harness/netns/stray-segments.ts';
+import { containerSpec, install, startChecker, startContainer } from '../harness/netns/shipped-programs.ts';
+import { countStrays, startStrays, stopStrays } from '../harness/netns/stray-segments.ts';
+import { until } from '../harness/wait-until.ts';
 
 const RESET_CAUSES = fileURLToPath(new URL('../harness/traffic/reset-causes.ts', import.meta.url));
 const BOTH = ['NET_ADMIN', 'NET_RAW'];
@@ -53,6 +54,7 @@ for (const backend of ['nft', 'legacy'] as const) {
       });
 
       t.equal((await install(pair.pod, {}, BOTH)).exitCode, 0);
+      await startChecker(pair.pod, {}, BOTH);
       const guarded = await startExplain(pair.pod, BOTH);
       t.match(await upload(pair, 'ipv4', UPLOAD, 2), [{ ok: true }, { ok: true }]);
       const prevented = await endExplain(guarded);
@@ -62,6 +64,28 @@ for (const backend of ['nft', 'legacy'] as const) {
     },
   );
 }
+
+kernelTest('a connection that hangs is never called prevented, and its peer is named', async (t, pair) => {
+  await startMesh(pair, 'nft');
+  t.equal((await install(pair.pod)).exitCode, 0);
+  await startChecker(pair.pod, { INVALID_DROP_RESCUE: 'disabled' });
+  // Every full segment is far over the window: none arrives, however often it is sent.
+  await startStrays(pair.gateway, 1);
+  const uploaded = upload(pair, 'ipv4', UPLOAD, 1).catch(() => undefined);
+  await until('segments are sent', async () => (await countStrays(pair.gateway)) >= 2);
+  const explain = await startExplain(pair.pod);
+  const before = await countStrays(pair.gateway);
+  await until('segments are sent again', async () => (await countStrays(pair.gateway)) >= before + 2);
+  const { exitCode, explained } = await endExplain(explain);
+  await stopStrays(pair.gateway);
+  t.equal(exitCode, 1);
+  t.match(explained, {
+    answer: 'suspected',
+    code: 'hanging',
+    why: new RegExp(` ${ADDRESS.gateway.ipv4}:`),
+  });
+  t.match(await uploaded, [{ ok: true }], 'the test alone had stopped it');
+});
 
 const ISTIO = [
   { name: '1.24 or later', command: 'iptables-nft-restore', args: ['--noflush'], input: DROP_FROM_1_24 },
@@ -79,7 +103,7 @@ for (const { name, command, args, input } of ISTIO) {
     t.match(explained.rules, { invalidRules: [{ owner, packets: Number }] });
     // Istio writes IPv6 rules only where the pod was declared to have it: the iptables form leaves this pod half open.
     t.match(explained.rules, { result: name === 'native nftables' ? 'guarded' : 'not guarded' });
-    if (name === 'native nftables') t.match(explained, { answer: 'prevented' });
+    if (name === 'native nftables') t.match(explained, { answer: 'cannot tell', code: 'dropped-not-rescued' });
   });
 }
 

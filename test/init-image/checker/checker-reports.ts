@@ -10,6 +10,7 @@ const RESCUER = {
   segments: 71,
   rescued: 14,
   failed: 2,
+  persistent: 0,
   lastPeers: () => [{ peer: '10.1.4.7', port: 9000, segments: 71, rescued: 14, lastSeen: new Date(0).toISOString() }],
 };
 

@@ -2,14 +2,15 @@ import t from 'tap';
 import { answer, CASES } from '../../../init-image/explain/answer.ts';
 import { answerData, answerText } from '../../../init-image/explain/answer-text.ts';
 import type { EvidenceSample } from '../../../init-image/explain/evidence.ts';
+import type { StrayEvidence } from '../../../init-image/explain/stray-evidence.ts';
 import { RULE } from '../../../lib/netfilter/drop-rule.ts';
 import { redirectRules, tproxyRules } from '../../harness/netns/istio-rules.ts';
 import { mangle } from '../../lib/netfilter/made-checks.ts';
-import { asSaved, rulesOf, samples } from './made-evidence.ts';
+import { asSaved, exemptRulesOf, RESCUING, rulesOf, samples } from './made-evidence.ts';
 
 const MESH = asSaved(redirectRules('ipv4'));
 /** The rule has counted as many packets in each family. */
-const guarded = (packets: number) => rulesOf(`${MESH}${mangle(`[${packets}:${packets * 100}] ${RULE.tcp}`)}`);
+const guarded = (packets: number) => exemptRulesOf(`${MESH}${mangle(`[${packets}:${packets * 100}] ${RULE.tcp}`)}`);
 const OPEN = rulesOf(MESH);
 const UNSURE = rulesOf(`${MESH}${mangle(`-m owner --uid-owner 1 -j ACCEPT`, RULE.tcp)}`);
 const UNREADABLE = { unreadable: 'COMMAND_FAILED: Operation not permitted' };
@@ -24,6 +25,42 @@ t.test('INVALID packets that a rule dropped are resets prevented', async (t) => 
   const pair = samples({ conntrackInvalid: 20 }, guarded(27), guarded(7));
   t.equal(wordAndCode(...pair), 'prevented: dropped');
   t.match(answer(...pair).why, /40 INVALID packets were dropped/);
+});
+
+const noted = (sourcePort: number, segments: number) => ({
+  ...{ source: '10.0.0.1', sourcePort, destination: '10.0.0.2', destinationPort: 9000, segments },
+});
+
+t.test('a rule that drops while nothing rescues is never called prevention', async (t) => {
+  const alone = (packets: number) => rulesOf(`${MESH}${mangle(`[${packets}:${packets * 100}] ${RULE.tcp}`)}`);
+  const none = { connections: null, rescue: null };
+  t.equal(
+    wordAndCode(...samples({ conntrackInvalid: 9 }, alone(9), alone(0), [none, none])),
+    'cannot tell: dropped-not-rescued',
+  );
+  t.equal(wordAndCode(...samples({}, alone(9), alone(9), [none, none])), 'cannot tell: dropped-not-rescued');
+  const disabled = { connections: [], rescue: { state: 'disabled', rescued: 0, failed: 0, persistent: 0 } };
+  const pair = samples({ conntrackInvalid: 9 }, guarded(9), guarded(0), [disabled, disabled]);
+  t.equal(wordAndCode(...pair), 'cannot tell: dropped-not-rescued');
+  const failing = { connections: [], rescue: { state: 'enabled', rescued: 0, failed: 2, persistent: 0 } };
+  const failed = samples({ conntrackInvalid: 9 }, guarded(9), guarded(0), [RESCUING, failing]);
+  t.equal(wordAndCode(...failed), 'cannot tell: dropped-not-rescued');
+});
+
+t.test('a connection whose segments go on being INVALID hangs, and its peer is named', async (t) => {
+  const rescue = { state: 'disabled', rescued: 0, failed: 0, persistent: 0 };
+  const grown = (extra: number, told = rescue) => {
+    const strays = [3, 3 + extra].map((segments) => ({ rescue: told, connections: [noted(1, segments)] }));
+    return samples({ conntrackInvalid: 9 }, guarded(9), guarded(0), strays as [StrayEvidence, StrayEvidence]);
+  };
+  t.match(answer(...grown(2)), { answer: 'suspected', code: 'hanging', why: /10\.0\.0\.1:1 to 10\.0\.0\.2:9000/ });
+  t.equal(wordAndCode(...grown(0)), 'cannot tell: dropped-not-rescued');
+  const rescued = grown(2, { ...rescue, state: 'enabled', rescued: 1 });
+  t.equal(wordAndCode(...rescued), 'prevented: dropped', 'segments may come before it is rescued');
+  t.equal(wordAndCode(...grown(2, { ...rescue, state: 'enabled', persistent: 1 })), 'suspected: hanging');
+  const text = answerText(answer(...rescued), ...rescued);
+  t.match(text, /stray segments +5 from 10\.0\.0\.1:1 to port 9000, in the last minute\n/);
+  t.match(text, /rescue +enabled, 1 rescued, 0 failed\n/);
 });
 
 t.test('resets sent while packets were dropped had another cause', async (t) => {

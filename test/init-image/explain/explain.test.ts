@@ -3,6 +3,7 @@ import { countDown, explain } from '../../../init-image/explain/explain.ts';
 import { errors } from '../../../lib/errors.ts';
 
 const stopped = AbortSignal.abort();
+const readStrays = async () => ({ connections: null, rescue: null });
 
 t.test('a ruleset that cannot be read is an answer with its own exit code, not a crash', async (t) => {
   let printed = '';
@@ -10,16 +11,16 @@ t.test('a ruleset that cannot be read is an answer with its own exit code, not a
     printed += text;
   };
   const read = () => Promise.reject(errors.COMMAND_FAILED('nft', 1, 'Operation not permitted'));
-  t.equal(await explain({ seconds: 300, json: true, read, write, stop: stopped }), 2);
+  t.equal(await explain({ seconds: 300, json: true, read, readStrays, write, stop: stopped }), 2);
   t.match(JSON.parse(printed), { answer: 'cannot tell', code: 'rules-unreadable', why: /CAP_NET_ADMIN/ });
   printed = '';
-  await explain({ seconds: 300, json: false, read, write, stop: stopped });
+  await explain({ seconds: 300, json: false, read, readStrays, write, stop: stopped });
   t.match(printed, /^Was it this\? Cannot tell\./);
 });
 
 t.test('an unexpected error is thrown', async (t) => {
   const read = () => Promise.reject(new TypeError('a fault'));
-  await t.rejects(explain({ seconds: 1, json: true, read, write: () => undefined, stop: stopped }), {
+  await t.rejects(explain({ seconds: 1, json: true, read, readStrays, write: () => undefined, stop: stopped }), {
     message: 'a fault',
   });
 });

@@ -5,7 +5,8 @@ import {
   type NamespaceCounters,
   type RulesetEvidence,
 } from '../../../init-image/explain/evidence.ts';
-import { checkOf, legacySnapshot } from '../../lib/netfilter/made-checks.ts';
+import type { StrayEvidence } from '../../../init-image/explain/stray-evidence.ts';
+import { checkOf, exemptSnapshot, legacySnapshot } from '../../lib/netfilter/made-checks.ts';
 
 const INTERFACES = ['lo', 'eth0'];
 const COUNTERS: NamespaceCounters = {
@@ -24,16 +25,28 @@ export function rulesOf(saved: string): RulesetEvidence {
   return describeRuleset(checkOf(legacySnapshot(saved)), INTERFACES);
 }
 
+/** The same with the exemption. */
+export function exemptRulesOf(saved: string): RulesetEvidence {
+  return describeRuleset(checkOf(exemptSnapshot(saved)), INTERFACES);
+}
+
+/** A checker rescues, and nothing is noted. */
+export const RESCUING: StrayEvidence = {
+  connections: [],
+  rescue: { state: 'enabled', rescued: 0, failed: 0, persistent: 0 },
+};
+
 /** Two samples ten seconds apart with the same rules, unless they are given twice. */
 export function samples(
   grown: Partial<Record<'conntrackInvalid' | 'outRsts' | 'estabResets', number>>,
   rules: EvidenceSample['rules'],
   first: EvidenceSample['rules'] = rules,
+  strays: [StrayEvidence, StrayEvidence] = [RESCUING, RESCUING],
 ): [EvidenceSample, EvidenceSample] {
   const after = { ...COUNTERS };
   for (const [name, growth] of Object.entries(grown)) after[name as 'outRsts'] = 100 + growth;
   return [
-    { at: 0, counters: { ...COUNTERS }, rules: first },
-    { at: 10_000, counters: after, rules },
+    { at: 0, counters: { ...COUNTERS }, rules: first, strays: strays[0] },
+    { at: 10_000, counters: after, rules, strays: strays[1] },
   ];
 }
