@@ -48,10 +48,15 @@ export const OPTIONS = {
     default: 20,
     help: 'How many random rulesets are compared with each kernel.',
   }),
+  connections: wholeNumber(1, 1_000_000, {
+    env: 'CONNECTIONS',
+    default: 200,
+    help: 'How many connections with a changed segment are compared without the programs and with them.',
+  }),
   seed: textLike(/^(\d{1,9}|random)$/, 'a whole number or random', {
     env: 'SEED',
     default: '1',
-    help: 'The first random ruleset.',
+    help: 'The first random ruleset, and the first changed connection.',
   }),
   tests: textLike(/^[^,]+(,[^,]+)*$/, 'parts of their paths, commas between', {
     env: 'TESTS',

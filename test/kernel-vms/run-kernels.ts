@@ -16,9 +16,13 @@ import { inSubtest, Turns, takeTurns } from './tap-report.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const PAGE = `${ROOT}docs/kernels.md`;
-/** Milliseconds for one kernel. A random ruleset takes up to 2 s more where the machine is emulated. */
+/**
+ * Milliseconds for one kernel. A random ruleset takes up to 2 s more where the machine is emulated, a changed connection
+ * half a second.
+ */
 const WHOLE = 2_100_000;
 const RULESET = 2000;
+const CONNECTION = 500;
 /**
  * For an emulated machine on shared processors. Node's compile cache saves about half of the processor time of each
  * start; containers do not get these variables.
@@ -32,7 +36,7 @@ const SILENCE = 360_000;
 /** Emulated machines that run at the same time. Each has one processor. */
 const AT_ONCE = 3;
 /** Lines of a guest's report that are shown as progress too. */
-const PROGRESS = /^( {4})?(not )?ok |^ *# .*(RULESETS|rulesets)/;
+const PROGRESS = /^( {4})?(not )?ok |^ *# .*(RULESETS|rulesets|CONNECTIONS|connections)/;
 
 const print = (line: string) => process.stdout.write(`${line}\n`);
 const started = Date.now();
@@ -48,11 +52,12 @@ async function testFiles(parts: string[]): Promise<string[]> {
 async function main(folder: string): Promise<boolean> {
   const { values } = readOptions(OPTIONS, process.argv.slice(2), process.env);
   const tests = await testFiles(values.tests.split(','));
-  const whole = WHOLE + values.rulesets * RULESET;
+  const whole = WHOLE + values.rulesets * RULESET + values.connections * CONNECTION;
   const env = {
     ...ENVIRONMENT,
     TAP_TIMEOUT: String(whole / 1000),
     RULESETS: String(values.rulesets),
+    CONNECTIONS: String(values.connections),
     SEED: values.seed,
   };
   tell('the guest: Debian, Node and the project');

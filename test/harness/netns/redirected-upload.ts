@@ -5,7 +5,7 @@ import type { Backend } from '../../../lib/netfilter/model.ts';
 import type { Family } from '../../../lib/netfilter/packet.ts';
 import type { Upload } from '../traffic/upload.ts';
 import { redirectRules, tproxyRules } from './istio-rules.ts';
-import { ADDRESS, type Pair } from './network-namespaces.ts';
+import { ADDRESS, type NetworkNamespace, type Pair } from './network-namespaces.ts';
 import { type Program, patient } from './processes.ts';
 
 const SIDECAR = ['--reuid', '1337', '--regid', '1337', '--clear-groups'];
@@ -22,16 +22,36 @@ function script(name: string): string {
  * @param excluded ports that are not redirected, as the pod's annotation lists them
  */
 export async function startMesh({ pod }: Pair, backend: Backend, excluded?: string): Promise<Program[]> {
+  await redirectInbound(pod, backend, excluded);
+  const app = pod.start(process.execPath, [script('app')]);
+  const proxy = startAsSidecar(pod, script('proxy'));
+  await Promise.all([app.waitForOutput(/ready/), proxy.waitForOutput(/ready/)]);
+  return [app, proxy];
+}
+
+async function redirectInbound(pod: NetworkNamespace, backend: Backend, excluded?: string): Promise<void> {
   for (const [family, prefix] of [
     ['ipv4', 'iptables'],
     ['ipv6', 'ip6tables'],
   ] as const) {
     await pod.must(`${prefix}-${backend}-restore`, ['--noflush'], { input: redirectRules(family, excluded) });
   }
-  const app = pod.start(process.execPath, [script('app')]);
-  const proxy = pod.start('setpriv', [...SIDECAR, process.execPath, script('proxy')]);
-  await Promise.all([app.waitForOutput(/ready/), proxy.waitForOutput(/ready/)]);
-  return [app, proxy];
+}
+
+/** Starts a script as the sidecar's user, whose connections Istio's rules do not redirect. */
+function startAsSidecar(pod: NetworkNamespace, path: string, ...args: string[]): Program {
+  return pod.start('setpriv', [...SIDECAR, process.execPath, path, ...args]);
+}
+
+/**
+ * As startMesh with nft, but one program is the application, and opens the sidecar's own connections too.
+ * @returns that program, of which the arguments are its path and what follows
+ */
+export async function startMeshWith({ pod }: Pair, path: string, ...args: string[]): Promise<Program> {
+  await redirectInbound(pod, 'nft');
+  const [proxy, program] = [startAsSidecar(pod, script('proxy')), startAsSidecar(pod, path, ...args)];
+  await Promise.all([proxy.waitForOutput(/ready/), program.waitForOutput(/ready/)]);
+  return program;
 }
 
 /**

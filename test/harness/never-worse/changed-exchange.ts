@@ -1,0 +1,84 @@
+// Random connections, each with one segment that is changed. The same seed makes the same connection.
+import type { Family } from '../../../lib/netfilter/packet.ts';
+import { makePrng, type Prng } from '../random-rulesets/prng.ts';
+import { NARROW, SCRIPTS } from './exchange-scripts.ts';
+
+/**
+ * `redirected`: from the gateway to the pod, and there to the proxy; `outbound`: from the pod to the gateway, not
+ * redirected; `loopback`: within the pod.
+ */
+export const ROUTES = ['redirected', 'outbound', 'loopback'] as const;
+export type Route = (typeof ROUTES)[number];
+
+/** What is changed of the segment. Numbers are relative to those that it should have. */
+export interface SegmentChange {
+  sequence?: number;
+  acknowledgement?: number;
+  /** TCP flags, as nft writes them. */
+  flags?: string;
+  checksum?: 'wrong';
+  /**
+   * The segment stays as it is, and is sent again: so many segments of the other side are lost, acknowledgements first.
+   */
+  repeated?: number;
+}
+
+/** A connection, and the segment of it that is changed. */
+export interface ChangedExchange {
+  seed: number;
+  route: Route;
+  family: Family;
+  /** Index of its script. */
+  script: number;
+  /** The segment is the request of the script's changed exchange, or its answer. */
+  segment: 'request' | 'answer';
+  change: SegmentChange;
+}
+
+/** A connection's first window: 64 KiB less a part of a segment. */
+const WINDOW = 65_160;
+/** Around one window and around two, conntrack's decision changes. */
+const NEAR = 5000;
+
+/** An offset of a sequence or acknowledgement number, in either direction. */
+function randomOffset({ below, chance, pick }: Prng): number {
+  const around = (middle: number, distance: number) => middle - distance + below(2 * distance + 1);
+  if (chance(0.2)) return around(0, 2 ** 31 - 1);
+  const middle = pick([WINDOW, WINDOW, 2 * WINDOW, 2 * WINDOW, 1.5 * WINDOW, 0]);
+  const offset = around(middle, middle === 0 ? 4 * WINDOW : middle === 1.5 * WINDOW ? WINDOW / 2 : NEAR);
+  return chance(0.2) ? -offset : offset;
+}
+
+const FLAGS = ['rst', 'rst | ack', 'fin', 'fin | psh | ack', 'syn', 'syn | ack', '0x0', 'ack', 'psh | ack | urg'];
+
+function randomChange(prng: Prng, route: Route): SegmentChange {
+  const kind = prng.pick(['sequence', 'sequence', 'sequence', 'acknowledgement', 'flags', 'repeated', 'checksum']);
+  switch (kind) {
+    case 'acknowledgement':
+      return { acknowledgement: randomOffset(prng) };
+    case 'flags':
+      return { flags: prng.pick(FLAGS), ...(prng.chance(0.5) && { sequence: randomOffset(prng) }) };
+    case 'repeated':
+      return { repeated: 1 + prng.below(3) };
+    case 'checksum':
+      // Nobody computes checksums on loopback.
+      if (route !== 'loopback') return { checksum: 'wrong' };
+  }
+  return { sequence: randomOffset(prng) };
+}
+
+/** Half of the connections are redirected: those are what the rule is for. */
+export function makeChangedExchange(seed: number): ChangedExchange {
+  const prng = makePrng(seed);
+  const route = prng.pick([...ROUTES, 'redirected'] as const);
+  const change = randomChange(prng, route);
+  return {
+    seed,
+    route,
+    family: prng.pick(['ipv4', 'ipv6']),
+    // A FIN or urgent data within the window takes effect, beyond it not. How fast a window widens depends on timing.
+    script: prng.below(change.flags === undefined ? SCRIPTS.length : NARROW),
+    segment: prng.pick(['request', 'answer']),
+    change,
+  };
+}
