@@ -42,6 +42,19 @@ function summary(what: string, compared: Compared[]): string {
   );
 }
 
+/** What was changed of the connections that are not fine with us, and how many of each. */
+function leftHarmed(compared: Compared[]): string[] {
+  const counts = new Map<string, number>();
+  for (const { exchange, with: observed } of compared) {
+    if (observed.fate === 'fine') continue;
+    const { flags, ...numbers } = exchange.change;
+    const what = [...(flags === undefined ? [] : [`flags ${flags}`]), ...Object.keys(numbers)].join(' and ');
+    const key = `${exchange.route}, ${what}: ${observed.fate}`;
+    counts.set(key, (counts.get(key) ?? 0) + 1);
+  }
+  return [...counts].map(([key, count]) => `with us ${key} ${count}`).sort();
+}
+
 async function compareAll(t: Test, pairs: { without: Pair; with: Pair }): Promise<Compared[]> {
   const [without, guarded] = await Promise.all([
     ExchangeObserver.start(pairs.without),
@@ -79,6 +92,7 @@ kernelTest('no connection is worse off with invalid-drop', async (t, pair) => {
     );
   }
   t.comment(summary('connections', all));
+  for (const line of leftHarmed(all)) t.comment(line);
   t.equal(all.length, COUNT);
   const worse = all.filter(isWorse);
   const unfine = all.filter((one) => mustBeFine(one) && one.with.fate !== 'fine');

@@ -82,18 +82,29 @@ export async function changeSegments(
     const { family, clientPort, serverPort } = exchange;
     return makeStep(exchange, isnOf(family, clientPort, serverPort), isnOf(family, serverPort, clientPort));
   });
-  const elements = steps.map(({ key }, i) => `${key} : goto step${i}`).join(', ');
+  const elements = steps.map(({ key }, i) => `${key} : goto match${i}`).join(', ');
   const map = `  map steps {
     typeof ${KEY} : verdict
     ${elements && `elements = { ${elements} }`}
   }`;
-  const chains = steps.map(({ rule }, i) => `  chain step${i} {\n    ${rule}\n  }`);
+  const chains = steps.flatMap(({ matches, rule }, i) => [
+    `  chain step${i} {\n    ${rule}\n  }`,
+    `  chain match${i} {\n${matches.map((match) => `    ${match} goto step${i}\n`).join('')}  }`,
+  ]);
   const body = [...chains, map, baseChains(point, -440, `${KEY} vmap @steps`)].join('\n');
   await namespace.must('nft', ['-f', '-'], { input: replace('changes', body) });
 }
 
-/** Direction and rule by which a connection's segment is changed. @param clientIsn, serverIsn initial numbers */
-function makeStep(exchange: OpenExchange, clientIsn: number, serverIsn: number): { key: string; rule: string } {
+interface Step {
+  /** The direction, as a key of the map. */
+  key: string;
+  /** Any of these finds the segments, of which the rule changes so many. */
+  matches: string[];
+  rule: string;
+}
+
+/** @param clientIsn, serverIsn initial sequence numbers */
+function makeStep(exchange: OpenExchange, clientIsn: number, serverIsn: number): Step {
   const { family, clientPort, serverPort, segment, change } = exchange;
   const { warmUp = [], changed = [0, 0] } = SCRIPTS[exchange.script] ?? {};
   const { sent, received } = bytesOf(warmUp);
@@ -105,7 +116,8 @@ function makeStep(exchange: OpenExchange, clientIsn: number, serverIsn: number):
   const key = [family, ...(isFromClient ? [clientPort, serverPort] : [serverPort, clientPort])].join(' . ');
   if (change.repeated !== undefined) {
     // What comes back: acknowledgements of the segment, and data that goes with them.
-    return { key, rule: `tcp sequence ${wrap(acknowledgement)} ${first(change.repeated)} counter drop` };
+    const matches = [`tcp sequence ${wrap(acknowledgement)}`];
+    return { key, matches, rule: `${first(change.repeated)} counter drop` };
   }
   const { sequence: by, acknowledgement: byAck, flags, checksum } = change;
   const changes = [
@@ -115,8 +127,11 @@ function makeStep(exchange: OpenExchange, clientIsn: number, serverIsn: number):
     // The sum of the rest is added to it when the segment leaves: see withSoftwareChecksums.
     ...(checksum === undefined ? [] : ['tcp checksum set 0x1234']),
   ].join(' ');
-  // A bare acknowledgement has the same sequence number, but not the flag psh.
-  return { key, rule: `tcp sequence ${wrap(sequence)} tcp flags & psh == psh ${first(1)} counter ${changes}` };
+  // A bare acknowledgement has the same sequence number. It is short, and the flag psh is not set.
+  const matches = ['tcp flags & psh == psh', 'meta length > 200'].map(
+    (data) => `tcp sequence ${wrap(sequence)} ${data}`,
+  );
+  return { key, matches, rule: `${first(1)} counter ${changes}` };
 }
 
 /** Matches so many times, and then no more. */

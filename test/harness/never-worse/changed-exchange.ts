@@ -49,15 +49,19 @@ function randomOffset({ below, chance, pick }: Prng): number {
   return chance(0.2) ? -offset : offset;
 }
 
-const FLAGS = ['rst', 'rst | ack', 'fin', 'fin | psh | ack', 'syn', 'syn | ack', '0x0', 'ack', 'psh | ack | urg'];
+/** An urgent byte goes another way than the rest (tcp(7)): where the receiver keeps it, the exchange lacks a byte. */
+const URGENT = 'psh | ack | urg';
+const FLAGS = ['rst', 'rst | ack', 'fin', 'fin | psh | ack', 'syn', 'syn | ack', '0x0', 'ack', URGENT];
 
 function randomChange(prng: Prng, route: Route): SegmentChange {
   const kind = prng.pick(['sequence', 'sequence', 'sequence', 'acknowledgement', 'flags', 'repeated', 'checksum']);
   switch (kind) {
     case 'acknowledgement':
       return { acknowledgement: randomOffset(prng) };
-    case 'flags':
-      return { flags: prng.pick(FLAGS), ...(prng.chance(0.5) && { sequence: randomOffset(prng) }) };
+    case 'flags': {
+      const flags = prng.pick(FLAGS);
+      return { flags, ...(flags !== URGENT && prng.chance(0.5) && { sequence: randomOffset(prng) }) };
+    }
     case 'repeated':
       return { repeated: 1 + prng.below(3) };
     case 'checksum':
@@ -76,7 +80,7 @@ export function makeChangedExchange(seed: number): ChangedExchange {
     seed,
     route,
     family: prng.pick(['ipv4', 'ipv6']),
-    // A FIN or urgent data within the window takes effect, beyond it not. How fast a window widens depends on timing.
+    // A FIN within the window takes effect, beyond it not. How fast a window widens depends on timing.
     script: prng.below(change.flags === undefined ? SCRIPTS.length : NARROW),
     segment: prng.pick(['request', 'answer']),
     change,

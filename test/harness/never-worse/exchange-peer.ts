@@ -66,8 +66,16 @@ class Client {
 
   /** @returns whether it was done: the connection may end before */
   private async exchange([request, answer]: Exchange): Promise<boolean> {
-    this.expected += answer;
-    this.socket.write(Buffer.alloc(request, this.script));
+    this.request(request);
+    return this.answer(answer);
+  }
+
+  private request(bytes: number): void {
+    this.socket.write(Buffer.alloc(bytes, this.script));
+  }
+
+  private async answer(bytes: number): Promise<boolean> {
+    this.expected += bytes;
     while (this.received < this.expected && this.ended === undefined) {
       await new Promise<void>((resolve) => {
         this.wake = resolve;
@@ -77,12 +85,14 @@ class Client {
   }
 
   async finish(limit: number): Promise<ExchangeResult> {
-    const { changed, after } = scriptOf(this.script);
+    const { changed, after, pipelined } = scriptOf(this.script);
+    const exchanges = [changed, ...after];
     const started = performance.now();
     let done = 0;
     const all = async (): Promise<ConnectionFate> => {
-      for (const exchange of [changed, ...after]) {
-        if (!(await this.exchange(exchange))) return 'reset';
+      if (pipelined) for (const [request] of exchanges) this.request(request);
+      for (const exchange of exchanges) {
+        if (!(await (pipelined ? this.answer(exchange[1]) : this.exchange(exchange)))) return 'reset';
         done++;
       }
       return 'fine';
