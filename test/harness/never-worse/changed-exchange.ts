@@ -30,6 +30,8 @@ export interface ChangedExchange {
   family: Family;
   /** Index of its script. */
   script: number;
+  /** Requests do not wait for the answers of earlier ones: data goes in both directions at the same time. */
+  pipelined: boolean;
   /** The segment is the request of the script's changed exchange, or its answer. */
   segment: 'request' | 'answer';
   change: SegmentChange;
@@ -40,6 +42,9 @@ const WINDOW = 65_160;
 /** Around one window and around two, conntrack's decision changes. */
 const NEAR = 5000;
 
+/** Out of every window. */
+const FAR = 2 ** 30;
+
 /** An offset of a sequence or acknowledgement number, in either direction. */
 function randomOffset({ below, chance, pick }: Prng): number {
   const around = (middle: number, distance: number) => middle - distance + below(2 * distance + 1);
@@ -49,7 +54,7 @@ function randomOffset({ below, chance, pick }: Prng): number {
   return chance(0.2) ? -offset : offset;
 }
 
-/** An urgent byte goes another way than the rest (tcp(7)): where the receiver keeps it, the exchange lacks a byte. */
+/** An urgent byte leaves the stream (tcp(7)): if the receiver keeps it, the exchange lacks a byte on every path. */
 const URGENT = 'psh | ack | urg';
 const FLAGS = ['rst', 'rst | ack', 'fin', 'fin | psh | ack', 'syn', 'syn | ack', '0x0', 'ack', URGENT];
 
@@ -60,7 +65,8 @@ function randomChange(prng: Prng, route: Route): SegmentChange {
       return { acknowledgement: randomOffset(prng) };
     case 'flags': {
       const flags = prng.pick(FLAGS);
-      return { flags, ...(flags !== URGENT && prng.chance(0.5) && { sequence: randomOffset(prng) }) };
+      if (flags === URGENT) return { flags, sequence: FAR };
+      return { flags, ...(prng.chance(0.5) && { sequence: randomOffset(prng) }) };
     }
     case 'repeated':
       return { repeated: 1 + prng.below(3) };
@@ -82,6 +88,8 @@ export function makeChangedExchange(seed: number): ChangedExchange {
     family: prng.pick(['ipv4', 'ipv6']),
     // A FIN within the window takes effect, beyond it not. How fast a window widens depends on timing.
     script: prng.below(change.flags === undefined ? SCRIPTS.length : NARROW),
+    // Only where an answer is waited for, it is known which segments acknowledge another.
+    pipelined: change.repeated === undefined && prng.chance(0.5),
     segment: prng.pick(['request', 'answer']),
     change,
   };

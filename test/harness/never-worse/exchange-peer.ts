@@ -1,7 +1,7 @@
 // One side of many connections: serves on a port, and opens connections on command. `exchange-peer.ts PORT`, then a
 // line of JSON on standard input for each thing to do, which is answered with a line when it is done:
-//   {"open": [{"host", "port", "script"}]}   drops earlier connections, connects, does the warm-ups: {"opened": [LOCALPORT]}
-//   {"finish": LIMIT}                        does all other exchanges: {"finished": [{"fate", ...}]} within LIMIT ms
+//   {"open": [{"host", "port", ...}]}  drops earlier connections, connects, does the warm-ups: {"opened": [LOCALPORT]}
+//   {"finish": LIMIT}                  does all other exchanges: {"finished": [{"fate", ...}]} within LIMIT ms
 // Exchanges of all connections are done at the same time.
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
@@ -15,6 +15,8 @@ export interface ExchangeTarget {
   port: number;
   /** Index of its script. */
   script: number;
+  /** After the warm-up, requests do not wait for the answers of earlier ones. */
+  pipelined: boolean;
 }
 
 /** What became of a connection: exchanges that were done after the warm-up, milliseconds that they took. */
@@ -36,13 +38,15 @@ function scriptOf(number: number) {
 class Client {
   readonly socket: Socket;
   private readonly script: number;
+  private readonly pipelined: boolean;
   private expected = 0;
   private received = 0;
   private ended: string | undefined;
   private wake: () => void = () => undefined;
 
-  constructor({ host, port, script }: ExchangeTarget) {
+  constructor({ host, port, script, pipelined }: ExchangeTarget) {
     this.script = script;
+    this.pipelined = pipelined;
     this.socket = connect({ host, port, noDelay: true });
     this.socket.on('error', (error: NodeJS.ErrnoException) => {
       this.ended = error.code ?? error.message;
@@ -85,14 +89,14 @@ class Client {
   }
 
   async finish(limit: number): Promise<ExchangeResult> {
-    const { changed, after, pipelined } = scriptOf(this.script);
+    const { changed, after } = scriptOf(this.script);
     const exchanges = [changed, ...after];
     const started = performance.now();
     let done = 0;
     const all = async (): Promise<ConnectionFate> => {
-      if (pipelined) for (const [request] of exchanges) this.request(request);
+      if (this.pipelined) for (const [request] of exchanges) this.request(request);
       for (const exchange of exchanges) {
-        if (!(await (pipelined ? this.answer(exchange[1]) : this.exchange(exchange)))) return 'reset';
+        if (!(await (this.pipelined ? this.answer(exchange[1]) : this.exchange(exchange)))) return 'reset';
         done++;
       }
       return 'fine';

@@ -10,8 +10,6 @@ export interface ExchangeScript {
   warmUp: Exchange[];
   changed: Exchange;
   after: Exchange[];
-  /** Requests do not wait for the answers of earlier ones: data goes in both directions at the same time. */
-  pipelined: boolean;
 }
 
 /** More than the first window of a connection, 64 KiB. */
@@ -54,11 +52,7 @@ const AFTER: Exchange[][] = [
 ];
 
 const scriptsAfter = (warmUps: Exchange[][]): ExchangeScript[] =>
-  warmUps.flatMap((warmUp) =>
-    CHANGED.flatMap((changed) =>
-      AFTER.flatMap((after) => [false, true].map((pipelined) => ({ warmUp, changed, after, pipelined }))),
-    ),
-  );
+  warmUps.flatMap((warmUp) => CHANGED.flatMap((changed) => AFTER.map((after) => ({ warmUp, changed, after }))));
 
 const narrow = scriptsAfter(SMALL_WARM_UPS);
 /** How many of the scripts, from the first, leave both windows as wide as at first. */

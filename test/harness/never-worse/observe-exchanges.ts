@@ -61,9 +61,9 @@ export class ExchangeObserver {
   async observe(exchanges: ChangedExchange[], limit = LIMIT): Promise<ObservedExchange[]> {
     await this.at((point, namespace) => startToNote(namespace, point));
     const opened: OpenExchange[] = await this.ofClients(exchanges, async (client, ofClient) => {
-      const open = ofClient.map(({ route, family, script }): ExchangeTarget => {
+      const open = ofClient.map(({ route, family, script, pipelined }): ExchangeTarget => {
         const { hosts, port } = ROUTED[route];
-        return { host: hosts[family], port, script };
+        return { host: hosts[family], port, script, pipelined };
       });
       const ports = (await this.ask(client, { open }))['opened'] as number[];
       return ofClient.map((exchange, i) => {
