@@ -41,9 +41,8 @@ export interface ChangedExchange {
 const WINDOW = 65_160;
 /** Around one window and around two, conntrack's decision changes. */
 const NEAR = 5000;
-
-/** Out of every window. */
-const FAR = 2 ** 30;
+/** More than a segment has, and than a first window differs from WINDOW. */
+const MARGIN = 2000;
 
 /** An offset of a sequence or acknowledgement number, in either direction. */
 function randomOffset({ below, chance, pick }: Prng): number {
@@ -54,9 +53,17 @@ function randomOffset({ below, chance, pick }: Prng): number {
   return chance(0.2) ? -offset : offset;
 }
 
-/** An urgent byte leaves the stream (tcp(7)): if the receiver keeps it, the exchange lacks a byte on every path. */
-const URGENT = 'psh | ack | urg';
-const FLAGS = ['rst', 'rst | ack', 'fin', 'fin | psh | ack', 'syn', 'syn | ack', '0x0', 'ack', URGENT];
+/** Moves an offset within the first window, or close to it, out of it. */
+function beyondWindow(offset: number): number {
+  return Math.abs(offset) < WINDOW + MARGIN ? offset + 2 * (WINDOW + MARGIN) : offset;
+}
+
+const FLAGS = ['rst', 'rst | ack', 'fin', 'fin | psh | ack', 'syn', 'syn | ack', '0x0', 'ack', 'psh | ack | urg'];
+/**
+ * If the receiver keeps a FIN that was never sent, it acknowledges more than there is, and an urgent byte leaves the
+ * stream (tcp(7)): the connection is then broken on every path, whatever conntrack does.
+ */
+const HARMFUL_WITHIN = /fin|urg/;
 
 function randomChange(prng: Prng, route: Route): SegmentChange {
   const kind = prng.pick(['sequence', 'sequence', 'sequence', 'acknowledgement', 'flags', 'repeated', 'checksum']);
@@ -65,7 +72,7 @@ function randomChange(prng: Prng, route: Route): SegmentChange {
       return { acknowledgement: randomOffset(prng) };
     case 'flags': {
       const flags = prng.pick(FLAGS);
-      if (flags === URGENT) return { flags, sequence: FAR };
+      if (HARMFUL_WITHIN.test(flags)) return { flags, sequence: beyondWindow(randomOffset(prng)) };
       return { flags, ...(prng.chance(0.5) && { sequence: randomOffset(prng) }) };
     }
     case 'repeated':
@@ -86,7 +93,7 @@ export function makeChangedExchange(seed: number): ChangedExchange {
     seed,
     route,
     family: prng.pick(['ipv4', 'ipv6']),
-    // A FIN within the window takes effect, beyond it not. How fast a window widens depends on timing.
+    // How fast a window widens depends on timing: whether a segment is within it would too.
     script: prng.below(change.flags === undefined ? SCRIPTS.length : NARROW),
     // Only where an answer is waited for, it is known which segments acknowledge another.
     pipelined: change.repeated === undefined && prng.chance(0.5),
