@@ -32,8 +32,14 @@ export function parseEntry(text: string): ConntrackEntry | undefined {
 const CLOSED = new Set(['NONE', 'SYN_SENT', 'TIME_WAIT', 'CLOSE']);
 
 /**
- * conntrack-tools send the flag with every update of an entry that changes something (1.4.6 to 1.4.8): the timeout
- * grows by a second, which the next packet sets anew.
+ * What the timeout grows by, in seconds, until something is updated: a packet that comes meanwhile may have set the very
+ * timeout that is asked for. The next packet sets it anew.
+ */
+const LONGER = [1, 2];
+
+/**
+ * conntrack-tools send the flag with every update of an entry that changes something (1.4.6 to 1.4.8), and nothing
+ * where the entry is as wanted.
  * @param timeout milliseconds for each program
  * @throws CodedError COMMAND_MISSING, COMMAND_TIMEOUT, COMMAND_FAILED
  */
@@ -54,9 +60,14 @@ export async function makeLiberal(
   if (CLOSED.has(entry.state)) return 'gone';
   const tuple = tupleArguments(entry.source, entry.destination, entry.sourcePort, entry.destinationPort);
   const family = entry.source.includes(':') ? 'ipv6' : 'ipv4';
-  const updated = await run('conntrack', ['-U', '-f', family, ...tuple, '-t', String(entry.timeout + 1)], { timeout });
-  if (updated.exitCode !== 0) throw failed(updated);
-  return 'rescued';
+  for (const longer of LONGER) {
+    const timeoutOption = ['-t', String(entry.timeout + longer)];
+    const updated = await run('conntrack', ['-U', '-f', family, ...tuple, ...timeoutOption], { timeout });
+    if (updated.exitCode !== 0) throw failed(updated);
+    // An entry that was updated is printed.
+    if (parseEntry(updated.stdout)) return 'rescued';
+  }
+  return 'gone';
 }
 
 function tupleArguments(source: string, destination: string, sourcePort: unknown, destinationPort: unknown): string[] {

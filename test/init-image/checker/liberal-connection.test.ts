@@ -32,6 +32,14 @@ t.test('a segment that came the other way is found, and updated by the first pac
   t.equal(asked[1], `conntrack -U -f ipv4 ${TUPLE} -t 431999`);
 });
 
+t.test('an entry that has the new timeout already is updated with another', async (t) => {
+  const unchanged = { stderr: 'conntrack v1.4.7 (conntrack-tools): 0 flow entries have been updated.\n' };
+  const { asked, run } = answering({ stdout: PRINTED }, unchanged, { stdout: PRINTED });
+  t.equal(await makeLiberal(NOTED, 1000, run), 'rescued');
+  t.same(asked.slice(1), [`conntrack -U -f ipv4 ${TUPLE} -t 431999`, `conntrack -U -f ipv4 ${TUPLE} -t 432000`]);
+  t.equal(await makeLiberal(NOTED, 1000, answering({ stdout: PRINTED }, unchanged, unchanged).run), 'gone');
+});
+
 t.test('IPv6 is said to conntrack', async (t) => {
   const printed = PRINTED.replaceAll('10.77.0.1', 'fd77::1').replaceAll('10.77.0.2', 'fd77::2');
   const { asked, run } = answering({ stdout: printed }, { stdout: printed });
