@@ -31,7 +31,7 @@ export interface ChangedExchange {
   /** Index of its script. */
   script: number;
   /** Requests do not wait for the answers of earlier ones: data goes in both directions at the same time. */
-  pipelined: boolean;
+  pipelined?: boolean;
   /** The segment is the request of the script's changed exchange, or its answer. */
   segment: 'request' | 'answer';
   change: SegmentChange;

@@ -16,7 +16,7 @@ export interface ExchangeTarget {
   /** Index of its script. */
   script: number;
   /** After the warm-up, requests do not wait for the answers of earlier ones. */
-  pipelined: boolean;
+  pipelined?: boolean | undefined;
 }
 
 /** What became of a connection: exchanges that were done after the warm-up, milliseconds that they took. */
@@ -38,7 +38,7 @@ function scriptOf(number: number) {
 class Client {
   readonly socket: Socket;
   private readonly script: number;
-  private readonly pipelined: boolean;
+  private readonly pipelined: boolean | undefined;
   private expected = 0;
   private received = 0;
   private ended: string | undefined;
