@@ -32,10 +32,10 @@ export function parseEntry(text: string): ConntrackEntry | undefined {
 const CLOSED = new Set(['NONE', 'SYN_SENT', 'TIME_WAIT', 'CLOSE']);
 
 /**
- * What the timeout grows by, in seconds, until something is updated: a packet that comes meanwhile may have set the very
- * timeout that is asked for. The next packet sets it anew.
+ * What the timeout grows by, in seconds, until something is updated: a packet that comes meanwhile may set the very
+ * timeout that is asked for, most likely one that is little longer. The next packet sets it anew.
  */
-const LONGER = [1, 2];
+const LONGER = [10, 20];
 
 /**
  * conntrack-tools send the flag with every update of an entry that changes something (1.4.6 to 1.4.8), and nothing

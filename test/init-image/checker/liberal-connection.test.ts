@@ -20,23 +20,23 @@ function answering(...answers: { exitCode?: number; stdout?: string; stderr?: st
   return { asked, run };
 }
 
-t.test('the entry is looked up, then updated with a timeout that is a second longer', async (t) => {
+t.test('the entry is looked up, then updated with a timeout that is longer', async (t) => {
   const { asked, run } = answering({ stdout: PRINTED }, { stdout: PRINTED });
   t.equal(await makeLiberal(NOTED, 1000, run), 'rescued');
-  t.same(asked, [`conntrack -G ${TUPLE}`, `conntrack -U -f ipv4 ${TUPLE} -t 431999`]);
+  t.same(asked, [`conntrack -G ${TUPLE}`, `conntrack -U -f ipv4 ${TUPLE} -t 432008`]);
 });
 
 t.test('a segment that came the other way is found, and updated by the first packet of the connection', async (t) => {
   const { asked, run } = answering({ stdout: PRINTED }, { stdout: PRINTED });
   await makeLiberal({ ...NOTED, source: '10.77.0.2', sourcePort: 15_006, destination: '10.77.0.1' }, 1000, run);
-  t.equal(asked[1], `conntrack -U -f ipv4 ${TUPLE} -t 431999`);
+  t.equal(asked[1], `conntrack -U -f ipv4 ${TUPLE} -t 432008`);
 });
 
 t.test('an entry that has the new timeout already is updated with another', async (t) => {
   const unchanged = { stderr: 'conntrack v1.4.7 (conntrack-tools): 0 flow entries have been updated.\n' };
   const { asked, run } = answering({ stdout: PRINTED }, unchanged, { stdout: PRINTED });
   t.equal(await makeLiberal(NOTED, 1000, run), 'rescued');
-  t.same(asked.slice(1), [`conntrack -U -f ipv4 ${TUPLE} -t 431999`, `conntrack -U -f ipv4 ${TUPLE} -t 432000`]);
+  t.same(asked.slice(1), [`conntrack -U -f ipv4 ${TUPLE} -t 432008`, `conntrack -U -f ipv4 ${TUPLE} -t 432018`]);
   t.equal(await makeLiberal(NOTED, 1000, answering({ stdout: PRINTED }, unchanged, unchanged).run), 'gone');
 });
 
