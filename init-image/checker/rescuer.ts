@@ -55,8 +55,11 @@ const REPORTED_PEERS = 5;
 const LINES_A_MINUTE = 10;
 
 interface KnownConnection {
-  /** Segments when it was last tried. */
-  segments: number;
+  /**
+   * Segments when it was last tried. Undefined once it is liberal, until the notes are read again: those that came while
+   * it was made liberal are no sign that it still hangs.
+   */
+  segments: number | undefined;
   at: number;
   tries: number;
 }
@@ -128,6 +131,10 @@ export class Rescuer {
       return { tried: 0, left: 0 };
     }
     this.count(notes.segments);
+    for (const one of notes.connections) {
+      const known = this.known.get(keyOf(one));
+      if (known) known.segments ??= one.segments;
+    }
     // Of a connection that hangs more and more segments are noted, of a forged segment one.
     const wanted = notes.connections.filter((one) => this.isWanted(one)).sort((a, b) => b.segments - a.segments);
     const chosen = wanted.slice(0, Math.min(MAX_ROUND, this.takeBudget(Math.min(MAX_ROUND, wanted.length))));
@@ -167,7 +174,8 @@ export class Rescuer {
   /** It had stray segments after it was tried, and may be tried again. */
   private isPending(connection: NotedConnection): boolean {
     const known = this.known.get(keyOf(connection));
-    return known !== undefined && known.tries < MAX_TRIES && connection.segments !== known.segments;
+    if (known?.segments === undefined) return false;
+    return known.tries < MAX_TRIES && connection.segments !== known.segments;
   }
 
   private takeBudget(wanted: number): number {
@@ -191,7 +199,8 @@ export class Rescuer {
       this.fail(error);
       result = 'failed';
     }
-    remember(this.known, key, { segments: connection.segments, at: this.dependencies.now(), tries }, MAX_KNOWN);
+    const segments = result === 'rescued' ? undefined : connection.segments;
+    remember(this.known, key, { segments, at: this.dependencies.now(), tries }, MAX_KNOWN);
     const first = result === 'rescued' && tries === 1;
     if (first) this.rescued++;
     this.notePeer(connection, connection.segments - (before?.segments ?? 0), first);

@@ -70,6 +70,15 @@ t.test(
   },
 );
 
+t.test('segments that came while it was made liberal do not make it tried again', async (t) => {
+  const { state, round } = makeRescuer();
+  await round([connection(1, 1)]);
+  state.now += 5000;
+  t.same(await round([connection(1, 3)]), { tried: 0, left: 0 });
+  state.now += 5000;
+  t.same(await round([connection(1, 4)]), { tried: 1, left: 0 });
+});
+
 t.test('a round is bounded, and what is left is said', async (t) => {
   const { state, round } = makeRescuer();
   const many = Array.from({ length: 100 }, (_, i) => connection(i));
