@@ -1,48 +1,62 @@
-// The table in docs/kernels.md: the fate of a connection, by kind of stray segment and kernel.
-import { STRAY_KINDS, type StrayFate } from '../harness/netns/stray-kinds.ts';
+// The tables in docs/kernels.md: the fate of a connection, by kind of stray segment and kernel. One for each route.
+import { STATES, STRAY_KINDS, STRAY_ROUTES, type StrayFate, type StrayRoute } from '../harness/netns/stray-kinds.ts';
 import { chooseKernels } from './kernels.ts';
 
-/** What was seen on one kernel, by the kind's name. */
-export interface Column {
+/** What was seen on one kernel, by route and kind: see fateKey. */
+export interface SeenOnKernel {
   series: string;
   fates: Map<string, StrayFate>;
 }
 
 const OBSERVED = /# observed (\{.*\})$/;
-const BLOCK = /<!-- kinds -->\n([\s\S]*?)<!-- end -->/;
-/** The columns. An arm64 kernel must agree with the column of its series. */
+const HEAD = ['stray segment', 'Linux', 'conntrack', ...STATES];
+/** The kernels of the tables. An arm64 kernel must agree with its series. */
 const SERIES = chooseKernels('all').map(({ series }) => series);
+/** In place of a fate, where a kernel was run without this kind. */
+const NOT_SEEN = ['not seen', '', '', ''];
 
-/** The fates that test/netns/stray-kinds.test.ts reports, by kind. @param printed lines of the guest's report */
-export function readFates(printed: string[]): Map<string, StrayFate> {
+export function fateKey(route: StrayRoute, kind: string): string {
+  return `${route}: ${kind}`;
+}
+
+/** The fates that test/netns/stray-kinds.test.ts reports. @param printed lines of the guest's report */
+export function readFates(printed: string[]): SeenOnKernel['fates'] {
   const seen = printed.flatMap((line) => line.match(OBSERVED)?.[1] ?? []).map((text) => JSON.parse(text));
-  return new Map(seen.map(({ kind, fate }) => [kind, fate]));
+  return new Map(seen.map(({ route, kind, fate }) => [fateKey(route, kind), fate]));
 }
 
-/** The page with what was seen in its table; columns of other kernels stay as they are. */
-export function updatePage(page: string, seen: Column[]): string {
-  const [, table = ''] = page.match(BLOCK) ?? [];
-  const before = cellsOf(table);
-  const rows = STRAY_KINDS.map(({ name }) => {
-    const cells = SERIES.map((series, i) => {
-      const fates = seen.find((column) => column.series === series)?.fates;
-      return fates ? cellOf(fates.get(name)) : (before.get(name)?.[i] ?? '');
-    });
-    return `| ${[name, ...cells].join(' | ')} |\n`;
+/** The page with what was seen in its tables; what they say of other kernels stays as it is. */
+export function updatePage(page: string, seen: SeenOnKernel[]): string {
+  return STRAY_ROUTES.reduce((text, route) => {
+    const block = new RegExp(`<!-- ${route} -->\n([\\s\\S]*?)<!-- end -->`);
+    const [, table = ''] = text.match(block) ?? [];
+    return text.replace(block, `<!-- ${route} -->\n${updateTable(table, route, seen)}<!-- end -->`);
+  }, page);
+}
+
+function updateTable(table: string, route: StrayRoute, seen: SeenOnKernel[]): string {
+  const before = readTable(table);
+  const rows = STRAY_KINDS.flatMap(({ name }) => {
+    // Kernels with the same fate share a row.
+    const kernelsOf = new Map<string, string[]>();
+    for (const series of SERIES) {
+      const column = seen.find((one) => one.series === series);
+      const cells = column ? (column.fates.get(fateKey(route, name)) ?? NOT_SEEN) : before.get(`${name} | ${series}`);
+      if (!cells) continue;
+      const fate = cells.join(' | ');
+      kernelsOf.set(fate, [...(kernelsOf.get(fate) ?? []), series]);
+    }
+    return [...kernelsOf].map(([fate, kernels]) => `| ${name} | ${kernels.join(', ')} | ${fate} |\n`);
   });
-  const head = `| stray segment | ${SERIES.map((series) => `Linux ${series}`).join(' | ')} |\n`;
-  const line = `|---|${SERIES.map(() => '---|').join('')}\n`;
-  return page.replace(BLOCK, `<!-- kinds -->\n${head}${line}${rows.join('')}<!-- end -->`);
+  return `| ${HEAD.join(' | ')} |\n|${HEAD.map(() => '---|').join('')}\n${rows.join('')}`;
 }
 
-function cellOf(fate: StrayFate | undefined): string {
-  if (!fate) return 'not seen';
-  const [conntrack, unguarded, guarded] = fate;
-  return `${conntrack}: ${unguarded}, ${guarded}`;
-}
-
-/** The cells of a table's rows, by the first of each. */
-function cellsOf(table: string): Map<string, string[]> {
+/** The cells of a table that tell a fate, by kind and kernel. */
+function readTable(table: string): Map<string, string[]> {
   const rows = table.split('\n').map((row) => row.split('|').map((cell) => cell.trim()));
-  return new Map(rows.map(([, name = '', ...cells]) => [name, cells.slice(0, -1)]));
+  return new Map(
+    rows.flatMap(([, name = '', kernels = '', ...cells]) =>
+      kernels.split(', ').map((series): [string, string[]] => [`${name} | ${series}`, cells.slice(0, -1)]),
+    ),
+  );
 }

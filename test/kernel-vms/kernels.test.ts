@@ -1,6 +1,5 @@
 import t from 'tap';
 import { qemuCommand } from './boot.ts';
-import { updatePage } from './kernel-table.ts';
 import { chooseKernels, KERNELS, kernelInTurn } from './kernels.ts';
 import { majorVersion } from './qemu.ts';
 
@@ -34,9 +33,4 @@ t.test('the version of qemu is read from what it prints', async (t) => {
   t.equal(majorVersion('QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7+deb12u18+b3)\nCopyright'), 7);
   t.equal(majorVersion('QEMU emulator version 10.0.2 (Debian 1:10.0.2+ds-2+deb13u1~bpo12+1)\n'), 10);
   t.equal(majorVersion(''), 0, 'a program that is not there prints nothing');
-});
-
-t.test('the table has one column a series, which arm64 shares', async (t) => {
-  const page = updatePage('<!-- kinds -->\n<!-- end -->', []);
-  t.match(page, '| stray segment | Linux 5.10 | Linux 6.1 | Linux 6.12 |\n');
 });

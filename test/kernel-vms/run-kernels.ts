@@ -7,7 +7,7 @@ import { CodedError } from '../../lib/errors.ts';
 import { readOptions } from '../../lib/options.ts';
 import { killAll, must } from '../harness/netns/processes.ts';
 import { packProject } from './guest.ts';
-import { type Column, readFates, updatePage } from './kernel-table.ts';
+import { readFates, type SeenOnKernel, updatePage } from './kernel-table.ts';
 import { chooseKernels, type KernelFiles, kernelInTurn, OPTIONS } from './kernels.ts';
 import { ownProcessors } from './machine-turns.ts';
 import { prepare } from './prepare-guests.ts';
@@ -82,7 +82,7 @@ async function main(folder: string): Promise<boolean> {
       )
     : all;
   const { machine, files } = await prepare(kernels, process.env);
-  const seen: Column[] = [];
+  const seen: SeenOnKernel[] = [];
   let allOk = true;
   const turns = new Turns(print);
   print('TAP version 14');
@@ -111,7 +111,7 @@ async function main(folder: string): Promise<boolean> {
 }
 
 /** Whether the page shows what was seen; `write` changes it. True where nothing was seen. */
-async function checkDocs(seen: Column[], todo: string): Promise<boolean> {
+async function checkDocs(seen: SeenOnKernel[], todo: string): Promise<boolean> {
   if (seen.length === 0) return true;
   const page = await readFile(PAGE, 'utf8');
   const wanted = updatePage(page, seen);

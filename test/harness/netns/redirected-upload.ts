@@ -45,7 +45,7 @@ async function redirectInbound(pod: NetworkNamespace, backend: Backend, excluded
 }
 
 /** Starts a script as the sidecar's user, whose connections Istio's rules do not redirect. */
-function startAsSidecar(pod: NetworkNamespace, path: string, ...args: string[]): Program {
+export function startAsSidecar(pod: NetworkNamespace, path: string, ...args: string[]): Program {
   return pod.start('setpriv', [...SIDECAR, process.execPath, path, ...args]);
 }
 

@@ -48,17 +48,17 @@ export interface Position {
   acknowledgement: number;
 }
 
-/** Notes the first sequence number of each side. */
+/** Notes the first sequence number of each side, whichever opens the connection. */
 const NOTES = `table inet notes {
   set ours { typeof tcp sequence; flags dynamic; size 64; }
   set theirs { typeof tcp sequence; flags dynamic; size 64; }
   chain out {
     type filter hook postrouting priority 0;
-    tcp dport 9000 tcp flags & (syn | ack) == syn add @ours { tcp sequence }
+    tcp flags & syn == syn add @ours { tcp sequence }
   }
   chain in {
     type filter hook prerouting priority 0;
-    tcp sport 9000 tcp flags & (syn | ack) == (syn | ack) add @theirs { tcp sequence }
+    tcp flags & syn == syn add @theirs { tcp sequence }
   }
 }
 `;
@@ -69,7 +69,7 @@ export async function startNotes(gateway: NetworkNamespace): Promise<void> {
 }
 
 /**
- * The position of the one connection that was opened since startNotes.
+ * The position of the gateway's next segment in the one connection that was opened since startNotes.
  * @param sent bytes that it has carried to the pod, and `received` from it
  */
 export async function readPosition(gateway: NetworkNamespace, sent: number, received: number): Promise<Position> {
@@ -88,13 +88,19 @@ function wrap(number: number): number {
   return ((number % 2 ** 32) + 2 ** 32) % 2 ** 32;
 }
 
+/** Ports of a segment from the gateway to the pod. */
+export interface SegmentPorts {
+  source: number;
+  destination: number;
+}
+
 /** The DSCP value that marks the changed segment, by which it is found where it arrives. */
 const MARKED = '0x2a';
 
-/** Changes the next segment with data that leaves `port`, and none after it. */
+/** Changes the next segment with data of these ports that leaves the gateway, and none after it. */
 export async function aim(
   gateway: NetworkNamespace,
-  port: number,
+  { source, destination }: SegmentPorts,
   at: Position,
   change: StrayKind['change'],
 ): Promise<void> {
@@ -113,7 +119,7 @@ table inet aimed {
   counter hits {}
   chain out {
     type filter hook postrouting priority 10;
-    tcp sport ${port} tcp dport 9000 tcp flags & psh == psh numgen inc mod 1000000 == 0 counter name hits ip dscp set ${MARKED} ${changes.join(' ')}
+    tcp sport ${source} tcp dport ${destination} tcp flags & psh == psh numgen inc mod 1000000 == 0 counter name hits ip dscp set ${MARKED} ${changes.join(' ')}
   }
 }
 `;
@@ -127,25 +133,27 @@ export async function countHits(gateway: NetworkNamespace): Promise<number> {
   return nftables.find(({ counter }) => counter)?.counter?.packets ?? 0;
 }
 
+/** After conntrack (-200), and before the exemption (-190) lets a segment pass as untracked. */
 const WATCH = `table inet watch {
-  set invalid { type inet_service; flags dynamic; size 1024; }
+  set invalid { type inet_service . inet_service; flags dynamic; size 1024; }
   chain in {
-    type filter hook prerouting priority -160;
-    iifname "eth0" tcp dport 9000 ip dscp ${MARKED} ct state invalid add @invalid { tcp sport }
+    type filter hook prerouting priority -195;
+    iifname "eth0" ip dscp ${MARKED} ct state invalid add @invalid { tcp sport . tcp dport }
   }
 }
 `;
 
-/** Begins to note in the pod which changed segments conntrack calls INVALID, before any rule drops it. */
+/** Begins to note in the pod which changed segments conntrack calls INVALID, before any rule acts on it. */
 export async function startWatch(pod: NetworkNamespace): Promise<void> {
   await pod.must('nft', ['-f', '-'], { input: WATCH });
 }
 
-/** Whether the changed segment from the gateway's `port` was INVALID. */
-export async function sawInvalid(pod: NetworkNamespace, port: number): Promise<boolean> {
+/** Whether the changed segment of these ports was INVALID. */
+export async function sawInvalid(pod: NetworkNamespace, { source, destination }: SegmentPorts): Promise<boolean> {
   const printed = await pod.must('nft', ['-j', 'list', 'set', 'inet', 'watch', 'invalid']);
-  const { nftables } = JSON.parse(printed) as { nftables: { set?: { elem?: number[] } }[] };
-  return nftables.some(({ set }) => set?.elem?.includes(port));
+  const { nftables } = JSON.parse(printed) as { nftables: { set?: { elem?: { concat: [number, number] }[] } }[] };
+  const noted = nftables.flatMap(({ set }) => set?.elem ?? []);
+  return noted.some(({ concat: [from, to] }) => from === source && to === destination);
 }
 
 /** By default veth leaves checksums out. With them computed in software, a test can make one wrong. */
