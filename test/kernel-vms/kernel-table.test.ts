@@ -14,7 +14,7 @@ ${HEAD}| ${FIRST} | 5.10 | INVALID | reset | fine | fine |
 | ${FIRST} | 6.1, 6.12 | valid | fine | fine | fine |
 <!-- end -->
 Between.
-<!-- opened -->
+<!-- outbound -->
 <!-- end -->
 After.
 `;
@@ -22,17 +22,17 @@ const observed = (route: string, kind: unknown, fate: string[]) =>
   `        # observed ${JSON.stringify({ route, kind, fate })}`;
 
 t.test('what a guest says it has seen is read, and nothing else', async (t) => {
-  const line = observed('opened', FIRST, ['INVALID', 'fine', 'fine', 'fine']);
+  const line = observed('outbound', FIRST, ['INVALID', 'fine', 'fine', 'fine']);
   const fates = readFates(['# observed nothing', line, 'ok 1 - observed']);
-  t.same([...fates], [[`opened: ${FIRST}`, ['INVALID', 'fine', 'fine', 'fine']]]);
+  t.same([...fates], [[`outbound: ${FIRST}`, ['INVALID', 'fine', 'fine', 'fine']]]);
 });
 
 t.test('a run of one kernel changes the rows of that kernel only', async (t) => {
   const fates = readFates([
     observed('redirected', FIRST, ['INVALID', 'reset', 'stuck', 'fine']),
     observed('redirected', SECOND, ['valid', 'fine', 'fine', 'fine']),
-    observed('opened', FIRST, ['valid', 'fine', 'stuck', 'fine']),
-    observed('opened', SECOND, ['valid', 'fine', 'fine', 'fine']),
+    observed('outbound', FIRST, ['valid', 'fine', 'stuck', 'fine']),
+    observed('outbound', SECOND, ['valid', 'fine', 'fine', 'fine']),
   ]);
   const page = updatePage(PAGE, [{ series: '6.1', fates }]);
   const rows = [
@@ -44,7 +44,7 @@ t.test('a run of one kernel changes the rows of that kernel only', async (t) => 
   t.match(page, `<!-- redirected -->\n${HEAD}${rows.join('\n')}\n| `);
   t.match(
     page,
-    `<!-- opened -->\n${HEAD}| ${FIRST} | 6.1 | valid | fine | stuck | fine |\n| ${SECOND} | 6.1 | valid |`,
+    `<!-- outbound -->\n${HEAD}| ${FIRST} | 6.1 | valid | fine | stuck | fine |\n| ${SECOND} | 6.1 | valid |`,
   );
   t.match(page, /^# Kernels\n[\s\S]*<!-- end -->\nBetween\.\n[\s\S]*<!-- end -->\nAfter\.\n$/);
   t.equal(updatePage(page, []), page, 'a run that saw nothing changes nothing');

@@ -81,7 +81,7 @@ async function setUp(pair: Pair, state: State): Promise<Observed> {
   await SET_UP[state](pair);
   const asks = {
     redirected: talkTo(gateway.start(process.execPath, [KEEP, ADDRESS.pod.ipv4])),
-    opened: talkTo(startAsSidecar(pod, KEEP, ADDRESS.gateway.ipv4)),
+    outbound: talkTo(startAsSidecar(pod, KEEP, ADDRESS.gateway.ipv4)),
   };
   return { pair, asks, limit: STUCK_AFTER[state] };
 }

@@ -22,7 +22,7 @@ export const STATES = ['without us', 'rule alone', 'whole cure'] as const;
  * The connection is from the gateway to the pod, which redirects it, or the pod's own to the gateway. The stray segment
  * goes to the pod in either case.
  */
-export const STRAY_ROUTES = ['redirected', 'opened'] as const;
+export const STRAY_ROUTES = ['redirected', 'outbound'] as const;
 export type StrayRoute = (typeof STRAY_ROUTES)[number];
 export type RouteFates = Readonly<Record<StrayRoute, StrayFate>>;
 
@@ -41,18 +41,21 @@ export interface StrayKind {
 
 /** Far out of any window. A quarter of the sequence space: half of it would count as before. */
 const FAR = 2 ** 30;
-/** A connection's first window: 64 KiB less a part of a segment (of the side that opened it, 904 bytes less). */
+/** A connection's first window: 64 KiB less a part of a segment. That of the side that opened it is a little smaller. */
 const WINDOW = 65_160;
 const UNDER = -1_000_000;
 
 /** A segment of a connection that the pod opened reaches its own socket in any case, and TCP copes with it. */
-const OPENED_INVALID: StrayFate = ['INVALID', 'fine', 'fine', 'fine'];
+const OUTBOUND_INVALID: StrayFate = ['INVALID', 'fine', 'fine', 'fine'];
 /** Not redirected, and so answered by the application's listening socket. A dropped one is sent again, in order. */
-const HARM: RouteFates = { redirected: ['INVALID', 'reset', 'fine', 'fine'], opened: OPENED_INVALID };
+const HARM: RouteFates = { redirected: ['INVALID', 'reset', 'fine', 'fine'], outbound: OUTBOUND_INVALID };
 /** A listening socket has no answer to a reset, and none to a wrong checksum. */
-const NO_HARM: RouteFates = { redirected: ['INVALID', 'fine', 'fine', 'fine'], opened: OPENED_INVALID };
+const NO_HARM: RouteFates = { redirected: ['INVALID', 'fine', 'fine', 'fine'], outbound: OUTBOUND_INVALID };
 /** Redirected to the sidecar's socket, which discards it. */
-const VALID: RouteFates = { redirected: ['valid', 'fine', 'fine', 'fine'], opened: ['valid', 'fine', 'fine', 'fine'] };
+const VALID: RouteFates = {
+  redirected: ['valid', 'fine', 'fine', 'fine'],
+  outbound: ['valid', 'fine', 'fine', 'fine'],
+};
 
 export const STRAY_KINDS: StrayKind[] = [
   { name: 'sequence number under the window', change: { sequence: UNDER }, fates: VALID, before61: HARM },
@@ -63,7 +66,7 @@ export const STRAY_KINDS: StrayKind[] = [
     // conntrack tolerates it and counts its bytes as sent. The receiver's acknowledgements then seem too old
     // (MAXACKWINDOW, 66000 bytes), conntrack no longer follows the receiver's data, and each acknowledgement of that data
     // is INVALID: docs/upstream. Linux 5.15.68 and 6.0 count its bytes too, but call it INVALID; none of them is tested.
-    fates: { redirected: ['valid', 'reset', 'stuck', 'fine'], opened: ['valid', 'fine', 'stuck', 'fine'] },
+    fates: { redirected: ['valid', 'reset', 'stuck', 'fine'], outbound: ['valid', 'fine', 'stuck', 'fine'] },
     before61: HARM,
   },
   { name: 'far over the window', change: { sequence: FAR }, fates: HARM },
@@ -103,7 +106,7 @@ export const STRAY_KINDS: StrayKind[] = [
     forgotten: true,
     // conntrack takes every further segment for INVALID. There is no entry that could be made liberal, and none that NAT
     // could redirect by; those of a connection that the pod opened are let pass to its socket.
-    fates: { redirected: ['INVALID', 'reset', 'stuck', 'stuck'], opened: ['INVALID', 'fine', 'stuck', 'fine'] },
+    fates: { redirected: ['INVALID', 'reset', 'stuck', 'stuck'], outbound: ['INVALID', 'fine', 'stuck', 'fine'] },
   },
 ];
 
