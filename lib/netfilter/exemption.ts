@@ -32,7 +32,7 @@ export function setsOf(family: Family): { strays: string; listeners: string } {
  * against INVALID packets matches it, whoever wrote the rule. `socket wildcard 0` also finds a listener that is bound to
  * a specific address, which would answer with a reset: the first packet of each connection, which meets no other
  * socket, tells which those are.
- * @param withSocket false where this kernel or nft lacks `socket wildcard` (Linux 5.10): connections are noted only
+ * @param withSocket false where this kernel or nft lacks `socket wildcard` (before Linux 5.10): connections are noted only
  */
 export function exemptionTable({ listeners }: LocalSockets, withSocket: boolean): string {
   const sets = FAMILIES.flatMap((family) => {
