@@ -6,7 +6,7 @@ import { Program } from '../../harness/netns/processes.ts';
 
 const DEMO = fileURLToPath(new URL('../../../demo/demo.ts', import.meta.url));
 
-t.test('the demo: uploads are reset without the rule, and fine with it', async (t) => {
+t.test('the demo: connections are reset without the rule, and all are fine with the whole cure', async (t) => {
   const demo = new Program(process.execPath, [DEMO, '--short']);
   // As they come: a guest that says nothing for long is taken for one that hangs.
   if (demo.child.stdout) createInterface({ input: demo.child.stdout }).on('line', (line) => t.comment(line));
