@@ -32,7 +32,7 @@ export const LOAD: DemoLoad = {
 };
 /** For a machine that is emulated. */
 export const SHORT_LOAD: DemoLoad = {
-  connections: 6,
+  connections: 4,
   bytes: 20_000_000,
   every: 50,
   counts: { 'no rule': 1, 'whole cure': 2, 'rule removed by hand': 1 },
