@@ -13,6 +13,7 @@ import { benchDrift, benchDriftAtDefault } from './drift-bench.ts';
 import { type Figure, renderResults } from './figure.ts';
 import { benchInstall } from './install-bench.ts';
 import { describeMachine, readLoad, renderMachine } from './machine.ts';
+import { benchRescue } from './rescue-bench.ts';
 import { measureSections, renderMeasured } from './sections.ts';
 import { benchWebhook } from './webhook-bench.ts';
 
@@ -20,6 +21,7 @@ type Section = (tell: typeof progress, folder: string) => Promise<Figure[]>;
 const SECTIONS: Record<string, Section> = {
   install: benchInstall,
   'data path': benchDataPath,
+  rescue: benchRescue,
   drift: benchDrift,
   // Both wait most of the time.
   'drift at the default schedule, or the checker': async (tell, scratch) =>

@@ -17,7 +17,7 @@ import { describeCheck, describeChecker } from './checker/checker-report.ts';
 import { makeCheckerServer } from './checker/checker-server.ts';
 import { makeLiberal } from './checker/liberal-connection.ts';
 import { NftMonitor } from './checker/nft-monitor.ts';
-import { readNotes } from './checker/noted-connections.ts';
+import { forgetNotes, readNotes } from './checker/noted-connections.ts';
 import { askReady } from './checker/readiness-probe.ts';
 import { Rescuer } from './checker/rescuer.ts';
 import { explain } from './explain/explain.ts';
@@ -106,6 +106,7 @@ async function serve(values: Values): Promise<void> {
   const rescuer = new Rescuer({
     countInvalid,
     readNotes: () => readNotes(timeout),
+    forget: (connections) => forgetNotes(connections, timeout),
     makeLiberal: (connection) => makeLiberal(connection, timeout),
     log,
     now: Date.now,

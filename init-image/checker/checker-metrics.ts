@@ -37,7 +37,7 @@ export const METRICS: Metric[] = [
   {
     name: 'invalid_drop_guarded',
     type: 'gauge',
-    help: '1 while every INVALID TCP packet on this class of interfaces is certain to be dropped.',
+    help: '1 while every INVALID TCP packet on this class of interfaces that has no socket of its own is certain to be dropped.',
     labels: ['family', 'interface'],
     samples: (report) => perInterface(report, ({ mustDrop }) => (mustDrop.holds === 'yes' ? 1 : 0)),
   },

@@ -1,6 +1,7 @@
 // The connections whose stray segments the exemption's table has noted, as nft lists them.
 import { type RunCommand, runCommand } from '../../lib/command.ts';
 import { errors } from '../../lib/errors.ts';
+import { setsOf } from '../../lib/netfilter/exemption.ts';
 import { toItem } from '../../lib/netfilter/nft-expression.ts';
 import { EXEMPTION_TABLE, STRAY_SETS } from '../../lib/netfilter/nft-statement.ts';
 
@@ -36,6 +37,23 @@ export async function readNotes(timeout: number, run: RunCommand = runCommand): 
   } catch {
     throw errors.NFT_UNREADABLE(listed.stdout.slice(0, 80));
   }
+}
+
+/**
+ * Removes connections from the notes, to make room. One that has gone meanwhile keeps nft from removing the others:
+ * they are forgotten in time. Never throws.
+ */
+export async function forgetNotes(
+  connections: NotedConnection[],
+  timeout: number,
+  run: RunCommand = runCommand,
+): Promise<void> {
+  const lines = connections.map(({ source, sourcePort, destination, destinationPort }) => {
+    const { strays } = setsOf(source.includes(':') ? 'ipv6' : 'ipv4');
+    const element = [source, sourcePort, destination, destinationPort].join(' . ');
+    return `delete element ${EXEMPTION_TABLE} ${strays} { ${element} }\n`;
+  });
+  await run('nft', ['-f', '-'], { timeout, input: lines.join('') }).catch(() => undefined);
 }
 
 /**

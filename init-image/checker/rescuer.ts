@@ -2,6 +2,7 @@
 // sent, and every later segment of its sender for INVALID: without a connection that is liberal, none of them arrives.
 import { CodedError } from '../../lib/errors.ts';
 import type { Level, Log } from '../../lib/log.ts';
+import { MAX_NOTED } from '../../lib/netfilter/exemption.ts';
 import type { RescueResult } from './liberal-connection.ts';
 import type { NotedConnection, Notes } from './noted-connections.ts';
 
@@ -11,6 +12,8 @@ export interface RescuerDependencies {
   countInvalid(): number | null;
   readNotes(): Promise<Notes>;
   makeLiberal(connection: NotedConnection): Promise<RescueResult>;
+  /** Makes room in the notes. Must not throw. */
+  forget(connections: NotedConnection[]): Promise<void>;
   log: Log;
   /** Milliseconds since 1970. */
   now(): number;
@@ -29,6 +32,8 @@ export interface StrayPeer {
 /** Milliseconds between two readings of the count of INVALID packets; more where they lead to nothing. */
 const FIRST_GAP = 500;
 const LAST_GAP = 2000;
+/** Milliseconds between two rounds where connections are left that can be tried. */
+const NEXT_ROUND = 20;
 /** A connection that goes on to have stray segments is tried again after as many milliseconds, and not for ever. */
 const RETRY_AFTER = 3000;
 const MAX_TRIES = 5;
@@ -39,6 +44,7 @@ const FORGET_AFTER = 60_000;
 /** Programs that run at one time, and connections that one round takes on. */
 const PARALLEL = 4;
 const MAX_ROUND = 64;
+const NEARLY_FULL = MAX_NOTED * 0.75;
 /** Connections that may be tried at once, and how many more each second: a forged segment costs a program. */
 const BURST = 1000;
 const PER_SECOND = 20;
@@ -95,17 +101,18 @@ export class Rescuer {
 
   private async poll(): Promise<void> {
     const invalid = this.dependencies.countInvalid();
-    let done = true;
+    let wait = this.gap;
     if (invalid !== null && invalid !== (this.lastInvalid ?? 0)) {
       const { tried, left } = await this.round();
       this.gap = tried > 0 ? FIRST_GAP : Math.min(this.gap * 2, LAST_GAP);
-      done = left === 0;
+      wait = left > 0 && tried > 0 ? NEXT_ROUND : this.gap;
+      // Where connections are left, the next reading begins a round whatever it tells.
+      this.lastInvalid = left === 0 ? invalid : undefined;
     } else {
       this.gap = FIRST_GAP;
+      wait = FIRST_GAP;
     }
-    // Where connections are left, the next reading begins a round whatever it tells.
-    this.lastInvalid = done ? invalid : undefined;
-    if (!this.stopped) this.timer = setTimeout(() => void this.poll(), this.gap);
+    if (!this.stopped) this.timer = setTimeout(() => void this.poll(), wait);
   }
 
   /**
@@ -121,15 +128,28 @@ export class Rescuer {
       return { tried: 0, left: 0 };
     }
     this.count(notes.segments);
-    const wanted = notes.connections.filter((one) => this.isWanted(one));
+    // Of a connection that hangs more and more segments are noted, of a forged segment one.
+    const wanted = notes.connections.filter((one) => this.isWanted(one)).sort((a, b) => b.segments - a.segments);
     const chosen = wanted.slice(0, Math.min(MAX_ROUND, this.takeBudget(Math.min(MAX_ROUND, wanted.length))));
     const queue = [...chosen];
     const work = async () => {
       for (let next = queue.shift(); next && !this.stopped; next = queue.shift()) await this.rescue(next);
     };
     await Promise.all(Array.from({ length: PARALLEL }, work));
+    const dispensable = this.dispensable(notes.connections);
+    if (dispensable.length > 0) await this.dependencies.forget(dispensable);
     const waiting = notes.connections.some((one) => this.isPending(one));
     return { tried: chosen.length, left: wanted.length - chosen.length + (waiting ? 1 : 0) };
+  }
+
+  /**
+   * What makes room where a family's notes are nearly full: connections that were tried, and those with one segment,
+   * as forged ones have. A connection that hangs is soon noted again.
+   */
+  private dispensable(connections: NotedConnection[]): NotedConnection[] {
+    const families = [true, false].map((ipv6) => connections.filter(({ source }) => source.includes(':') === ipv6));
+    const full = families.filter(({ length }) => length > NEARLY_FULL);
+    return full.flat().filter((one) => one.segments <= 1 || this.known.has(keyOf(one)));
   }
 
   /** The table's counter starts at 0 when the table is put in anew. */

@@ -1,7 +1,7 @@
 import t from 'tap';
 import { qemuCommand } from './boot.ts';
 import { updatePage } from './kernel-table.ts';
-import { chooseKernels } from './kernels.ts';
+import { chooseKernels, KERNELS, kernelInTurn } from './kernels.ts';
 import { majorVersion } from './qemu.ts';
 
 const names = (wanted: string) => chooseKernels(wanted).map(({ name }) => name);
@@ -10,6 +10,14 @@ t.test('all kernels are those of amd64; arm64 is run where it is named', async (
   t.same(names('all'), ['5.10', '6.1', '6.12']);
   t.same(names('6.1'), ['6.1']);
   t.same(names('arm64'), ['arm64']);
+});
+
+t.test('commits take the kernels in turn', async (t) => {
+  const chosen = ['00000000', '00000001', '00000002', '00000003', 'ffffffff'].map((hash) => {
+    return kernelInTurn(KERNELS, `${hash}5c1e`)?.name;
+  });
+  t.same(chosen, ['5.10', '6.1', '6.12', 'arm64', 'arm64']);
+  t.equal(kernelInTurn([], '00000000'), undefined);
 });
 
 t.test('each architecture has its own console, and qemu its own firmware', async (t) => {

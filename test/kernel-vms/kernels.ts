@@ -37,6 +37,14 @@ export function chooseKernels(wanted: string): Kernel[] {
   return KERNELS.filter(({ name, architecture }) => wanted === name || (wanted === 'all' && architecture === 'amd64'));
 }
 
+/**
+ * The kernel on which the long tests run where each commit takes one in turn.
+ * @param commit its hash
+ */
+export function kernelInTurn(kernels: Kernel[], commit: string): Kernel | undefined {
+  return kernels[Number.parseInt(commit.slice(0, 8), 16) % kernels.length];
+}
+
 export const OPTIONS = {
   kernel: oneOf(['all', ...KERNELS.map(({ name }) => name)], {
     env: 'KERNEL',
@@ -62,6 +70,11 @@ export const OPTIONS = {
     env: 'TESTS',
     default: '/',
     help: 'Which test files are run.',
+  }),
+  long: oneOf(['all', 'turn'], {
+    env: 'LONG',
+    default: 'all',
+    help: 'Whether the longest tests run on all kernels, or on one that the commit chooses.',
   }),
   docs: oneOf(['check', 'write'], {
     env: 'DOCS',

@@ -20,10 +20,16 @@ function script(name: string): string {
 /**
  * Puts Istio's rules in with the given backend and starts proxy and application.
  * @param excluded ports that are not redirected, as the pod's annotation lists them
+ * @param host the one address that the application listens on, where it is not all
  */
-export async function startMesh({ pod }: Pair, backend: Backend, excluded?: string): Promise<Program[]> {
+export async function startMesh(
+  { pod }: Pair,
+  backend: Backend,
+  excluded?: string,
+  ...host: string[]
+): Promise<Program[]> {
   await redirectInbound(pod, backend, excluded);
-  const app = pod.start(process.execPath, [script('app')]);
+  const app = pod.start(process.execPath, [script('app'), ...host]);
   const proxy = startAsSidecar(pod, script('proxy'));
   await Promise.all([app.waitForOutput(/ready/), proxy.waitForOutput(/ready/)]);
   return [app, proxy];

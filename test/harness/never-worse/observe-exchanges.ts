@@ -53,8 +53,12 @@ export class ExchangeObserver {
     return new ExchangeObserver(pair, { gateway: peer, pod: inPod });
   }
 
-  /** All exchanges of the connections, at the same time. @returns what was observed, in their order */
-  async observe(exchanges: ChangedExchange[]): Promise<ObservedExchange[]> {
+  /**
+   * All exchanges of the connections, at the same time.
+   * @param limit milliseconds within which those that follow the warm-up are done
+   * @returns what was observed, in their order
+   */
+  async observe(exchanges: ChangedExchange[], limit = LIMIT): Promise<ObservedExchange[]> {
     await this.at((point, namespace) => startToNote(namespace, point));
     const opened: OpenExchange[] = await this.ofClients(exchanges, async (client, ofClient) => {
       const open = ofClient.map(({ route, family, script }): ExchangeTarget => {
@@ -69,7 +73,7 @@ export class ExchangeObserver {
     const changedAt = (point: ChangePoint) => opened.filter(({ route }) => ROUTED[route].point === point);
     await this.at((point, namespace) => changeSegments(namespace, point, changedAt(point)));
     const results = await this.ofClients(opened, async (client) => {
-      return (await this.ask(client, { finish: LIMIT }))['finished'] as ExchangeResult[];
+      return (await this.ask(client, { finish: limit }, limit))['finished'] as ExchangeResult[];
     });
     await this.at(async (point, namespace) => {
       const counts = await countChanged(namespace);
@@ -101,11 +105,11 @@ export class ExchangeObserver {
     return exchanges.map((exchange) => (isOf('gateway')(exchange) ? gateway : pod).shift() as R);
   }
 
-  private async ask(client: ChangePoint, order: object): Promise<Record<string, unknown>> {
+  private async ask(client: ChangePoint, order: object, limit = 0): Promise<Record<string, unknown>> {
     const peer = this.peers[client];
     const lines = 1 + ++this.asked[client];
     peer.child.stdin?.write(`${JSON.stringify(order)}\n`);
-    await peer.waitForOutput(new RegExp(`^(.*\n){${lines}}`), PATIENCE);
+    await peer.waitForOutput(new RegExp(`^(.*\n){${lines}}`), limit + PATIENCE);
     return JSON.parse(peer.output.split('\n')[lines - 1] ?? '');
   }
 

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { parseNotes, readNotes } from '../../../init-image/checker/noted-connections.ts';
+import { forgetNotes, parseNotes, readNotes } from '../../../init-image/checker/noted-connections.ts';
 
 const rule = (expr: unknown[]) => ({ rule: { family: 'inet', table: 'invalid-drop', chain: 'stray', expr } });
 const set = (name: string, elem: unknown[]) => ({ set: { family: 'inet', name, table: 'invalid-drop', elem } });
@@ -30,6 +30,20 @@ t.test('connections of both families with their segments, and the sum of all', a
 t.test('empty sets, and a table of other things', async (t) => {
   t.same(parseNotes('{"nftables": [{"set": {"name": "strays4"}}]}'), { segments: 0, connections: [] });
   t.same(parseNotes('{}'), { segments: 0, connections: [] });
+});
+
+t.test('what is forgotten goes in one transaction, and a failure is none of ours', async (t) => {
+  const inputs: unknown[] = [];
+  await forgetNotes(parseNotes(LISTING).connections, 1, async (command, args, { input }) => {
+    inputs.push(command, args, input);
+    throw new Error('gone meanwhile');
+  });
+  t.same(inputs, [
+    'nft',
+    ['-f', '-'],
+    'delete element inet invalid-drop strays4 { 10.0.0.1 . 40000 . 10.0.0.2 . 9000 }\n' +
+      'delete element inet invalid-drop strays6 { fd00::1 . 40001 . fd00::2 . 9000 }\n',
+  ]);
 });
 
 t.test('a table that is missing, and output that is no JSON', async (t) => {

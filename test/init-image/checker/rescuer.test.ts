@@ -10,7 +10,12 @@ function connection(sourcePort: number, segments = 1): NotedConnection {
 /** A rescuer whose notes and results a test sets. */
 function makeRescuer(result: (connection: NotedConnection) => RescueResult | Error = () => 'rescued') {
   const lines: { level: string; event: string; [key: string]: unknown }[] = [];
-  const state = { now: 1_000_000, notes: { segments: 0, connections: [] } as Notes | Error, tried: [] as number[] };
+  const state = {
+    now: 1_000_000,
+    notes: { segments: 0, connections: [] } as Notes | Error,
+    tried: [] as number[],
+    forgotten: 0,
+  };
   const rescuer = new Rescuer({
     countInvalid: () => 0,
     readNotes: async () => {
@@ -22,6 +27,9 @@ function makeRescuer(result: (connection: NotedConnection) => RescueResult | Err
       const got = result(one);
       if (got instanceof Error) throw got;
       return got;
+    },
+    forget: async (connections) => {
+      state.forgotten += connections.length;
     },
     log: (level, event, details) => void lines.push({ level, event, ...details }),
     now: () => state.now,
@@ -77,6 +85,19 @@ t.test('a flood of forged segments is tried at a bounded rate', async (t) => {
   state.now += 1000;
   await round(Array.from({ length: 64 }, (_, j) => connection(10_000 + j)));
   t.equal(state.tried.length, 1020);
+});
+
+t.test('nearly full notes are emptied of what was tried, or has one segment; most segments come first', async (t) => {
+  const { state, round } = makeRescuer(() => 'gone');
+  const full = [
+    ...Array.from({ length: 900 }, (_, i) => connection(i)),
+    ...Array.from({ length: 100 }, (_, i) => connection(2000 + i, 7)),
+  ];
+  await round(full);
+  t.ok(state.tried.every((port) => port >= 2000));
+  t.equal(state.forgotten, 964);
+  await round(full.slice(0, 500));
+  t.equal(state.forgotten, 964, 'there is room');
 });
 
 t.test('failures are counted, and logged once while they stay the same', async (t) => {
