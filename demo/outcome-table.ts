@@ -51,7 +51,7 @@ export function summarizeOutcomes(outcomes: DemoConnection[]): string[] {
 
 /**
  * Whether the harm is there without the rule and gone with the whole cure. What the rule alone does depends on the
- * kernel: before Linux 6.1 no connection hangs.
+ * kernel: on older ones, such as Linux 5.10, no connection hangs.
  */
 export function areOutcomesAsExpected(outcomes: DemoConnection[]): boolean {
   const isHarmed = ({ fate }: DemoConnection) => fate !== 'fine';

@@ -44,7 +44,7 @@ t.test('a kind of connections that is missing proves nothing', async (t) => {
   t.equal(areOutcomesAsExpected(connections({ 'whole cure': ['fine', 'fine', 'fine'] })), false);
 });
 
-t.test('before Linux 6.1, nothing hangs with the rule alone', async (t) => {
+t.test('nothing has to hang with the rule alone: on older kernels nothing does', async (t) => {
   t.equal(areOutcomesAsExpected(connections({ 'rule alone': ['fine', 'fine', 'fine', 'fine'] })), true);
 });
 
