@@ -23,10 +23,13 @@ const REPAIR_LIMIT = 60_000;
 export async function runInit({ pod: namespace }: Pair, pod: AdmittedPod, backend: Backend): Promise<Told> {
   const { exitCode, stdout, stderr } = await startContainer(namespace, containerOf(pod, INIT_CONTAINER)).end();
   if (exitCode !== 0) throw new Error(`the init container ended with ${exitCode}: ${stdout}${stderr}`);
-  const inserted = eventsOf({ output: stdout }).filter(({ action }) => action === 'inserted');
-  const backends = inserted.map((event) => event['backend']);
-  const proven = backends.length === 2 && backends.every((one) => one === backend);
-  return { text: `installed (${[...new Set(backends)].join()})`, proven };
+  const events = eventsOf({ output: stdout });
+  const families = events.filter(({ event }) => event === 'family');
+  const proven =
+    families.length === 2 && families.every((one) => one['action'] === 'inserted' && one['backend'] === backend);
+  const exemption = events.find(({ event }) => event === 'exemption')?.['action'];
+  const lacking = exemption === 'inserted' ? '' : `, exemption ${exemption}`;
+  return { text: `installed (${[...new Set(families.map((one) => one['backend']))].join()}${lacking})`, proven };
 }
 
 /** Starts the checker and waits until it is ready. */

@@ -3,7 +3,7 @@
 import type { Backend } from '../lib/netfilter/model.ts';
 import type { Family } from '../lib/netfilter/packet.ts';
 
-export type DemoPhase = 'no rule' | 'with the rule' | 'rule removed by hand';
+export type DemoPhase = 'no rule' | 'whole cure' | 'rule removed by hand';
 
 /** What a phase showed. */
 export interface DemoOutcome {

@@ -1,4 +1,5 @@
-// One backend and one family: uploads with stray segments without the rule, with it, and after it was deleted by hand.
+// One backend and one family: uploads with stray segments without the rule, with the whole cure, and after the rule was
+// deleted by hand.
 
 import type { Backend } from '../lib/netfilter/model.ts';
 import type { Family } from '../lib/netfilter/packet.ts';
@@ -17,20 +18,24 @@ type Known = Pick<DemoRow, 'backend' | 'family' | 'phase' | 'checker' | 'proven'
  * Size of one upload, which of its segments are pushed out of the window (every Nth), and how many uploads there are.
  */
 export interface DemoLoad {
+  /** Connections of each kind that exchange small requests. */
+  connections: number;
   bytes: number;
   every: number;
   counts: Record<DemoPhase, number>;
 }
 export const LOAD: DemoLoad = {
+  connections: 20,
   bytes: 300_000_000,
   every: 500,
-  counts: { 'no rule': 3, 'with the rule': 6, 'rule removed by hand': 3 },
+  counts: { 'no rule': 3, 'whole cure': 6, 'rule removed by hand': 3 },
 };
 /** For a machine that is emulated. */
 export const SHORT_LOAD: DemoLoad = {
+  connections: 4,
   bytes: 20_000_000,
   every: 50,
-  counts: { 'no rule': 1, 'with the rule': 2, 'rule removed by hand': 1 },
+  counts: { 'no rule': 1, 'whole cure': 2, 'rule removed by hand': 1 },
 };
 const RESETS = ['ECONNRESET', 'EPIPE'];
 
@@ -57,7 +62,7 @@ export async function runScenario(
     const installed = await runInit(pair, pod, backend);
     const checker = await runChecker(pair, pod);
     programs.push(checker);
-    const guarded = await phase('with the rule', `${installed.text}, ready`, installed.proven);
+    const guarded = await phase('whole cure', `${installed.text}, ready`, installed.proven);
     tell(`${backend} ${family}: rule removed by hand, waiting for the checker`);
     const repaired = await removeByHand(pair, checker, backend, family);
     const again = await phase('rule removed by hand', repaired.text, repaired.proven);

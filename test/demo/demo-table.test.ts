@@ -11,7 +11,7 @@ const RESET: DemoOutcome = {
   proven: true,
 };
 const FINE: DemoOutcome = {
-  phase: 'with the rule',
+  phase: 'whole cure',
   uploads: 6,
   resets: 0,
   passed: 6,
@@ -23,7 +23,7 @@ const FINE: DemoOutcome = {
 t.test('every unguarded upload must be reset, and every guarded one pass', async (t) => {
   t.equal(isAsExpected(RESET), true);
   t.equal(isAsExpected({ ...RESET, resets: 2, passed: 1 }), false);
-  for (const phase of ['with the rule', 'rule removed by hand'] as const) {
+  for (const phase of ['whole cure', 'rule removed by hand'] as const) {
     t.equal(isAsExpected({ ...FINE, phase }), true);
     t.equal(isAsExpected({ ...FINE, phase, resets: 1, passed: 5 }), false);
   }

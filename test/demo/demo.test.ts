@@ -26,6 +26,7 @@ async function namespacesOf(demo: number): Promise<string[]> {
 
 for (const [stage, command, signal, exitCode] of [
   ['while a pod is admitted', /webhook\.js/, 'SIGTERM', 143],
+  ['while small requests are sent', /exchange-peer\.ts/, 'SIGTERM', 143],
   ['during an upload', /upload\.ts/, 'SIGINT', 130],
   ['while the checker runs', /nft monitor/, 'SIGTERM', 143],
 ] as const) {

@@ -1,6 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import t from 'tap';
 import { HEADINGS } from '../../demo/demo-table.ts';
+import { KINDS, OUTCOME_HEADINGS } from '../../demo/outcome-table.ts';
 import type { CheckerReport } from '../../init-image/checker/checker-report.ts';
 import { CASES, NO_CASES } from '../../init-image/explain/answer.ts';
 import { VERSION } from '../../lib/contract.ts';
@@ -42,9 +43,12 @@ t.test("who is exposed is told alike in the README and where one's resets are di
   t.equal(await table('docs/diagnose.md'), await table('README.md'));
 });
 
-t.test("the README shows the demo's table with its columns", async (t) => {
-  const words = HEADINGS.filter((heading) => heading !== '').join(' +');
-  t.match(await page('README.md'), new RegExp(`^${words}$`, 'm'));
+t.test("the README shows the demo's tables with their columns", async (t) => {
+  for (const headings of [OUTCOME_HEADINGS, HEADINGS]) {
+    const words = headings.filter((heading) => heading !== '').join(' +');
+    t.match(await page('README.md'), new RegExp(`^${words}$`, 'm'));
+  }
+  for (const kind of KINDS) t.match(await page('README.md'), new RegExp(`^${kind}  `, 'm'));
 });
 
 t.test('pages link only to what exists', async (t) => {
