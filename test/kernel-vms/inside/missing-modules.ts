@@ -4,7 +4,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import type { Test } from 'tap';
 import { kernelTest } from '../../harness/netns/netns-test.ts';
 import type { NetworkNamespace } from '../../harness/netns/network-namespaces.ts';
-import { must } from '../../harness/netns/processes.ts';
+import { must, run } from '../../harness/netns/processes.ts';
 import { startMesh } from '../../harness/netns/redirected-upload.ts';
 import {
   containerSpec,
@@ -13,6 +13,7 @@ import {
   startChecker,
   startContainer,
 } from '../../harness/netns/shipped-programs.ts';
+import { until } from '../../harness/wait-until.ts';
 
 /** The program that the kernel starts to load a module. */
 const LOADER = '/proc/sys/kernel/modprobe';
@@ -50,6 +51,10 @@ async function reportOf(pod: NetworkNamespace) {
 
 async function makeReady(t: Test): Promise<void> {
   for (const module of NEEDED) await must('modprobe', [module]);
+  // Used until the namespace of the test before is gone.
+  await until('xt_socket is unloaded', async () => {
+    return !(await isLoaded('xt_socket')) || (await run('modprobe', ['-r', 'xt_socket'])).exitCode === 0;
+  });
   t.notOk(await isLoaded('nft_socket'), 'nft_socket is not there yet');
 }
 
