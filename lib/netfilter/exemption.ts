@@ -82,8 +82,8 @@ export function exemptionRule(family: Family, { listeners, ephemeralPorts }: Loc
     ephemeralPorts,
     listeners[family].map(({ port }) => port),
   );
-  // Of a multiport match (xt_multiport, XT_MULTI_PORTS); a range counts twice.
-  const listed = ranges.slice(0, 7).map(({ from, to }) => `${from}:${to}`);
+  // Of a multiport match (xt_multiport, XT_MULTI_PORTS); a range counts twice. iptables refuses a range of one port.
+  const listed = ranges.slice(0, 7).map(({ from, to }) => (from === to ? from : `${from}:${to}`));
   if (listed.length === 0) return undefined;
   return `-p tcp -m conntrack --ctstate INVALID -m socket -m multiport --dports ${listed.join(',')} -m comment --comment "${EXEMPTION_COMMENT}" -j ACCEPT`;
 }

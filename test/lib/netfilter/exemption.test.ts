@@ -76,6 +76,8 @@ t.test('the rule of iptables spares ephemeral ports, and none that a listener ha
   t.match(exemptionRule('ipv4', SOCKETS), /-m socket -m multiport --dports 32768:60999 .* -j ACCEPT$/);
   const grpc = exemptionRule('ipv4', withListeners({ address: '10.0.0.2', port: 50_051 }));
   t.match(grpc, /--dports 32768:50050,50052:60999 /);
+  const second = exemptionRule('ipv4', withListeners({ address: '10.0.0.2', port: 32_769 }));
+  t.match(second, /--dports 32768,32770:60999 /, 'iptables refuses 32768:32768');
   t.equal(
     exemptionRule('ipv4', { ...withListeners({ address: '10.0.0.2', port: 5 }), ephemeralPorts: { from: 5, to: 5 } }),
     undefined,
