@@ -1,4 +1,4 @@
-// Runs inside the pod's namespace: installs random rulesets, compares the evaluator's verdict with what the kernel
+// Runs inside the pod's namespace: installs random rulesets, compares the evaluator's verdicts with what the kernel
 // does, prints a line for each packet.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -6,22 +6,28 @@ import { createServer } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { CodedError } from '../../../lib/errors.ts';
+import type { Ruleset } from '../../../lib/netfilter/model.ts';
 import { makeRulesetReader } from '../../../lib/netfilter/ruleset-reader.ts';
-import { judge } from '../../../lib/netfilter/verdict.ts';
+import { judge, judgePass, type PassVerdict, type Verdict } from '../../../lib/netfilter/verdict.ts';
 import { patient } from '../netns/processes.ts';
 import { closeAll, sendSyn } from './connector.ts';
-import { type Counted, Observer, PROBES, type Probe } from './observer.ts';
+import { type Counted, Observer } from './observer.ts';
+import { openOwnConnections } from './own-connections.ts';
 import { makePrng } from './prng.ts';
+import { PROBES, type Probe, STRAY_PROBES } from './probes.ts';
 import { type InstallCommand, randomInstallation } from './random-installation.ts';
 import { Runner } from './shell-runner.ts';
 
-/** One packet: the evaluator's verdict and what the kernel did. */
+/**
+ * One packet: the evaluator's verdict and what the kernel did. Of a packet with a socket of its own the question is
+ * whether it reaches it.
+ */
 export interface KernelComparison {
   seed: number;
   packet: Probe['packet'];
-  verdict: string;
+  verdict: Verdict['verdict'] | PassVerdict['holds'];
   reason: string;
-  kernel: 'dropped' | 'not dropped' | 'lost';
+  kernel: 'dropped' | 'not dropped' | 'yes' | 'no' | 'lost';
   /** The rules as the tools print them, only where the two disagree. */
   ruleset?: string;
 }
@@ -41,9 +47,11 @@ const reader = WRITERS === undefined ? writer : new Runner(process.env);
 const observer = new Observer(writers, TIMEOUT);
 const [gatewayName = '', firstSeed = '', count = ''] = process.argv.slice(2);
 const connector = fileURLToPath(new URL('connector.ts', import.meta.url));
-const gateway = spawn('nsenter', [`--net=/run/netns/${gatewayName}`, '--', process.execPath, connector], {
+const enterGateway = [`--net=/run/netns/${gatewayName}`, '--'];
+const gateway = spawn('nsenter', [...enterGateway, process.execPath, connector], {
   stdio: ['pipe', 'pipe', 'inherit'],
 });
+const own = await openOwnConnections(['nsenter', ...enterGateway], TIMEOUT);
 
 async function must({ program, args, input }: InstallCommand): Promise<void> {
   const { exitCode, stderr } = await writer.run(program, args, { timeout: TIMEOUT, input });
@@ -76,26 +84,35 @@ async function closeConnections(): Promise<void> {
 
 /**
  * What the kernel did with each probe. A packet passes all hooks, and is answered, within the softirq that counted its
- * arrival; the counters are read once more milliseconds after the arrival was seen. Resets that are `expected` are
+ * arrival; the counters are read once more milliseconds after the arrival was seen. Answers that are `expected` are
  * waited for longer, so that a slow machine can at worst hide a wrong "dropped"; it cannot cause a disagreement.
  */
 async function observe(expected: Set<number>): Promise<Map<number, KernelComparison['kernel']>> {
-  for (const probe of PROBES) send(probe);
+  for (const probe of STRAY_PROBES) send(probe);
+  own.send();
   const deadline = Date.now() + PATIENCE;
   for (let arrived = false; ; ) {
     const counts = await observer.read();
-    const answered = [...counts].every(([port, { reset }]) => reset > 0 || !expected.has(port));
+    const answered = [...counts].every(([port, counted]) => isAnswered(counted) || !expected.has(port));
     if ((arrived && answered) || Date.now() > deadline) {
-      return new Map([...counts].map(([port, counted]) => [port, outcomeOf(counted)]));
+      return new Map(
+        PROBES.map(({ packet }) => [packet.destinationPort, outcomeOf(packet, counts.get(packet.destinationPort))]),
+      );
     }
     arrived = [...counts.values()].every((counted) => counted.arrived > 0);
     await wait(STEP);
   }
 }
 
-function outcomeOf({ arrived, reset }: Counted): KernelComparison['kernel'] {
-  if (arrived === 0) return 'lost';
-  return reset > 0 ? 'not dropped' : 'dropped';
+function isAnswered({ reset, acknowledged }: Counted): boolean {
+  return reset + acknowledged > 0;
+}
+
+/** No reset comes from the socket of an established connection: a rule answers in its place. */
+function outcomeOf({ socket }: Probe['packet'], counted: Counted | undefined): KernelComparison['kernel'] {
+  if (!counted || counted.arrived === 0) return 'lost';
+  if (socket === 'own') return counted.acknowledged > 0 && counted.reset === 0 ? 'yes' : 'no';
+  return counted.reset > 0 ? 'not dropped' : 'dropped';
 }
 
 async function printRules(): Promise<string> {
@@ -105,29 +122,40 @@ async function printRules(): Promise<string> {
   return [...programs.map((program, i) => `### ${program}\n${saved[i]?.stdout}`), `### nft\n${nft.stdout}`].join('\n');
 }
 
+type Judged = Pick<KernelComparison, 'packet' | 'verdict' | 'reason'>;
+
+function judgeProbe(ruleset: Ruleset, { packet }: Probe): Judged {
+  if (packet.socket === 'own') {
+    const told = judgePass(ruleset, packet);
+    return { packet, verdict: told.holds, reason: told.holds === 'yes' ? '' : told.reason };
+  }
+  const told = judge(ruleset, packet);
+  return { packet, verdict: told.verdict, reason: told.verdict === 'dropped' ? '' : told.reason };
+}
+
 /** The verdict on each probe: unknown where the rules cannot be read. */
-async function judgeAll() {
+async function judgeAll(): Promise<Judged[]> {
   try {
     const { ruleset } = await makeRulesetReader(TIMEOUT, (program, args, options) =>
       reader.run(program, args, options),
     )();
-    return PROBES.map(({ packet }) => ({ packet, ...judge(ruleset, packet) }));
+    return PROBES.map((probe) => judgeProbe(ruleset, probe));
   } catch (error) {
     // A timeout on a slow machine is no verdict.
     if (!(error instanceof CodedError) || error.code === 'COMMAND_TIMEOUT') throw error;
-    return PROBES.map(({ packet }) => ({ packet, verdict: 'unknown' as const, reason: error.message }));
+    return PROBES.map(({ packet }) => ({ packet, verdict: 'unknown', reason: error.message }));
   }
 }
 
 async function compare(seed: number): Promise<KernelComparison[]> {
   await install(seed);
   const judged = await judgeAll();
-  const passing = judged.filter(({ verdict }) => verdict === 'not dropped').map(({ packet }) => packet.destinationPort);
-  const kernel = await observe(new Set(passing));
+  const passing = judged.filter(({ verdict }) => verdict === 'not dropped' || verdict === 'yes');
+  const kernel = await observe(new Set(passing.map(({ packet }) => packet.destinationPort)));
   await closeConnections();
-  const comparisons = judged.map(({ packet, ...told }) => ({
-    ...{ seed, packet, verdict: told.verdict, reason: told.verdict === 'dropped' ? '' : told.reason },
-    kernel: kernel.get(packet.destinationPort) ?? 'lost',
+  const comparisons = judged.map((told) => ({
+    ...{ seed, ...told },
+    kernel: kernel.get(told.packet.destinationPort) ?? ('lost' as const),
   }));
   const differ = comparisons.some((one) => one.verdict !== 'unknown' && one.verdict !== one.kernel);
   if (!differ) return comparisons;
@@ -135,12 +163,16 @@ async function compare(seed: number): Promise<KernelComparison[]> {
   return comparisons.map((one) => ({ ...one, ruleset: printed }));
 }
 
-const listeners = PROBES.map(({ packet }) => createServer((socket) => socket.destroy()).listen(packet.destinationPort));
+const listeners = STRAY_PROBES.map(({ packet }) => {
+  const host = packet.socket === 'listener' ? packet.destination : undefined;
+  return createServer((socket) => socket.destroy()).listen({ host, port: packet.destinationPort });
+});
 for (let i = 0; i < Number(count); i++) {
   const comparisons = await compare(Number(firstSeed) + i);
   for (const one of comparisons) process.stdout.write(`${JSON.stringify(one)}\n`);
 }
 gateway.stdin.end();
+own.end();
 observer.end();
 for (const runner of new Set([writer, reader])) runner.end();
 for (const listener of listeners) listener.close();

@@ -1,44 +1,11 @@
-// Makes real INVALID packets, and counts arrivals and resets.
+// Makes packets without a connection INVALID, and counts arrivals and answers.
 import { type ChildProcess, spawn } from 'node:child_process';
-import type { Packet } from '../../../lib/netfilter/packet.ts';
-import { ADDRESS } from '../netns/network-namespaces.ts';
+import { OWN_PROBES, PROBES, STRAY_PROBES } from './probes.ts';
 
-/** A probe: from where, and the packet as it arrives. Each has a port of its own, by which it is counted. */
-export interface Probe {
-  from: 'gateway' | 'pod';
-  host: string;
-  localPort: number;
-  packet: Packet & { destinationPort: number };
-}
-
-const SYN_ACK = 0x12;
-
-function probe(from: Probe['from'], family: 'ipv4' | 'ipv6', destinationPort: number): Probe {
-  const loopback = family === 'ipv4' ? '127.0.0.1' : '::1';
-  const destination = from === 'pod' ? loopback : ADDRESS.pod[family];
-  const localPort = destinationPort + 40_000 - 9000;
-  const packet = {
-    ctstate: 'invalid' as const,
-    family,
-    iif: from === 'pod' ? 'lo' : 'eth0',
-    mark: 0,
-    source: from === 'pod' ? loopback : ADDRESS.gateway[family],
-    destination,
-    sourcePort: localPort,
-    destinationPort,
-    flags: SYN_ACK,
-  };
-  return { from, host: destination, localPort, packet };
-}
-
-export const PROBES = [
-  probe('gateway', 'ipv4', 9001),
-  probe('gateway', 'ipv6', 9002),
-  probe('pod', 'ipv4', 9003),
-  probe('pod', 'ipv6', 9004),
-];
-
-const PORTS = PROBES.map(({ packet }) => packet.destinationPort);
+const portsOf = (probes: typeof PROBES) => probes.map(({ packet }) => packet.destinationPort);
+const PORTS = portsOf(PROBES);
+const STRAY_PORTS = portsOf(STRAY_PROBES);
+const OWN_PORTS = portsOf(OWN_PROBES);
 
 /**
  * A connect() whose SYN becomes a SYN/ACK: without a connection that is INVALID to conntrack, and a listening socket
@@ -48,14 +15,18 @@ const PORTS = PROBES.map(({ packet }) => packet.destinationPort);
 export const SHAPER = `table inet shaper {
   chain output {
     type filter hook output priority -450;
-    tcp dport ${PORTS[0]}-${PORTS.at(-1)} tcp flags & (syn | ack) == syn tcp flags set syn | ack
+    tcp dport ${STRAY_PORTS[0]}-${STRAY_PORTS.at(-1)} tcp flags & (syn | ack) == syn tcp flags set syn | ack
   }
 }
 `;
 
 const counters = (kind: string) => PORTS.map((port) => `  counter ${kind}${port} {}`).join('\n');
 
-/** Counts arrivals before everything else at ingress, and resets before everything else in output. */
+/**
+ * Counts arrivals before everything else at ingress, and answers before everything else in output: nothing but answers
+ * leaves from the ports of the probes. Answers of established connections go no further: on lo they would pass the
+ * random rules too, and a reset that these send in answer would end the connection.
+ */
 const COUNTERS = `table netdev observer {
 ${counters('arrived')}
   chain arrivals {
@@ -65,9 +36,12 @@ ${PORTS.map((port) => `    tcp dport ${port} counter name arrived${port}`).join(
 }
 table inet observer {
 ${counters('reset')}
+${counters('acknowledged')}
   chain answers {
     type filter hook output priority -500;
 ${PORTS.map((port) => `    tcp sport ${port} tcp flags rst counter name reset${port}`).join('\n')}
+${PORTS.map((port) => `    tcp sport ${port} tcp flags ! rst counter name acknowledged${port}`).join('\n')}
+    tcp sport ${OWN_PORTS[0]}-${OWN_PORTS.at(-1)} drop
   }
 }
 `;
@@ -75,6 +49,8 @@ ${PORTS.map((port) => `    tcp sport ${port} tcp flags rst counter name reset${p
 export interface Counted {
   arrived: number;
   reset: number;
+  /** Answers other than resets. */
+  acknowledged: number;
 }
 
 /** One nft process that answers many questions: on an emulated machine, starting one for each takes longest of all. */
@@ -103,7 +79,12 @@ export class Observer {
       nftables: { counter?: { name: string; packets: number } }[];
     };
     const packets = (name: string) => nftables.find(({ counter }) => counter?.name === name)?.counter?.packets ?? 0;
-    return new Map(PORTS.map((port) => [port, { arrived: packets(`arrived${port}`), reset: packets(`reset${port}`) }]));
+    const counted = (port: number): Counted => ({
+      arrived: packets(`arrived${port}`),
+      reset: packets(`reset${port}`),
+      acknowledged: packets(`acknowledged${port}`),
+    });
+    return new Map(PORTS.map((port) => [port, counted(port)]));
   }
 
   end(): void {

@@ -1,6 +1,8 @@
 // A random ruleset as the commands that install it: which programs write rules, and in what order.
+import type { Backend } from '../../../lib/netfilter/model.ts';
 import type { Family } from '../../../lib/netfilter/packet.ts';
 import type { Prng } from './prng.ts';
+import { randomExemptionTable, randomGuard, randomSockets } from './random-exemption.ts';
 import { randomIptables } from './random-iptables.ts';
 import { randomNft, randomNftRule } from './random-nft.ts';
 
@@ -26,29 +28,37 @@ const TABLES = ['raw', 'mangle', 'nat', 'filter', 'security'];
 const EMPTY = TABLES.map((table) => `*${table}\nCOMMIT\n`).join('');
 
 /**
- * Rules of iptables-legacy, iptables-nft and nft, each alone or together, and native nft rules among those of
- * iptables-nft. Which nft table is registered first is random too: it decides at equal priorities.
+ * Rules of iptables-legacy, iptables-nft and nft, each alone or together, native nft rules among those of iptables-nft,
+ * and the exemption beside them. Which nft table is registered first is random too: it decides at equal priorities.
  */
 export function randomInstallation(random: Prng): Installation {
   const legacy = random.chance(0.5);
   const nft = !legacy || random.chance(0.4);
+  const sockets = random.chance(0.4) ? randomSockets(random) : undefined;
+  const guarded: Backend = legacy && (!nft || random.chance(0.5)) ? 'legacy' : 'nft';
+  const rulesOf = (family: Family, backend: Backend) =>
+    randomIptables(random, family, sockets && backend === guarded ? randomGuard(random, family, sockets) : []);
   const atOnce = FAMILIES.map((family) => {
-    const program = `${family === 'ipv4' ? 'iptables' : 'ip6tables'}-legacy-restore`;
-    return { program, args: ['--wait'], input: legacy ? EMPTY + randomIptables(random, family) : EMPTY };
+    const input = legacy ? EMPTY + rulesOf(family, 'legacy') : EMPTY;
+    return { program: restore(family, 'legacy'), args: ['--wait'], input };
   });
-  const iptables = nft ? FAMILIES.map((family) => nftRestore(random, family)) : [];
-  const native = random.chance(0.4) ? [nftFile(randomNft(random))] : [];
+  const iptables = nft ? FAMILIES.map((family) => nftRestore(family, rulesOf(family, 'nft'))) : [];
+  const tables = [
+    ...(random.chance(0.4) ? [randomNft(random)] : []),
+    ...(sockets && random.chance(0.8) ? [randomExemptionTable(random, sockets)] : []),
+  ];
+  const native = tables.length > 0 ? [nftFile((random.chance(0.5) ? tables : tables.reverse()).join(''))] : [];
   const inOrder = random.chance(0.5) ? [...iptables, ...native] : [...native, ...iptables];
   return { atOnce, legacy, inOrder: nft && random.chance(0.2) ? [...inOrder, nftFile(nativeRule(random))] : inOrder };
 }
 
-function nftRestore(random: Prng, family: Family): InstallCommand {
-  const program = `${family === 'ipv4' ? 'iptables' : 'ip6tables'}-nft-restore`;
-  return {
-    program,
-    args: ['--noflush'],
-    input: `*mangle\n:PREROUTING ACCEPT\nCOMMIT\n${randomIptables(random, family)}`,
-  };
+function restore(family: Family, backend: Backend): string {
+  return `${family === 'ipv4' ? 'iptables' : 'ip6tables'}-${backend}-restore`;
+}
+
+function nftRestore(family: Family, rules: string): InstallCommand {
+  const input = `*mangle\n:PREROUTING ACCEPT\nCOMMIT\n${rules}`;
+  return { program: restore(family, 'nft'), args: ['--noflush'], input };
 }
 
 /** A native rule in a table that iptables-nft made. */

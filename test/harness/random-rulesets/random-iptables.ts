@@ -15,23 +15,31 @@ const FREQUENCY: Record<TableName, number> = { raw: 0.3, mangle: 0.9, nat: 0.2, 
 /** A user chain may have the name of an extension, or of a hook that its table does not have. */
 const USER_CHAINS = ['ONE', 'TWO', 'LOG'];
 
-/** Input for `iptables-restore`: a few tables with user chains, jumps, gotos, policies. */
-export function randomIptables(random: Prng, family: Family): string {
-  const tables = (Object.keys(BASE) as TableName[]).filter((table) => random.chance(FREQUENCY[table]));
-  return tables.map((table) => randomTable(random, family, table)).join('');
+/**
+ * Input for `iptables-restore`: a few tables with user chains, jumps, gotos, policies.
+ * @param guard rules that mangle PREROUTING has as well, first or last
+ */
+export function randomIptables(random: Prng, family: Family, guard: string[] = []): string {
+  const isMade = (table: TableName) => random.chance(FREQUENCY[table]) || (table === 'mangle' && guard.length > 0);
+  const tables = (Object.keys(BASE) as TableName[]).filter(isMade);
+  return tables.map((table) => randomTable(random, family, table, table === 'mangle' ? guard : [])).join('');
 }
 
-function randomTable(random: Prng, family: Family, table: TableName): string {
+function randomTable(random: Prng, family: Family, table: TableName, guard: string[]): string {
   const users = table === 'raw' ? [...USER_CHAINS, 'INPUT'] : USER_CHAINS;
   const rules = (chain: string, jumps: string[], most: number) =>
     random.some(0, most, () => `-A ${chain} ${randomRule(random, family, table, jumps)}`);
+  const guarding = guard.map((rule) => `-A PREROUTING ${rule}`);
+  const isFirst = random.chance(0.7);
   return [
     `*${table}`,
     ...BASE[table].map((chain) => `:${chain} ${table !== 'nat' && random.chance(0.04) ? 'DROP' : 'ACCEPT'} [0:0]`),
     ...users.map((chain) => `:${chain} - [0:0]`),
     // Jumps only go to later chains: the kernel refuses loops.
     ...users.flatMap((chain, i) => rules(chain, users.slice(i + 1), 3)),
+    ...(isFirst ? guarding : []),
     ...BASE[table].flatMap((chain) => rules(chain, users, 5)),
+    ...(isFirst ? [] : guarding),
     'COMMIT',
     '',
   ].join('\n');
@@ -54,6 +62,9 @@ const UNKNOWN = [
   '-m statistic --mode random --probability 0.5',
   '-m length --length 40:80',
   '-m pkttype --pkt-type host',
+  '-m socket --transparent',
+  '-m socket --nowildcard',
+  '-m socket --restore-skmark',
 ];
 
 /** A rule without `-A CHAIN`. */
@@ -96,6 +107,7 @@ function randomMatch(random: Prng): string {
     `-m comment --comment "${random.pick(COMMENTS)}"`,
     `-m connmark ${not}--mark 0x0`,
     `-m state ${not}--state ${random.pick(STATES)}`,
+    '-m socket',
   ]);
 }
 

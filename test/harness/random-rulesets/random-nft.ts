@@ -3,7 +3,7 @@
 import { isAtLeast } from '../netns/kernel-requirements.ts';
 import type { Prng } from './prng.ts';
 
-const PRIORITIES = [-310, -300, -300, -250, -199, -160, -150, -150, -149, 0, 0, 10, 50];
+const PRIORITIES = [-310, -300, -300, -250, -199, -190, -160, -150, -150, -149, 0, 0, 10, 50];
 const FAMILIES = ['ip', 'ip6', 'inet', 'inet'] as const;
 const SETS = [
   'set ports { type inet_service; flags interval; elements = { 22, 9001-9002 } }',
@@ -79,10 +79,13 @@ export function randomNftRule(random: Prng, place: NftRulePlace): string {
   const tcp = random.chance(0.5);
   const transport = tcp ? random.some(0, 2, () => random.pick(tcpMatches(place))) : [random.pick(OTHER_TRANSPORT)];
   const matches = random.some(0, 2, () => random.pick(otherMatches(place)));
+  const socket = seesSockets(place) && random.chance(0.12) ? random.pick(SOCKET) : '';
   const family = random.chance(0.3) ? random.pick(familyParts(place)) : '';
   const middle = random.chance(0.2) ? random.pick(statements(place, tcp)) : '';
   const verdict = random.pick(verdicts(place, tcp, family !== ''));
-  return [...matches, ...transport, family, middle, verdict].filter((part) => part !== '').join(' ') || 'counter';
+  return (
+    [...matches, ...transport, socket, family, middle, verdict].filter((part) => part !== '').join(' ') || 'counter'
+  );
 }
 
 /** Whether maps may have an element for all that is in no other: since Linux 5.13 (aaa31047a6d2). */
@@ -111,9 +114,25 @@ function tcpMatches({ sets }: NftRulePlace): string[] {
   return [...ports, ...more, ...flags, ...(sets ? ['tcp dport @ports', 'tcp dport != @ports'] : [])];
 }
 
+/** The kernel looks sockets up at these hooks only (nft_socket_validate, net/netfilter/nft_socket.c). */
+function seesSockets({ family, hook }: NftRulePlace): boolean {
+  return family !== 'netdev' && (hook === 'prerouting' || hook === 'input');
+}
+
+/** All but the first are unknown to the verdict. */
+const SOCKET = [
+  ...Array.from({ length: 12 }, () => 'socket wildcard 0'),
+  ...['socket wildcard 1', 'socket transparent 1', 'socket transparent 0'],
+];
+
 const CONNTRACK = [
   ...['ct state invalid', 'ct state invalid', 'ct state != invalid', 'ct state { invalid, untracked }'],
-  ...['ct state established,related', 'ct state invalid,untracked', 'ct state & (invalid | new) == 0'],
+  ...[
+    'ct state untracked',
+    'ct state established,related',
+    'ct state invalid,untracked',
+    'ct state & (invalid | new) == 0',
+  ],
   ...['ct mark 0', 'ct mark != 5', 'ct direction original', 'ct status != snat'],
 ];
 const IPV4 = [
@@ -193,6 +212,6 @@ function verdicts({ family, hook, chains, sets }: NftRulePlace, tcp: boolean, ha
     ...(tcp ? maps : []),
     ...(family === 'netdev' ? [] : state),
     ...(hook === 'input' ? [...rejects, ...(hasFamily ? [] : typed[family])] : []),
-    ...(hook === 'prerouting' ? ['notrack', ...reset] : []),
+    ...(hook === 'prerouting' ? ['notrack', 'notrack', 'counter notrack', ...reset] : []),
   ];
 }
