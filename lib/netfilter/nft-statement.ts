@@ -70,7 +70,7 @@ function parseXt({ type, name }: JsonItem) {
 
 /** Where the set is full, the rule ends there; nothing stands behind it. */
 function isNote(item: JsonItem, { table }: SetScope): boolean {
-  return table === EXEMPTION_TABLE && STRAY_SETS.some((name) => item['set'] === `@${name}`);
+  return table === EXEMPTION_TABLE && item['op'] !== 'delete' && STRAY_SETS.some((name) => item['set'] === `@${name}`);
 }
 
 /** What nft demands of the packet besides the expressions in the statement; it does not print it. */
@@ -132,7 +132,7 @@ function parseMatch(match: JsonItem, scope: SetScope, text: string): Condition[]
   const socket = parseSocket(left, String(match['op']), right, text);
   if (socket) return [socket];
   const required = requirementsOf([left, right], text);
-  const listeners = listenersOf(left, right, scope);
+  const listeners = match['op'] === '==' ? listenersOf(left, right, scope) : undefined;
   if (listeners) return [...required, { listeners, text }];
   const field = fieldOf(left);
   const compared = field && compare(field, String(match['op']), right, scope);

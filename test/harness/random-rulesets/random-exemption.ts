@@ -6,7 +6,7 @@ import { EXEMPTION_TABLE } from '../../../lib/netfilter/nft-statement.ts';
 import type { Family, PortRange } from '../../../lib/netfilter/packet.ts';
 import type { Prng } from './prng.ts';
 import { STRAY_PROBES } from './probes.ts';
-import { randomNftRule } from './random-nft.ts';
+import { type NftRulePlace, randomNftRule } from './random-nft.ts';
 
 /** Ranges that hold ports of some probes, of all, and of none. */
 const EPHEMERAL_PORTS: PortRange[] = [
@@ -28,12 +28,21 @@ export function randomSockets(random: Prng): LocalSockets {
   };
 }
 
+/** Rules that look listeners up, in other ways than the exemption's own. */
+const LOOKUPS = [
+  'ip daddr . tcp dport != @listeners4 accept',
+  'ip6 daddr . tcp dport != @listeners6 notrack',
+  'ip daddr . tcp dport @listeners4 drop',
+  'ip6 daddr . tcp dport @listeners6 notrack',
+];
+
 /** Input for `nft -f`: the exemption's table, seldom with a rule that is not its own. */
 export function randomExemptionTable(random: Prng, sockets: LocalSockets): string {
   const table = exemptionTable(sockets, random.chance(0.85));
   if (random.chance(0.8)) return table;
   const chain = random.pick(['prerouting', 'stray', 'learn']);
-  const rule = randomNftRule(random, { family: 'inet', hook: 'prerouting', chains: [], sets: false });
+  const place: NftRulePlace = { family: 'inet', hook: 'prerouting', chains: [], sets: false };
+  const rule = random.chance(0.6) ? randomNftRule(random, place) : random.pick(LOOKUPS);
   return `${table}${random.pick(['insert', 'add'])} rule ${EXEMPTION_TABLE} ${chain} ${rule}\n`;
 }
 

@@ -2,9 +2,10 @@ import t from 'tap';
 import { exemptionRule, exemptionTable, unlistedListeners } from '../../../lib/netfilter/exemption.ts';
 import { lacksExemption, putTable, ruleInput } from '../../../lib/netfilter/exemption-installer.ts';
 import type { LocalSockets } from '../../../lib/netfilter/local-sockets.ts';
+import { parseRuleset } from '../../../lib/netfilter/ruleset.ts';
 import { areStraysNoted, unguardedReasons, unsparedReasons } from '../../../lib/netfilter/ruleset-check.ts';
-import { judge, judgePass } from '../../../lib/netfilter/verdict.ts';
-import { checkOf, exemptSnapshot, GUARDED, legacySnapshot, mangle, SOCKETS } from './made-checks.ts';
+import { isNoted, judge, judgePass } from '../../../lib/netfilter/verdict.ts';
+import { checkOf, EXEMPTION, exemptSnapshot, GUARDED, legacySnapshot, mangle, SOCKETS } from './made-checks.ts';
 import { IPV4, IPV6, saved } from './ruleset-dumps.ts';
 
 const LISTENER = { address: '10.0.0.2', port: 9000 };
@@ -34,6 +35,21 @@ t.test('a listener on a specific address is told by the set of listeners', async
   t.equal(at('10.0.0.2', 9000), 'dropped');
   t.equal(at('10.0.0.2', 9001), 'not dropped');
   t.equal(at('10.0.0.3', 9000), 'not dropped');
+});
+
+t.test('a rule that looks up what the set lacks is not taken for one that looks up what it has', async (t) => {
+  // All of the listing is in rules of this form.
+  const nft = EXEMPTION.replaceAll(/"op": "=="(?=[^@]*"@listeners)/g, '"op": "!="');
+  const ruleset = parseRuleset({ nft, legacySave: { ipv4: GUARDED } });
+  const packet = { ...IPV4, socket: 'listener', destination: '10.0.0.2', destinationPort: 9000 } as const;
+  t.equal(judge(ruleset, packet).verdict, 'unknown');
+});
+
+t.test('a rule that deletes from the set of stray segments notes nothing', async (t) => {
+  const { ruleset } = exemptSnapshot(GUARDED);
+  t.equal(isNoted(ruleset, { ...IPV4, socket: 'none' }), true);
+  const deleting = parseRuleset({ nft: EXEMPTION.replaceAll('"op": "update"', '"op": "delete"') });
+  t.equal(isNoted(deleting, { ...IPV4, socket: 'none' }), false);
 });
 
 t.test("Istio's rule of 1.23 and 1.24 is harmless behind it", async (t) => {
