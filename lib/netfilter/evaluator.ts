@@ -14,7 +14,7 @@ import {
   tableName,
   xtText,
 } from './model.ts';
-import { type Condition, changeMark, meets, type Packet, type PacketState, toMark } from './packet.ts';
+import { type Condition, changeMark, meets, type Packet, type PacketState, toMark, UNKNOWN_MARK } from './packet.ts';
 
 /** A path that the packet can take through the ruleset, up to a point. */
 export interface Path extends PacketState {
@@ -192,7 +192,7 @@ const ORDERLESS = new Set(['accept', 'drop', 'return', 'continue', 'note', 'jump
 function orderMatters(table: Table): boolean {
   const steps = [...table.chains.values()].flatMap((chain) => chain.rules.flatMap((rule) => rule.steps));
   return steps.some((step) => {
-    if ('xt' in step) return step.xt.type !== 'match';
+    if ('xt' in step) return step.xt.type !== 'match' || step.xt.name === 'socket';
     return 'when' in step ? false : actionsOf(step).some((act) => !ORDERLESS.has(act.do));
   });
 }
@@ -311,7 +311,9 @@ class ChainTraversal {
         return;
       }
       const assuming = assume(path, `"${text}" in rule "${out.location.rule.text}"`);
-      this.traverseSteps(out, assuming, from + 1);
+      // Its options are not known, and one of them sets the mark (socket_match, net/netfilter/xt_socket.c).
+      const met = step.xt.name === 'socket' ? { ...assuming, mark: UNKNOWN_MARK } : assuming;
+      this.traverseSteps(out, met, from + 1);
       out.next.push(assuming);
     } else {
       this.act(out, path, step.act, from);

@@ -1,6 +1,6 @@
 // iptables-save text to tables. Format: ip(6)tables-save(8); builtin chains and priorities:
 // include/uapi/linux/netfilter_ipv4.h and the table modules in net/ipv4/netfilter.
-import type { Action, Backend, BaseChainHook, Chain, IptablesOption, Rule, Table } from './model.ts';
+import type { Action, Backend, BaseChainHook, Chain, IptablesOption, Rule, Step, Table } from './model.ts';
 import {
   type Comparison,
   type Condition,
@@ -17,7 +17,7 @@ import {
 /** A rule of iptables-save, with its match modules and its target apart. */
 export interface SavedRule extends Rule {
   /** In the rule's order; the module '' holds the rule's own options, such as -i. */
-  matches: { module: string; conditions: Condition[] }[];
+  matches: { module: string; steps: Step[] }[];
   target?: { name: string; act: Action };
 }
 
@@ -137,9 +137,9 @@ function parseRule(
   }
   const matches = groupByModule(target ? options.slice(0, at) : options).map((match) => ({
     module: match.module,
-    conditions: parseMatch(match),
+    steps: [...parseMatch(match).map((when) => ({ when })), ...changesOf(match)],
   }));
-  const steps = matches.flatMap(({ conditions }) => conditions.map((when) => ({ when })));
+  const steps = matches.flatMap((match) => match.steps);
   if (!target) return { steps, options, matches };
   const act = parseTarget(target, options.slice(at + 1), isChain);
   return { steps: [...steps, { act }], options, matches, target: { name: target.values[0] ?? '', act } };
@@ -203,6 +203,12 @@ function parseMatch(match: ModuleOptions): Condition[] {
   }
   if (match.options.length === 0) return TRUE_ALONE.has(match.module) ? [] : [undecidable(text)];
   return match.options.map((option) => parseOption(match.module, option, text) ?? undecidable(text));
+}
+
+/** What a match changes of the packet where it holds: socket_match (net/netfilter/xt_socket.c) may set its mark. */
+function changesOf({ module, options }: ModuleOptions): Step[] {
+  const setsMark = module === 'socket' && options.some(({ flag }) => flag === '--restore-skmark');
+  return setsMark ? [{ act: { do: 'mark' } }] : [];
 }
 
 type Parsed = Pick<Comparison, 'field' | 'mask'> & { oneOf: (Value | undefined)[] };

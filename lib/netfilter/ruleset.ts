@@ -86,7 +86,7 @@ function resolve({ type, name }: XtExpression, { matches, target }: SavedRule): 
   if (name === undefined) return undefined;
   if (type === 'match') {
     const same = matches.filter(({ module }) => kernelName(module) === kernelName(name));
-    return same.length > 0 ? same.flatMap(({ conditions }) => conditions.map((when) => ({ when }))) : undefined;
+    return same.length > 0 ? same.flatMap(({ steps }) => steps) : undefined;
   }
   return type === 'target' && target && kernelName(target.name) === kernelName(name)
     ? [{ act: target.act }]

@@ -75,6 +75,11 @@ for (const target of ['HMARK --hmark-tuple src --hmark-mod 9 --hmark-rnd 1', 'SE
   });
 }
 
+t.test('-m socket --restore-skmark leaves a mark that nobody knows', async (t) => {
+  const restored = ['-A PREROUTING -m socket --restore-skmark', '-A PREROUTING -m mark --mark 0x0 -j DROP'];
+  t.equal(judgeLegacy(saved('mangle', ...restored), { ...KNOWN, socket: 'own' }).verdict, 'unknown');
+});
+
 t.test('-j SET that only adds to a set changes nothing', async (t) => {
   const rules = ['-A PREROUTING -j SET --add-set s src', '-A PREROUTING -m mark --mark 0x0 -j DROP'];
   t.equal(judgeLegacy(saved('mangle', ...rules), KNOWN).verdict, 'dropped');

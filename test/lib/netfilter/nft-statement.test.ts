@@ -108,6 +108,12 @@ for (const [name, statements, packet, verdict] of CASES) {
   });
 }
 
+t.test('an xt match socket, whose options nft does not print, may set the mark', async (t) => {
+  const rules = (name: string) => [[{ xt: { type: 'match', name } }], [match(meta('mark'), 0), DROP]];
+  t.equal(judgeRules(rules('conntrack'), KNOWN).verdict, 'dropped');
+  t.equal(judgeRules(rules('socket'), KNOWN).verdict, 'unknown');
+});
+
 t.test('a reject with an ICMP error of one family leaves the other alone', async (t) => {
   t.equal(judgeRules([[reject('icmp')]], IPV4).verdict, 'dropped');
   t.equal(judgeRules([[reject('icmp')]], IPV6).verdict, 'not dropped');
