@@ -70,6 +70,15 @@ const MAX_READS = 5;
 
 /** Elements of sets that packets add to, such as noted connections: what other programs tell has nothing of them. */
 const NOTED = /\{"elem": ?\{"val": ?\{"concat": ?\[[^\]]*\]\}[^{}]*(\{[^{}]*\}[^{}]*)?\}\}(, ?)?/g;
+const NONE_NOTED = /"elem": ?\[\], ?/g;
+
+/** The listing without what packets change. */
+export function withoutCounters(listing: string): string {
+  return listing
+    .replace(NOTED, '')
+    .replace(NONE_NOTED, '')
+    .replace(/"(packets|bytes)": ?\d+/g, '"$1": 0');
+}
 
 /** What nft lists, and what other programs tell that the listing leaves out. */
 export interface NftDump {
@@ -97,7 +106,7 @@ export async function readNft(run: RunCommand, timeout: number, known?: NftDump)
       if (reads < MAX_READS - 1) continue;
       throw errors.NFT_UNREADABLE(`... ${listed.stdout.slice(-80)}`);
     }
-    const listing = listed.stdout.replace(NOTED, '').replace(/"(packets|bytes)": ?\d+/g, '"$1": 0');
+    const listing = withoutCounters(listed.stdout);
     if (details?.listing !== listing && needsDetails(listing)) {
       details = { listing, ...(await readDetails(listing, run, timeout)) };
       continue;
@@ -121,7 +130,7 @@ function needsDetails(listing: string): boolean {
 /** Tables of which nft's JSON leaves out what its text form tells (see TableText). */
 function ambiguousTables(listing: string): Table[] {
   // Most rulesets have neither, and need not be parsed twice.
-  if (!/"flags"|"ingress"/.test(listing)) return [];
+  if (!/"table": ?\{[^{}]*"flags"|"ingress"/.test(listing)) return [];
   const lacksDevices = ({ hook }: Chain) => hook?.name === 'ingress' && !hook.devices;
   return parseListing(listing, () => parseNft(listing)).filter(
     ({ dormant, chains }) => dormant === 'maybe' || [...chains.values()].some(lacksDevices),
