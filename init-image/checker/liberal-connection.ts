@@ -31,6 +31,8 @@ export function parseEntry(text: string): ConntrackEntry | undefined {
 /** States in which no data can come any more (nf_conntrack_proto_tcp.c). */
 const CLOSED = new Set(['NONE', 'SYN_SENT', 'TIME_WAIT', 'CLOSE']);
 
+const NONE_SHOWN = /\b0 flow entries/;
+
 /**
  * What the timeout grows by, in seconds, until something is updated: a packet that comes meanwhile may set the very
  * timeout that is asked for, most likely one that is little longer. The next packet sets it anew.
@@ -48,18 +50,22 @@ export async function makeLiberal(
   timeout: number,
   run: RunCommand = runCommand,
 ): Promise<RescueResult> {
-  // The kernel finds an entry by the tuple of either direction, an update needs that of the first packet.
-  const found = await run('conntrack', ['-G', ...tupleArguments(source, destination, sourcePort, destinationPort)], {
-    timeout,
-  });
+  const family = source.includes(':') ? 'ipv6' : 'ipv4';
+  const noted = tupleArguments(source, destination, sourcePort, destinationPort);
+  let found = await run('conntrack', ['-G', ...noted], { timeout });
+  // The kernel finds an entry by the tuple of either direction, but only the first packet's is shown (1.4.7).
+  if (found.exitCode !== 0 && NONE_SHOWN.test(found.stderr)) {
+    const reply = ['-r', source, '-q', destination];
+    const ports = ['--reply-port-src', String(sourcePort), '--reply-port-dst', String(destinationPort)];
+    found = await run('conntrack', ['-L', '-f', family, '-p', 'tcp', ...reply, ...ports], { timeout });
+  }
   const entry = found.exitCode === 0 ? parseEntry(found.stdout) : undefined;
   if (!entry) {
-    if (/doesn't exist/.test(found.stderr)) return 'gone';
+    if (/doesn't exist/.test(found.stderr) || NONE_SHOWN.test(found.stderr)) return 'gone';
     throw failed(found);
   }
   if (CLOSED.has(entry.state)) return 'gone';
   const tuple = tupleArguments(entry.source, entry.destination, entry.sourcePort, entry.destinationPort);
-  const family = entry.source.includes(':') ? 'ipv6' : 'ipv4';
   for (const longer of LONGER) {
     const timeoutOption = ['-t', String(entry.timeout + longer)];
     const updated = await run('conntrack', ['-U', '-f', family, ...tuple, ...timeoutOption], { timeout });

@@ -32,6 +32,17 @@ const CHANGED: Exchange[] = [
   [1200, 1200],
 ];
 const AFTER: Exchange[][] = [
+  // Few bytes one way, and many the other.
+  [
+    [LARGE, 50],
+    [100, 100],
+    [LARGE, 10],
+  ],
+  [
+    [50, LARGE],
+    [30, 800],
+    [10, LARGE],
+  ],
   [
     [200, 200],
     [LARGE, 50],

@@ -9,8 +9,11 @@ import type { ChangedExchange, Route } from './changed-exchange.ts';
 import type { ExchangeResult, ExchangeTarget } from './exchange-peer.ts';
 
 const PEER = fileURLToPath(new URL('exchange-peer.ts', import.meta.url));
-/** Milliseconds within which all exchanges of a connection are done: the segment that was changed, and those after. */
-const LIMIT = patient(10_000);
+/**
+ * Milliseconds within which all exchanges of a connection are done: the segment that was changed, and those after. Where
+ * programs are slow, so is the rescue, and TCP doubles its wait meanwhile.
+ */
+const LIMIT = patient(patient(10_000));
 /** Milliseconds that all connections take to open, and those that are stuck longer than LIMIT. */
 const PATIENCE = patient(60_000);
 

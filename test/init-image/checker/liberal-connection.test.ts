@@ -27,9 +27,21 @@ t.test('the entry is looked up, then updated with a timeout that is longer', asy
 });
 
 t.test('a segment that came the other way is found, and updated by the first packet of the connection', async (t) => {
-  const { asked, run } = answering({ stdout: PRINTED }, { stdout: PRINTED });
-  await makeLiberal({ ...NOTED, source: '10.77.0.2', sourcePort: 15_006, destination: '10.77.0.1' }, 1000, run);
-  t.equal(asked[1], `conntrack -U -f ipv4 ${TUPLE} -t 432008`);
+  const other = {
+    ...NOTED,
+    source: '10.77.0.2',
+    sourcePort: 15_006,
+    destination: '10.77.0.1',
+    destinationPort: 36_730,
+  };
+  const hidden = { exitCode: 1, stderr: 'conntrack v1.4.7 (conntrack-tools): 0 flow entries have been shown.\n' };
+  const { asked, run } = answering(hidden, { stdout: PRINTED }, { stdout: PRINTED });
+  t.equal(await makeLiberal(other, 1000, run), 'rescued');
+  t.same(asked.slice(1), [
+    'conntrack -L -f ipv4 -p tcp -r 10.77.0.2 -q 10.77.0.1 --reply-port-src 15006 --reply-port-dst 36730',
+    `conntrack -U -f ipv4 ${TUPLE} -t 432008`,
+  ]);
+  t.equal(await makeLiberal(other, 1000, answering(hidden, { ...hidden, exitCode: 0 }).run), 'gone');
 });
 
 t.test('an entry that has the new timeout already is updated with another', async (t) => {
