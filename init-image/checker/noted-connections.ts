@@ -3,7 +3,7 @@ import { type RunCommand, runCommand } from '../../lib/command.ts';
 import { errors } from '../../lib/errors.ts';
 import { setsOf } from '../../lib/netfilter/exemption.ts';
 import { toItem } from '../../lib/netfilter/nft-expression.ts';
-import { EXEMPTION_TABLE, STRAY_SETS } from '../../lib/netfilter/nft-statement.ts';
+import { ANSWER_SETS, EXEMPTION_TABLE, STRAY_SETS } from '../../lib/netfilter/nft-statement.ts';
 
 /** A connection as its stray segment arrived: the first packet of the connection may have come the other way. */
 export interface NotedConnection {
@@ -13,6 +13,8 @@ export interface NotedConnection {
   /** The address and port in this namespace, before NAT. */
   destination: string;
   destinationPort: number;
+  /** The segments are the pod's own: source and destination are those of an answer to the peer. */
+  outgoing?: true;
   /** Stray segments since it was first noted; it is forgotten a minute after the last one. */
   segments: number;
 }
@@ -48,10 +50,10 @@ export async function forgetNotes(
   timeout: number,
   run: RunCommand = runCommand,
 ): Promise<void> {
-  const lines = connections.map(({ source, sourcePort, destination, destinationPort }) => {
-    const { strays } = setsOf(source.includes(':') ? 'ipv6' : 'ipv4');
+  const lines = connections.map(({ source, sourcePort, destination, destinationPort, outgoing }) => {
+    const { strays, answers } = setsOf(source.includes(':') ? 'ipv6' : 'ipv4');
     const element = [source, sourcePort, destination, destinationPort].join(' . ');
-    return `delete element ${EXEMPTION_TABLE} ${strays} { ${element} }\n`;
+    return `delete element ${EXEMPTION_TABLE} ${outgoing ? answers : strays} { ${element} }\n`;
   });
   await run('nft', ['-f', '-'], { timeout, input: lines.join('') }).catch(() => undefined);
 }
@@ -70,9 +72,10 @@ export function parseNotes(text: string): Notes {
     .find((packets) => packets !== undefined);
   const connections = items
     .map(({ set }) => toItem(set))
-    .filter(({ name }) => STRAY_SETS.some((known) => known === name))
-    .flatMap(({ elem }) => [elem ?? []].flat())
-    .flatMap((element): NotedConnection[] => {
+    .flatMap(({ name, elem }) => [elem ?? []].flat().map((element) => ({ set: String(name), element })))
+    .flatMap(({ set, element }): NotedConnection[] => {
+      const isAnswer = ANSWER_SETS.some((known) => known === set);
+      if (!isAnswer && !STRAY_SETS.some((known) => known === set)) return [];
       const { val, counter } = toItem(toItem(element)['elem']);
       const concat = toItem(val)['concat'];
       const [source, sourcePort, destination, destinationPort] = Array.isArray(concat) ? concat : [];
@@ -80,6 +83,7 @@ export function parseNotes(text: string): Notes {
       return [
         {
           ...{ source, sourcePort: Number(sourcePort), destination, destinationPort: Number(destinationPort) },
+          ...(isAnswer && { outgoing: true as const }),
           segments: Number(toItem(counter)['packets'] ?? 1),
         },
       ];

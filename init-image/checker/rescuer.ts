@@ -217,7 +217,8 @@ export class Rescuer {
     this.logConnection('warn', 'rescue-without-effect', message, connection);
   }
 
-  private notePeer({ source, destinationPort }: NotedConnection, segments: number, rescued: boolean): void {
+  private notePeer(connection: NotedConnection, segments: number, rescued: boolean): void {
+    const { peer: source, port: destinationPort } = endsOf(connection);
     const key = `${source} ${destinationPort}`;
     const before = this.peers.get(key);
     const peer: StrayPeer = {
@@ -231,7 +232,8 @@ export class Rescuer {
   }
 
   private logConnection(level: Level, event: string, message: string, connection: NotedConnection): void {
-    const { source, sourcePort, destinationPort, segments } = connection;
+    const { segments } = connection;
+    const { peer, peerPort, port } = endsOf(connection);
     const now = this.dependencies.now();
     if (now - this.lines.since >= 60_000) this.lines = { ...this.lines, left: LINES_A_MINUTE, since: now };
     if (this.lines.left <= 0) {
@@ -243,7 +245,7 @@ export class Rescuer {
     this.lines.suppressed = 0;
     this.dependencies.log(level, event, {
       message,
-      ...{ peer: source, peerPort: sourcePort, port: destinationPort, segments },
+      ...{ peer, peerPort, port, segments },
       ...(suppressed > 0 ? { notLogged: suppressed } : {}),
     });
   }
@@ -257,6 +259,13 @@ export class Rescuer {
     const code = error instanceof CodedError ? error.code : 'UNEXPECTED';
     this.dependencies.log('error', 'rescue-failed', { code, message });
   }
+}
+
+/** The peer, and the port of this namespace. */
+function endsOf({ source, sourcePort, destination, destinationPort, outgoing }: NotedConnection) {
+  return outgoing
+    ? { peer: destination, peerPort: destinationPort, port: sourcePort }
+    : { peer: source, peerPort: sourcePort, port: destinationPort };
 }
 
 function keyOf({ source, sourcePort, destination, destinationPort }: NotedConnection): string {

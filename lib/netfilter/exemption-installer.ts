@@ -3,7 +3,7 @@ import { type RunCommand, runCommand } from '../command.ts';
 import { CodedError, errors } from '../errors.ts';
 import { CHAIN, TABLE } from './drop-rule.ts';
 import { evaluate } from './evaluator.ts';
-import { EXEMPTION_COMMENT, exemptionRule, exemptionTable, unlistedListeners } from './exemption.ts';
+import { ANSWER_CHAINS, EXEMPTION_COMMENT, exemptionRule, exemptionTable, unlistedListeners } from './exemption.ts';
 import { type Backend, type Ruleset, tableName } from './model.ts';
 import { EXEMPTION_TABLE } from './nft-statement.ts';
 import { FAMILIES, type Family } from './packet.ts';
@@ -18,19 +18,29 @@ export type ExemptionInstall =
   | { action: 'inserted'; form: 'table' | 'rule' }
   | { action: 'failed'; code: string; message: string };
 
-/** Whether the nft table is there and does all that it should, whatever other rules do to the packets behind it. */
-function hasWholeTable(ruleset: Ruleset): boolean {
-  const own = ruleset.filter((table) => table.backend === 'nft' && tableName(table) === EXEMPTION_TABLE);
+function ownTables(ruleset: Ruleset): Ruleset {
+  return ruleset.filter((table) => table.backend === 'nft' && tableName(table) === EXEMPTION_TABLE);
+}
+
+/** Whether the nft table lets own sockets' segments pass and notes, whatever other rules do to the packets behind it. */
+function sparesAndNotes(ruleset: Ruleset): boolean {
   return FAMILIES.every((family) => {
-    const results = evaluate(own, { ctstate: 'invalid', family, iif: 'eth0', socket: 'own' });
+    const results = evaluate(ownTables(ruleset), { ctstate: 'invalid', family, iif: 'eth0', socket: 'own' });
     return results.every((one) => one.result === 'passed' && one.path.ct === 'untracked' && one.path.noted);
   });
 }
 
+/** Whether the table lacks what it does about the pod's own segments, which no verdict tells. */
+function lacksAnswers(ruleset: Ruleset): boolean {
+  const chains = ownTables(ruleset).flatMap((table) => ANSWER_CHAINS.map((name) => table.chains.get(name)));
+  return chains.some((chain) => chain === undefined || chain.rules.length === 0);
+}
+
 /** Whether putting the exemption in (again) could help: see unsparedReasons and areStraysNoted for what is missing. */
 export function lacksExemption(check: RulesetCheck): boolean {
-  if (hasWholeTable(check.snapshot.ruleset)) return false;
-  return unsparedReasons(check).length > 0 || !areStraysNoted(check);
+  const { ruleset } = check.snapshot;
+  if (lacksAnswers(ruleset)) return true;
+  return !sparesAndNotes(ruleset) && (unsparedReasons(check).length > 0 || !areStraysNoted(check));
 }
 
 /**

@@ -21,6 +21,10 @@ import { type Comparison, type Condition, endpointOf, needsConnection, undecidab
 export const EXEMPTION_TABLE = 'inet invalid-drop';
 export const STRAY_SETS = ['strays4', 'strays6'] as const;
 export const LISTENER_SETS = ['listeners4', 'listeners6'] as const;
+/** Connections of which the pod's own segments are INVALID. */
+export const ANSWER_SETS = ['answers4', 'answers6'] as const;
+/** Ports that connections are redirected to. */
+export const REDIRECTED_SET = 'redirected';
 
 /** Statements that let the packet go on and change nothing that a verdict depends on. */
 const PASSES = new Set(['counter', 'log', 'ct helper', 'ct timeout', 'dup', 'last', 'secmark', 'continue']);
@@ -134,6 +138,8 @@ function parseMatch(match: JsonItem, scope: SetScope, text: string): Condition[]
   const required = requirementsOf([left, right], text);
   const listeners = match['op'] === '==' ? listenersOf(left, right, scope) : undefined;
   if (listeners) return [...required, { listeners, text }];
+  const redirected = match['op'] === '==' ? redirectedOf(left, right, scope) : undefined;
+  if (redirected) return [...required, { redirected, text }];
   const field = fieldOf(left);
   const compared = field && compare(field, String(match['op']), right, scope);
   if (!compared) return [...required, undecidable(text)];
@@ -165,6 +171,13 @@ function listenersOf(left: Json, right: Json, { sets, table }: SetScope): Readon
       return typeof address === 'string' && typeof port === 'number' ? [endpointOf(address, port)] : [];
     }),
   );
+}
+
+/** The elements of the exemption's set of ports, where the match looks the destination port up in it. */
+function redirectedOf(left: Json, right: Json, { sets, table }: SetScope): ReadonlySet<number> | undefined {
+  if (table !== EXEMPTION_TABLE || right !== `@${REDIRECTED_SET}` || describe(left) !== 'tcp dport') return undefined;
+  const elements = [sets.get(`${table} ${REDIRECTED_SET}`)?.['elem'] ?? []].flat(1);
+  return new Set(elements.filter((port) => typeof port === 'number'));
 }
 
 /**

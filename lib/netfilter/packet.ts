@@ -34,7 +34,7 @@ export interface PortRange {
 
 /**
  * Which socket of the namespace the packet would meet. `own`: an established one with its exact four-tuple, whose local
- * address and port no listener on a specific address has. `listener`: a listener on the packet's destination address.
+ * address and port no listener on a specific address has, and to whose port nothing is redirected. `listener`: a listener on the packet's destination address.
  * `none`: neither of them; there may be a listener on all addresses.
  */
 export type SocketState = 'own' | 'listener' | 'none';
@@ -116,6 +116,8 @@ export type Condition =
   | { constant: boolean | undefined; text: string }
   /** The packet's destination is one of these, each as `endpointOf` writes it: listeners on specific addresses. */
   | { listeners: ReadonlySet<string>; text: string }
+  /** The packet's destination port is one of these: ports that connections are redirected to. */
+  | { redirected: ReadonlySet<number>; text: string }
   /** Depends on whether conntrack has a connection for the packet. */
   | { withoutConnection: boolean; withConnection: boolean | undefined; text: string };
 
@@ -136,6 +138,7 @@ export function meets(packet: Packet, state: PacketState, condition: Condition):
     if (state.ct === 'template') return undefined;
     return state.ct === 'new' ? condition.withConnection : condition.withoutConnection;
   }
+  if ('redirected' in condition) return state.rewritten ? undefined : isRedirected(packet, condition.redirected);
   if ('listeners' in condition) return state.rewritten ? undefined : isListener(packet, condition.listeners);
   const value = readField(packet, state, condition);
   if (value === undefined) return undefined;
@@ -149,6 +152,12 @@ function isListener({ socket, destination, destinationPort }: Packet, listeners:
   if (socket === 'own') return false;
   if (destination === undefined || typeof destinationPort !== 'number') return undefined;
   return listeners.has(endpointOf(destination, destinationPort));
+}
+
+/** By definition nothing is redirected to the port of a socket of its own. */
+function isRedirected({ socket, destinationPort }: Packet, ports: ReadonlySet<number>): boolean | undefined {
+  if (socket === 'own') return false;
+  return typeof destinationPort === 'number' ? ports.has(destinationPort) : undefined;
 }
 
 /** An address and a port as one text, the same for every way to write an IPv6 address. */

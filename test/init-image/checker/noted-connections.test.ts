@@ -6,11 +6,16 @@ const set = (name: string, elem: unknown[]) => ({ set: { family: 'inet', name, t
 const noted = (concat: unknown[], packets: number) => ({
   elem: { val: { concat }, expires: 59, counter: { packets, bytes: 40 * packets } },
 });
+const ANSWER = {
+  ...{ source: '10.0.0.2', sourcePort: 15_006, destination: '10.0.0.1', destinationPort: 40_002 },
+  outgoing: true,
+};
 const LISTING = JSON.stringify({
   nftables: [
     { metainfo: {} },
     set('strays4', [noted(['10.0.0.1', 40_000, '10.0.0.2', 9000], 3)]),
     set('strays6', [noted(['fd00::1', 40_001, 'fd00::2', 9000], 1)]),
+    set('answers4', [noted(['10.0.0.2', 15_006, '10.0.0.1', 40_002], 2)]),
     set('listeners4', [{ concat: ['10.0.0.2', 9000] }]),
     rule([{ counter: { packets: 71, bytes: 3000 } }]),
     rule([{ match: {} }, { counter: { packets: 5, bytes: 3000 } }, { notrack: null }]),
@@ -23,6 +28,7 @@ t.test('connections of both families with their segments, and the sum of all', a
     connections: [
       { source: '10.0.0.1', sourcePort: 40_000, destination: '10.0.0.2', destinationPort: 9000, segments: 3 },
       { source: 'fd00::1', sourcePort: 40_001, destination: 'fd00::2', destinationPort: 9000, segments: 1 },
+      { ...ANSWER, segments: 2 },
     ],
   });
 });
@@ -42,7 +48,8 @@ t.test('what is forgotten goes in one transaction, and a failure is none of ours
     'nft',
     ['-f', '-'],
     'delete element inet invalid-drop strays4 { 10.0.0.1 . 40000 . 10.0.0.2 . 9000 }\n' +
-      'delete element inet invalid-drop strays6 { fd00::1 . 40001 . fd00::2 . 9000 }\n',
+      'delete element inet invalid-drop strays6 { fd00::1 . 40001 . fd00::2 . 9000 }\n' +
+      'delete element inet invalid-drop answers4 { 10.0.0.2 . 15006 . 10.0.0.1 . 40002 }\n',
   ]);
 });
 

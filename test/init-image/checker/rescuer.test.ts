@@ -143,6 +143,14 @@ t.test("the table's counter may start again", async (t) => {
   t.equal(rescuer.segments, 15);
 });
 
+t.test('of a segment of the pod itself, the peer is where it goes', async (t) => {
+  const { rescuer, lines, round } = makeRescuer();
+  const answer = { source: '10.0.0.2', sourcePort: 15_006, destination: '10.0.0.1', destinationPort: 40_000 };
+  await round([{ ...answer, outgoing: true, segments: 1 }]);
+  t.match(lines, [{ event: 'rescued', peer: '10.0.0.1', peerPort: 40_000, port: 15_006 }]);
+  t.match(rescuer.lastPeers(), [{ peer: '10.0.0.1', port: 15_006 }]);
+});
+
 t.test('the last five peers are told, the last first', async (t) => {
   const { rescuer, round } = makeRescuer();
   const from = (i: number) => ({ ...connection(i), source: `10.0.0.${i}` });

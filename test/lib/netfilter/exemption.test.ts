@@ -52,6 +52,26 @@ t.test('a rule that deletes from the set of stray segments notes nothing', async
   t.equal(isNoted(deleting, { ...IPV4, socket: 'none' }), false);
 });
 
+t.test('a table of which a part is gone is put in again, whatever the verdicts', async (t) => {
+  for (const chain of ['input', 'answer', 'output']) {
+    const check = checkOf(exemptSnapshot(GUARDED));
+    for (const table of check.snapshot.ruleset) if (table.family === 'inet') table.chains.delete(chain);
+    t.equal(lacksExemption(check), true, chain);
+  }
+});
+
+t.test('what arrives at a port that connections are redirected to is not spared', async (t) => {
+  const { ruleset } = exemptSnapshot(GUARDED);
+  const packet = { ...IPV4, socket: 'listener', destination: '10.0.0.9', destinationPort: 15_006 } as const;
+  t.equal(judge(ruleset, packet).verdict, 'not dropped', 'nothing is known to be redirected');
+  const [exempt] = ruleset.filter(({ family }) => family === 'inet');
+  for (const { steps } of exempt?.chains.get('stray')?.rules ?? [])
+    for (const step of steps)
+      if ('when' in step && 'redirected' in step.when) Object.assign(step.when, { redirected: new Set([15_006]) });
+  t.equal(judge(ruleset, packet).verdict, 'dropped');
+  t.same(judgePass(ruleset, OWN), { holds: 'yes' });
+});
+
 t.test("Istio's rule of 1.23 and 1.24 is harmless behind it", async (t) => {
   const invalid = '-A PREROUTING -m conntrack --ctstate INVALID -j';
   const from124 = saved('mangle', ':ISTIO_DROP - [0:0]', `${invalid} ISTIO_DROP`, '-A ISTIO_DROP -j DROP');
