@@ -15,6 +15,7 @@ export const E2E_MESH_SUITE: Suite = {
         'order.mesh.ts',
         'rolls.mesh.ts',
         'scope.mesh.ts',
+        'whole-cure.mesh.ts',
       ],
     },
   ],
