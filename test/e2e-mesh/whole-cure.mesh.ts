@@ -146,6 +146,7 @@ t.test('with us', { skip }, async (t) => {
     t.strictSame({ fine, reset, stuck, errors }, { fine: count, reset: 0, stuck: 0, errors: [] });
   }
   const page = await askChecker(pod.metadata.namespace, pod.metadata.name, '/selfcheck');
-  const { rescued } = (JSON.parse(page) as CheckerReport).strays;
+  const { rescued, failed } = (JSON.parse(page) as CheckerReport).strays;
   t.ok(rescued > 0, `${rescued} connections were rescued`);
+  t.equal(failed, 0, 'and no rescue failed');
 });
