@@ -31,8 +31,8 @@ check: deps ## types, lint and format
 test: deps tools build check ## types, lint, unit tests and kernel tests (root)
 	npm test --silent
 
-# Variables: KERNEL (5.10, 6.1, 6.12 or arm64), TESTS (parts of test files' paths, by commas), LONG (all or turn), RULESETS,
-# CONNECTIONS, SEED.
+# Variables: KERNEL (5.10, 6.1, 6.12, arm64 or turn), TESTS (parts of test files' paths, by commas), RULESETS, CONNECTIONS,
+# SEED.
 test-kernels: deps tools build ## the kernel tests on other kernels, under qemu (root)
 	@bash tools/install-debian.sh kernels $(KERNEL)
 	node test/kernel-vms/run-kernels.ts

@@ -12,7 +12,7 @@ export interface StrayEvidence {
   rescue: { state: string; rescued: number; failed: number; persistent: number } | null;
 }
 
-const LIMIT = 2000;
+const LIMIT = 10_000;
 const MAX_BODY = 1_000_000;
 
 /**

@@ -31,25 +31,22 @@ export const KERNELS: Kernel[] = [
 
 /**
  * The kernels that are run.
- * @param wanted a name, or `all` of those of amd64: another architecture is emulated far more slowly
- */
-export function chooseKernels(wanted: string): Kernel[] {
-  return KERNELS.filter(({ name, architecture }) => wanted === name || (wanted === 'all' && architecture === 'amd64'));
-}
-
-/**
- * The kernel on which the long tests run where each commit takes one in turn.
+ * @param wanted a name, `all` of those of amd64, for another architecture is emulated far more slowly, or `turn`: one of
+ *   them, which the commit chooses
  * @param commit its hash
  */
-export function kernelInTurn(kernels: Kernel[], commit: string): Kernel | undefined {
-  return kernels[Number.parseInt(commit.slice(0, 8), 16) % kernels.length];
+export function chooseKernels(wanted: string, commit = '0'): Kernel[] {
+  const all = KERNELS.filter(({ architecture }) => architecture === 'amd64');
+  const turn = Number.parseInt(commit.slice(0, 8), 16) % all.length;
+  if (wanted === 'turn') return all.slice(turn, turn + 1);
+  return wanted === 'all' ? all : KERNELS.filter(({ name }) => name === wanted);
 }
 
 export const OPTIONS = {
-  kernel: oneOf(['all', ...KERNELS.map(({ name }) => name)], {
+  kernel: oneOf(['all', 'turn', ...KERNELS.map(({ name }) => name)], {
     env: 'KERNEL',
     default: 'all',
-    help: 'The kernel to boot.',
+    help: 'The kernel to boot; turn: the one that the commit chooses.',
   }),
   rulesets: wholeNumber(1, 1_000_000, {
     env: 'RULESETS',
@@ -70,11 +67,6 @@ export const OPTIONS = {
     env: 'TESTS',
     default: '/',
     help: 'Which test files are run.',
-  }),
-  long: oneOf(['all', 'turn'], {
-    env: 'LONG',
-    default: 'all',
-    help: 'Whether the longest tests run on all kernels, or on one that the commit chooses.',
   }),
   docs: oneOf(['check', 'write'], {
     env: 'DOCS',

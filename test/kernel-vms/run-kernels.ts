@@ -1,6 +1,6 @@
 // `make test-kernels`: boots each kernel and runs the kernel tests in it; prints one TAP report.
 import { mkdtempSync, rmSync } from 'node:fs';
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { CodedError } from '../../lib/errors.ts';
@@ -8,7 +8,7 @@ import { readOptions } from '../../lib/options.ts';
 import { killAll, must } from '../harness/netns/processes.ts';
 import { packProject } from './guest.ts';
 import { readFates, type SeenOnKernel, updatePage } from './kernel-table.ts';
-import { chooseKernels, type KernelFiles, kernelInTurn, OPTIONS } from './kernels.ts';
+import { chooseKernels, type KernelFiles, OPTIONS } from './kernels.ts';
 import { ownProcessors } from './machine-turns.ts';
 import { prepare } from './prepare-guests.ts';
 import { runKernel } from './run-kernel.ts';
@@ -30,8 +30,6 @@ const CONNECTION = 500;
 const ENVIRONMENT = { PATIENCE: '3', NODE_COMPILE_CACHE: '/tmp/compiled' };
 /** Tests of the harness do not depend on the kernel. */
 const LEFT_OUT = 'harness.test.ts';
-/** Tests that take minutes on an emulated machine. */
-const LONG = ['never-worse', 'rescue'];
 /** The slowest test prints nothing for a minute and a half. */
 const SILENCE = 360_000;
 
@@ -65,22 +63,9 @@ async function main(folder: string): Promise<boolean> {
   tell('the guest: Debian, Node and the project');
   const limits = { whole, silence: SILENCE };
   const processors = ownProcessors();
-  const kernels = chooseKernels(values.kernel);
-  const inTurn =
-    values.long === 'turn' ? kernelInTurn(kernels, await must('git', ['rev-parse', 'HEAD'], { cwd: ROOT })) : undefined;
-  if (inTurn)
-    print(`# ${LONG.join(' and ')} run on ${inTurn.name} only, in this commit's turn: LONG=all runs them on each`);
-  const pack = async (name: string, files: string[]) => {
-    await mkdir(`${folder}/${name}`);
-    return { tests: files, project: await packProject(ROOT, `${folder}/${name}`, { files, env, limit: whole }) };
-  };
-  const all = await pack('all', tests);
-  const short = inTurn
-    ? await pack(
-        'short',
-        tests.filter((file) => !LONG.some((name) => file.includes(`/${name}.`))),
-      )
-    : all;
+  const kernels = chooseKernels(values.kernel, await must('git', ['rev-parse', 'HEAD'], { cwd: ROOT }));
+  if (values.kernel === 'turn') print(`# ${kernels[0]?.name}, in this commit's turn: KERNEL=all takes all of them`);
+  const project = await packProject(ROOT, folder, { files: tests, env, limit: whole });
   const { machine, files } = await prepare(kernels, process.env);
   const seen: SeenOnKernel[] = [];
   let allOk = true;
@@ -88,8 +73,7 @@ async function main(folder: string): Promise<boolean> {
   print('TAP version 14');
   await takeTurns(kernels, AT_ONCE, async (kernel, turn) => {
     const { release } = files[turn] as KernelFiles;
-    const packed = !inTurn || kernel === inTurn ? all : short;
-    const run = { ...machine, files: files[turn] as KernelFiles, ...packed, limits, processors };
+    const run = { ...machine, files: files[turn] as KernelFiles, project, tests, limits, processors };
     tell(`${release} (${machine.accelerator})`);
     turns.say(turn, `# Subtest: ${release}`);
     const { printed, ok } = await runKernel(run, `${folder}/${kernel.name}`, (line) => {
