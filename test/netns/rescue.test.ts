@@ -53,6 +53,20 @@ for (const backend of ['nft', 'legacy'] as const) {
   });
 }
 
+kernelTest('connections that the pod opened are rescued too', async (t, pair) => {
+  const observer = await ExchangeObserver.start(pair);
+  t.equal((await install(pair.pod)).exitCode, 0);
+  await startChecker(pair.pod);
+  const own = redirected(4).map((one) => ({ ...one, route: 'outbound', segment: 'answer' }) as const);
+  const observed = await observer.observe(own);
+  t.same(
+    observed.map(({ fate }) => fate),
+    own.map(() => 'fine'),
+  );
+  await until('all are rescued', async () => (await straysOf(pair.pod)).rescued >= own.length);
+  t.equal((await straysOf(pair.pod)).failed, 0);
+});
+
 kernelTest('a rescue leaves the timeout as it was', async (t, pair) => {
   const observer = await ExchangeObserver.start(pair);
   t.equal((await install(pair.pod)).exitCode, 0);
