@@ -172,7 +172,7 @@ t.test('a rule that is deleted: not ready, repaired, ready', { skip }, async (t)
   const pod = await guarded(namespace, 'drift');
   t.equal(restartsOf(pod, CHECKER_CONTAINER) + restartsOf(pod, 'app'), 0);
   const events = await logEvents(namespace, 'drift', CHECKER_CONTAINER);
-  t.same(events.slice(events.indexOf('drift')), ['drift', 'not-ready', 'repaired', 'ready']);
+  t.same(events.slice(events.indexOf('drift')), ['drift', 'not-ready', 'exemption-lost', 'repaired', 'ready']);
 });
 
 t.test('on-drift=report: it is not Ready as long as the rule is missing', { skip }, async (t) => {
