@@ -69,3 +69,12 @@ t.test('no entry, and one that is closed, are gone; all else is an error', async
   await t.rejects(makeLiberal(NOTED, 1000, answering({ stdout: PRINTED }, refused).run), { code: 'COMMAND_FAILED' });
   t.equal(parseEntry('udp 17 30 src=1.2.3.4'), undefined);
 });
+
+t.test('an update that changed nothing is tried with another timeout, whatever its exit code', async (t) => {
+  for (const exitCode of [0, 1]) {
+    const nothing = { exitCode, stderr: 'conntrack v1.4.7 (conntrack-tools): 0 flow entries have been updated.' };
+    const { asked, run } = answering({ stdout: PRINTED }, nothing, { stdout: PRINTED });
+    t.equal(await makeLiberal(NOTED, 1000, run), 'rescued');
+    t.match(asked[2], /-t 432018$/);
+  }
+});
