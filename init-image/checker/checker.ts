@@ -8,6 +8,7 @@ import { FAMILIES } from '../../lib/netfilter/packet.ts';
 import {
   areStraysNoted,
   droppingRules,
+  isExempt,
   isGuarded,
   type RulesetCheck,
   unguardedReasons,
@@ -133,7 +134,7 @@ export class Checker {
   private accept(check: RulesetCheck): void {
     this.last = check;
     this.guarded = isGuarded(check);
-    this.exempt = unsparedReasons(check).length === 0 && areStraysNoted(check);
+    this.exempt = isExempt(check);
     this.dropCounters = addCheck(this.dropCounters, check);
   }
 

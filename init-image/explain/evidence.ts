@@ -5,13 +5,12 @@ import { type Action, conditionsOf, type Rule, type Ruleset, type Table } from '
 import { FAMILIES, type Family } from '../../lib/netfilter/packet.ts';
 import { readEvidence, readInterfaces, readProcFile, readSnmp } from '../../lib/netfilter/proc.ts';
 import {
-  areStraysNoted,
   checkRuleset,
   droppingRules,
+  isExempt,
   type RulesetCheck,
   summarize,
   unguardedReasons,
-  unsparedReasons,
 } from '../../lib/netfilter/ruleset-check.ts';
 import type { RulesetSnapshot } from '../../lib/netfilter/ruleset-reader.ts';
 import { addCheck, emptyDropCounters } from '../checker/drop-counters.ts';
@@ -100,7 +99,7 @@ export function describeRuleset(check: RulesetCheck, interfaces: string[]): Rule
     reasons: unguardedReasons(check),
     dropped: countDropped(check),
     invalidRules: findInvalidRules(ruleset),
-    exempt: unsparedReasons(check).length === 0 && areStraysNoted(check),
+    exempt: isExempt(check),
     mesh: Object.fromEntries(mesh),
   };
 }

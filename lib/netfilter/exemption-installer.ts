@@ -7,7 +7,7 @@ import { ANSWER_CHAINS, EXEMPTION_COMMENT, exemptionRule, exemptionTable, unlist
 import { type Backend, type Ruleset, tableName } from './model.ts';
 import { EXEMPTION_TABLE } from './nft-statement.ts';
 import { FAMILIES, type Family } from './packet.ts';
-import { areStraysNoted, type RulesetCheck, unsparedReasons } from './ruleset-check.ts';
+import { isExempt, type RulesetCheck } from './ruleset-check.ts';
 
 /**
  * What was done about the exemption. `table`: the whole nft table; `rule`: a rule of iptables for connections that the
@@ -36,11 +36,11 @@ function lacksAnswers(ruleset: Ruleset): boolean {
   return chains.some((chain) => chain === undefined || chain.rules.length === 0);
 }
 
-/** Whether putting the exemption in (again) could help: see unsparedReasons and areStraysNoted for what is missing. */
+/** Whether putting the exemption in (again) could help: see isExempt for what is missing. */
 export function lacksExemption(check: RulesetCheck): boolean {
   const { ruleset } = check.snapshot;
   if (lacksAnswers(ruleset)) return true;
-  return !sparesAndNotes(ruleset) && (unsparedReasons(check).length > 0 || !areStraysNoted(check));
+  return !sparesAndNotes(ruleset) && !isExempt(check);
 }
 
 /**

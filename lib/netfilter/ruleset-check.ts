@@ -161,8 +161,13 @@ export function unguardedClasses({ families }: RulesetCheck) {
 
 /** Why an INVALID packet is not certain to be dropped: each reason once, with the families and interfaces. */
 export function unguardedReasons(check: RulesetCheck): string[] {
+  return reasonsWithPlaces(unguardedClasses(check));
+}
+
+/** Each reason once, with the families and interfaces that it holds for. */
+function reasonsWithPlaces(found: { family: Family; interface: string; reason: string }[]): string[] {
   const places = new Map<string, string[]>();
-  for (const { family, interface: name, reason } of unguardedClasses(check)) {
+  for (const { family, interface: name, reason } of found) {
     places.set(reason, [...(places.get(reason) ?? []), `${family} on ${name}`]);
   }
   return [...places].map(([reason, where]) => `${where.join(', ')}: ${reason}`);
@@ -175,15 +180,13 @@ export function droppingRules({ classes }: FamilyCheck): RuleLocation[] {
 
 /** Present families and classes of interfaces on which a packet with a socket of its own may not reach it, and why. */
 export function unsparedReasons({ families }: RulesetCheck): string[] {
-  const places = new Map<string, string[]>();
-  for (const family of FAMILIES.filter((one) => families[one].status.present)) {
-    for (const found of Object.values(families[family].classes)) {
-      if (found.mustPass.holds === 'yes') continue;
-      const { reason } = found.mustPass;
-      places.set(reason, [...(places.get(reason) ?? []), `${family} on ${found.interface}`]);
-    }
-  }
-  return [...places].map(([reason, where]) => `${where.join(', ')}: ${reason}`);
+  const present = FAMILIES.filter((family) => families[family].status.present);
+  const unspared = present.flatMap((family) =>
+    Object.values(families[family].classes).flatMap(({ interface: name, mustPass }) =>
+      mustPass.holds === 'yes' ? [] : [{ family, interface: name, reason: mustPass.reason }],
+    ),
+  );
+  return reasonsWithPlaces(unspared);
 }
 
 /** Whether the connections of stray segments are noted, on every interface of every present family. */
@@ -191,6 +194,11 @@ export function areStraysNoted({ families }: RulesetCheck): boolean {
   return FAMILIES.every(
     (family) => !families[family].status.present || Object.values(families[family].classes).every(({ noted }) => noted),
   );
+}
+
+/** Whether packets that have a socket of their own pass, and the connections of all stray segments are noted. */
+export function isExempt(check: RulesetCheck): boolean {
+  return unsparedReasons(check).length === 0 && areStraysNoted(check);
 }
 
 /** An answer with its reason, and the rules that decide it. */
