@@ -43,10 +43,11 @@ export interface RulesetCheck {
  */
 export async function checkRuleset(read: () => Promise<RulesetSnapshot>, before?: RulesetCheck): Promise<RulesetCheck> {
   const snapshot = await read();
-  const sockets = readLocalSockets();
+  const sockets = readLocalSockets(before?.sockets);
   const [interfaces, ipv4, ipv6] = [readInterfaces(), readFamilyStatus('ipv4'), readFamilyStatus('ipv6')];
-  const namespaceState = JSON.stringify([interfaces, ipv4, ipv6, sockets]);
-  if (before?.snapshot === snapshot && before.namespaceState === namespaceState) return { ...before, at: Date.now() };
+  const namespaceState = JSON.stringify([interfaces, ipv4, ipv6, sockets.listeners, sockets.ephemeralPorts]);
+  if (before?.snapshot === snapshot && before.namespaceState === namespaceState)
+    return { ...before, at: Date.now(), sockets };
   const families = {
     ipv4: checkFamily(snapshot, 'ipv4', interfaces, ipv4, sockets),
     ipv6: checkFamily(snapshot, 'ipv6', interfaces, ipv6, sockets),

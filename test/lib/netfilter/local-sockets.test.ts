@@ -43,6 +43,18 @@ t.test('this machine lists a listener that is there', async (t) => {
   }
 });
 
+t.test('what was read stands while as many sockets are in use, for some minutes', async (t) => {
+  const first = readLocalSockets();
+  t.equal(readLocalSockets(first), first);
+  const old = { ...first, seen: { at: performance.now() - 300_001, inUse: first.seen?.inUse ?? '' } };
+  t.not(readLocalSockets(old), old);
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.teardown(() => server.close());
+  const { port } = server.address() as { port: number };
+  t.ok(readLocalSockets(first).listeners.ipv4.some((one) => one.port === port));
+});
+
 t.test('the range of ephemeral ports', async (t) => {
   t.same(parsePortRange('1024\t65535\n'), { from: 1024, to: 65_535 });
   t.same(parsePortRange(undefined), { from: 32_768, to: 60_999 });
