@@ -43,7 +43,7 @@ export async function benchDataPath(tell: Tell): Promise<Figure[]> {
 
 async function putIn(pair: Pair): Promise<void> {
   await editRule(pair, '-I');
-  await pair.pod.must('nft', ['-f', '-'], { input: exemptionTable(readLocalSockets(), true) });
+  await pair.pod.must('nft', ['-f', '-'], { input: exemptionTable(readLocalSockets()) });
 }
 
 async function takeOut(pair: Pair): Promise<void> {

@@ -4,7 +4,7 @@ import { setFlagsFromString } from 'node:v8';
 import { startCommand } from '../lib/command.ts';
 import { CodedError, errors } from '../lib/errors.ts';
 import { makeLog } from '../lib/log.ts';
-import { lacksExemption, listListeners } from '../lib/netfilter/exemption-installer.ts';
+import { lacksExemption, listListeners, raisesAlarm } from '../lib/netfilter/exemption-installer.ts';
 import { install } from '../lib/netfilter/installer.ts';
 import { withLockFile } from '../lib/netfilter/namespace-lock.ts';
 import { countInvalid, readEvidence } from '../lib/netfilter/proc.ts';
@@ -101,17 +101,19 @@ async function serve(values: Values): Promise<void> {
       checker.noteChanges(changes);
       schedule.changed();
     },
+    () => rescue && rescuer.alarm(),
     log,
   );
+  const rescue = values.rescue === 'enabled';
   const rescuer = new Rescuer({
     countInvalid,
+    hearsAlarm: () => monitor.running && raisesAlarm(checker.last),
     readNotes: () => readNotes(timeout),
     forget: (connections) => forgetNotes(connections, timeout),
     makeLiberal: (connection) => makeLiberal(connection, timeout),
     log,
     now: Date.now,
   });
-  const rescue = values.rescue === 'enabled';
   const report = () => describeChecker(checker, readEvidence(), monitor, rescue ? rescuer : undefined);
   const server = makeCheckerServer(report, () => checker.notReady());
   await listen(server, values.port);

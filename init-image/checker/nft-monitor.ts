@@ -1,7 +1,8 @@
-// Keeps `nft monitor` running: the kernel reports each change of the nft ruleset at once. iptables-legacy sends no
-// events.
+// Keeps `nft monitor` running: the kernel reports each change of the nft ruleset at once, and the exemption's alarm.
+// iptables-legacy sends no events.
 import type { ChildProcess } from 'node:child_process';
 import type { Log } from '../../lib/log.ts';
+import { ALARM_QUOTA, EXEMPTION_TABLE } from '../../lib/netfilter/nft-statement.ts';
 
 /** One committed change of the ruleset. */
 export interface RulesetChange {
@@ -27,12 +28,17 @@ export class NftMonitor {
   private delay = FIRST_DELAY;
   private readonly launch: StartMonitor;
   private readonly onChange: (changes: RulesetChange[]) => void;
+  private readonly onAlarm: () => void;
   private readonly log: Log;
 
-  /** @param onChange called for each change; with an empty list when events may have been missed */
-  constructor(launch: StartMonitor, onChange: (changes: RulesetChange[]) => void, log: Log) {
+  /**
+   * @param onChange called for each change; with an empty list when events may have been missed
+   * @param onAlarm called when the exemption's table has raised the alarm
+   */
+  constructor(launch: StartMonitor, onChange: (changes: RulesetChange[]) => void, onAlarm: () => void, log: Log) {
     this.launch = launch;
     this.onChange = onChange;
+    this.onAlarm = onAlarm;
     this.log = log;
   }
 
@@ -43,8 +49,9 @@ export class NftMonitor {
       (text) => {
         // It works: a later end is a new one.
         this.delay = FIRST_DELAY;
-        const changes = parse(text);
+        const { changes, alarm } = parse(text);
         if (changes.length > 0) this.onChange(changes);
+        if (alarm) this.onAlarm();
       },
       (how) => this.ended(how),
     );
@@ -72,29 +79,42 @@ export class NftMonitor {
 }
 
 const MAX_LINES = 5;
-/** `# new generation 3 by process 3389 (iptables-nft)` (nft 0.8 or later); the process is missing in older ones. */
-const GENERATION = /^# new generation \d+(?: by process (\d+) \((.*)\))?$/;
-
 /**
- * A parser that keeps what is not yet a whole change.
- * @returns a function from a piece of nft's output to the changes that it completes
+ * `# new generation 3 by process 3389 (iptables-nft)` (nft 0.8 or later); the process is missing in older ones. A process
+ * that names itself with a line end ends the line early.
  */
-export function makeMonitorParser(): (text: string) => RulesetChange[] {
+const GENERATION = /^# new generation \d+(?: by process (\d+) \((.*?)\)?)?$/;
+/** The kernel gives the packet's family, not the table's. What was used is missing when the table is put in. */
+const ALARM = new RegExp(`^add quota \\S+ ${EXEMPTION_TABLE.split(' ')[1]} ${ALARM_QUOTA} \\{ over 1 bytes used`);
+
+/** What a piece of nft's output tells. */
+export interface MonitorReport {
+  /** The changes that it completes. */
+  changes: RulesetChange[];
+  /** Whether the exemption's table has raised the alarm. */
+  alarm: boolean;
+}
+
+/** A parser that keeps what is not yet a whole line, or a whole change. */
+export function makeMonitorParser(): (text: string) => MonitorReport {
   let rest = '';
   let lines: string[] = [];
   return (text) => {
     const parts = (rest + text).split('\n');
     rest = parts.pop() ?? '';
-    const changes: RulesetChange[] = [];
+    const report: MonitorReport = { changes: [], alarm: false };
     for (const line of parts) {
       const generation = line.match(GENERATION);
       if (generation) {
-        changes.push({ process: generation[2] ?? null, pid: generation[1] ? Number(generation[1]) : null, lines });
+        const [, pid, process = null] = generation;
+        report.changes.push({ process, pid: pid ? Number(pid) : null, lines });
         lines = [];
+      } else if (ALARM.test(line)) {
+        report.alarm = true;
       } else if (line !== '' && lines.length < MAX_LINES) {
         lines.push(line);
       }
     }
-    return changes;
+    return report;
   };
 }

@@ -3,7 +3,7 @@ import { type RunCommand, runCommand } from '../../lib/command.ts';
 import { errors } from '../../lib/errors.ts';
 import { setsOf } from '../../lib/netfilter/exemption.ts';
 import { toItem } from '../../lib/netfilter/nft-expression.ts';
-import { ANSWER_SETS, EXEMPTION_TABLE, STRAY_SETS } from '../../lib/netfilter/nft-statement.ts';
+import { ALARM_QUOTA, ANSWER_SETS, EXEMPTION_TABLE, STRAY_SETS } from '../../lib/netfilter/nft-statement.ts';
 
 /** A connection as its stray segment arrived: the first packet of the connection may have come the other way. */
 export interface NotedConnection {
@@ -26,13 +26,16 @@ export interface Notes {
 }
 
 /**
- * Reads what is noted now.
+ * Reads what is noted now, after it has reset the alarm: a segment that comes meanwhile raises it again. Where the table
+ * has no alarm, reading begins anew.
  * @param timeout milliseconds
  * @throws CodedError COMMAND_MISSING, COMMAND_TIMEOUT, COMMAND_FAILED (the table is missing, or CAP_NET_ADMIN),
  *   NFT_UNREADABLE
  */
 export async function readNotes(timeout: number, run: RunCommand = runCommand): Promise<Notes> {
-  const listed = await run('nft', ['-j', 'list', 'table', ...EXEMPTION_TABLE.split(' ')], { timeout });
+  const list = `list table ${EXEMPTION_TABLE}`;
+  let listed = await run('nft', ['-j', `reset quota ${EXEMPTION_TABLE} ${ALARM_QUOTA}; ${list}`], { timeout });
+  if (listed.exitCode !== 0) listed = await run('nft', ['-j', list], { timeout });
   if (listed.exitCode !== 0) throw errors.COMMAND_FAILED('nft', listed.exitCode, listed.stderr.trim().slice(0, 200));
   try {
     return parseNotes(listed.stdout);
@@ -40,6 +43,9 @@ export async function readNotes(timeout: number, run: RunCommand = runCommand): 
     throw errors.NFT_UNREADABLE(listed.stdout.slice(0, 80));
   }
 }
+
+/** An argument may have 128 KiB. */
+const FORGOTTEN_AT_ONCE = 512;
 
 /**
  * Removes connections from the notes, to make room. One that has gone meanwhile keeps nft from removing the others:
@@ -50,20 +56,27 @@ export async function forgetNotes(
   timeout: number,
   run: RunCommand = runCommand,
 ): Promise<void> {
-  const lines = connections.map(({ source, sourcePort, destination, destinationPort, outgoing }) => {
+  const commands = connections.map(({ source, sourcePort, destination, destinationPort, outgoing }) => {
     const { strays, answers } = setsOf(source.includes(':') ? 'ipv6' : 'ipv4');
     const element = [source, sourcePort, destination, destinationPort].join(' . ');
-    return `delete element ${EXEMPTION_TABLE} ${outgoing ? answers : strays} { ${element} }\n`;
+    return `delete element ${EXEMPTION_TABLE} ${outgoing ? answers : strays} { ${element} }`;
   });
-  await run('nft', ['-f', '-'], { timeout, input: lines.join('') }).catch(() => undefined);
+  for (let at = 0; at < commands.length; at += FORGOTTEN_AT_ONCE) {
+    const some = commands.slice(at, at + FORGOTTEN_AT_ONCE).join('\n');
+    await run('nft', [some], { timeout }).catch(() => undefined);
+  }
 }
 
 /**
- * @param text what `nft -j list table inet invalid-drop` printed
+ * @param text what `nft -j` printed of `list table inet invalid-drop`, after what it printed of a reset
  * @throws SyntaxError if it is no JSON
  */
 export function parseNotes(text: string): Notes {
-  const items = [toItem(JSON.parse(text))['nftables'] ?? []].flat().map(toItem);
+  const listings = text
+    .trimEnd()
+    .split('\n')
+    .map((line) => toItem(JSON.parse(line)));
+  const items = listings.flatMap((listing) => [listing['nftables'] ?? []].flat().map(toItem));
   const counted = items
     .map(({ rule }) => toItem(rule))
     .filter(({ chain }) => chain === 'stray')

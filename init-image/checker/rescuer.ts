@@ -10,6 +10,8 @@ import type { NotedConnection, Notes } from './noted-connections.ts';
 export interface RescuerDependencies {
   /** Packets that conntrack has marked INVALID; null where it does not tell. */
   countInvalid(): number | null;
+  /** Whether the table has an alarm, and raising it leads to a call of alarm(). */
+  hearsAlarm(): boolean;
   readNotes(): Promise<Notes>;
   makeLiberal(connection: NotedConnection): Promise<RescueResult>;
   /** Makes room in the notes. Must not throw. */
@@ -29,9 +31,15 @@ export interface StrayPeer {
   lastSeen: string;
 }
 
-/** Milliseconds between two readings of the count of INVALID packets; more where they lead to nothing. */
+/** Milliseconds from one round to the next look; more where rounds lead to nothing. */
 const FIRST_GAP = 500;
 const LAST_GAP = 2000;
+/**
+ * Milliseconds between two looks at the count of INVALID packets: an alarm that was missed is found so. A look costs half
+ * a millisecond of CPU.
+ */
+const ALARMED_GAP = 10_000;
+const UNALARMED_GAP = 1000;
 /** Milliseconds between two rounds where connections are left that can be tried. */
 const NEXT_ROUND = 20;
 /** A connection that goes on to have stray segments is tried again after as many milliseconds, and not for ever. */
@@ -75,6 +83,9 @@ export class Rescuer {
   private lastInvalid: number | null | undefined;
   private lastSegments = 0;
   private gap = FIRST_GAP;
+  /** A round runs, or the gap after it: an alarm leads to the next round. */
+  private busy = false;
+  private alarmed = false;
   private timer: NodeJS.Timeout | undefined;
   private stopped = false;
   private budget = BURST;
@@ -89,7 +100,13 @@ export class Rescuer {
   }
 
   start(): void {
-    this.timer = setTimeout(() => void this.poll(), this.gap);
+    void this.look();
+  }
+
+  /** The kernel says that a stray segment was noted. */
+  alarm(): void {
+    this.alarmed = true;
+    if (!this.busy) void this.look();
   }
 
   stop(): void {
@@ -102,20 +119,24 @@ export class Rescuer {
     return [...this.peers.values()].slice(-REPORTED_PEERS).reverse();
   }
 
-  private async poll(): Promise<void> {
+  /** A round where there is reason for one, and then the next look. */
+  private async look(): Promise<void> {
+    clearTimeout(this.timer);
     const invalid = this.dependencies.countInvalid();
-    let wait = this.gap;
-    if (invalid !== null && invalid !== (this.lastInvalid ?? 0)) {
+    const wanted = this.alarmed || (invalid !== null && invalid !== (this.lastInvalid ?? 0));
+    this.busy = wanted;
+    this.alarmed = false;
+    let wait = this.dependencies.hearsAlarm() ? ALARMED_GAP : UNALARMED_GAP;
+    if (wanted) {
       const { tried, left } = await this.round();
       this.gap = tried > 0 ? FIRST_GAP : Math.min(this.gap * 2, LAST_GAP);
       wait = left > 0 && tried > 0 ? NEXT_ROUND : this.gap;
-      // Where connections are left, the next reading begins a round whatever it tells.
+      // Where connections are left, the next look begins a round whatever the count.
       this.lastInvalid = left === 0 ? invalid : undefined;
     } else {
       this.gap = FIRST_GAP;
-      wait = FIRST_GAP;
     }
-    if (!this.stopped) this.timer = setTimeout(() => void this.poll(), wait);
+    if (!this.stopped) this.timer = setTimeout(() => void this.look(), wait);
   }
 
   /**

@@ -187,7 +187,7 @@ function orders(group: BaseChain[]): BaseChain[][] | undefined {
   return group.length > MAX_PERMUTED ? undefined : permutations(group);
 }
 
-const ORDERLESS = new Set(['accept', 'drop', 'return', 'continue', 'note', 'jump', 'goto']);
+const ORDERLESS = new Set(['accept', 'drop', 'return', 'continue', 'note', 'alarm', 'jump', 'goto']);
 
 function orderMatters(table: Table): boolean {
   const steps = [...table.chains.values()].flatMap((chain) => chain.rules.flatMap((rule) => rule.steps));
@@ -347,6 +347,7 @@ class ChainTraversal {
         out.returned.push(acceptBy(path, location));
         return;
       case 'continue':
+      case 'alarm':
         this.traverseSteps(out, path, from + 1);
         return;
       case 'note':

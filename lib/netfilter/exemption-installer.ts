@@ -3,7 +3,14 @@ import { type RunCommand, runCommand } from '../command.ts';
 import { CodedError, errors } from '../errors.ts';
 import { CHAIN, TABLE } from './drop-rule.ts';
 import { evaluate } from './evaluator.ts';
-import { ANSWER_CHAINS, EXEMPTION_COMMENT, exemptionRule, exemptionTable, unlistedListeners } from './exemption.ts';
+import {
+  ALARM_CHAIN,
+  ANSWER_CHAINS,
+  EXEMPTION_COMMENT,
+  exemptionRule,
+  exemptionTable,
+  unlistedListeners,
+} from './exemption.ts';
 import { type Backend, type Ruleset, tableName } from './model.ts';
 import { EXEMPTION_TABLE } from './nft-statement.ts';
 import { FAMILIES, type Family } from './packet.ts';
@@ -36,6 +43,12 @@ function lacksAnswers(ruleset: Ruleset): boolean {
   return chains.some((chain) => chain === undefined || chain.rules.length === 0);
 }
 
+/** Whether the first stray segment is reported to whoever monitors the ruleset. */
+export function raisesAlarm(check: RulesetCheck | undefined): boolean {
+  const rules = ownTables(check?.snapshot.ruleset ?? []).flatMap((table) => table.chains.get(ALARM_CHAIN)?.rules ?? []);
+  return rules.some(({ steps }) => steps.some((step) => 'act' in step && step.act.do === 'alarm'));
+}
+
 /** Whether putting the exemption in (again) could help: see isExempt for what is missing. */
 export function lacksExemption(check: RulesetCheck): boolean {
   const { ruleset } = check.snapshot;
@@ -43,8 +56,17 @@ export function lacksExemption(check: RulesetCheck): boolean {
   return !sparesAndNotes(ruleset) && !isExempt(check);
 }
 
+/** What this kernel or nft may lack, the most wanted first: nft_quota, `socket wildcard`. */
+const FORMS = [
+  { socket: true, alarm: true },
+  { socket: true, alarm: false },
+  { socket: false, alarm: true },
+  { socket: false, alarm: false },
+];
+
 /**
- * Puts the nft table in; where `socket wildcard` is missing, the table that only notes.
+ * Puts the nft table in, or what of it this kernel takes. The text is an argument: nft 0.9.8 cannot open a standard
+ * input that is a socket, as a child process has. It stays below 128 KiB (MAX_ARG_STRLEN, include/uapi/linux/binfmts.h).
  * @returns why segments with a socket of their own are not spared by it; undefined where they are. Never throws.
  */
 export async function putTable(
@@ -53,13 +75,16 @@ export async function putTable(
   run: RunCommand = runCommand,
 ): Promise<CodedError | undefined> {
   if (!snapshot.nftWorks) return errors.NFT_MISSING();
+  let error: CodedError | undefined;
   try {
-    const whole = await run('nft', ['-f', '-'], { timeout, input: exemptionTable(sockets, true) });
-    if (whole.exitCode === 0) return undefined;
-    await run('nft', ['-f', '-'], { timeout, input: exemptionTable(sockets, false) });
-    return errors.COMMAND_FAILED('nft', whole.exitCode, whole.stderr.trim().slice(0, 200));
-  } catch (error) {
-    return error instanceof CodedError ? error : errors.COMMAND_FAILED('nft', null, String(error));
+    for (const form of FORMS) {
+      const { exitCode, stderr } = await run('nft', [exemptionTable(sockets, form)], { timeout });
+      if (exitCode === 0) return form.socket ? undefined : error;
+      error ??= errors.COMMAND_FAILED('nft', exitCode, stderr.trim().slice(0, 200));
+    }
+    return error;
+  } catch (failure) {
+    return failure instanceof CodedError ? failure : errors.COMMAND_FAILED('nft', null, String(failure));
   }
 }
 
@@ -91,6 +116,6 @@ export async function listListeners(
 ): Promise<boolean> {
   const missing = unlistedListeners(snapshot.ruleset, sockets);
   if (missing.length === 0) return false;
-  const added = await run('nft', ['-f', '-'], { timeout, input: `${missing.join('\n')}\n` }).catch(() => undefined);
+  const added = await run('nft', [missing.join('\n')], { timeout }).catch(() => undefined);
   return added?.exitCode === 0;
 }

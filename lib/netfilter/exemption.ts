@@ -2,7 +2,14 @@
 // connections of all stray segments are noted. An nft table of its own; without `nft_socket` a rule of iptables.
 import type { LocalSockets } from './local-sockets.ts';
 import type { Ruleset } from './model.ts';
-import { ANSWER_SETS, EXEMPTION_TABLE, LISTENER_SETS, REDIRECTED_SET, STRAY_SETS } from './nft-statement.ts';
+import {
+  ALARM_QUOTA,
+  ANSWER_SETS,
+  EXEMPTION_TABLE,
+  LISTENER_SETS,
+  REDIRECTED_SET,
+  STRAY_SETS,
+} from './nft-statement.ts';
 import { endpointOf, FAMILIES, type Family, type PortRange } from './packet.ts';
 
 /** Connections that are noted at one time; elements of which no packet comes are removed after NOTED_SECONDS. */
@@ -17,6 +24,8 @@ const PRIORITY = -190;
 
 /** The chains that have to do with the pod's own segments. */
 export const ANSWER_CHAINS = ['input', 'answer', 'output'];
+/** The chain that raises the alarm for stray segments. */
+export const ALARM_CHAIN = 'stray';
 /** Marks the rule of iptables as ours. */
 export const EXEMPTION_COMMENT = 'invalid-drop: own sockets';
 
@@ -38,9 +47,17 @@ export function setsOf(family: Family): { strays: string; answers: string; liste
  * socket, tells which those are. Nor is a segment spared that arrives at a port that connections are redirected to: it
  * lacks their NAT. The pod's own INVALID segments lack it too, and leave from that port: a peer would answer them with a
  * reset, so that they are noted and dropped, and TCP sends them again.
- * @param withSocket false where this kernel or nft lacks `socket wildcard` (before Linux 5.10): connections are noted only
+ *
+ * A named quota is the alarm: the kernel reports the first packet that is over it, to whoever monitors the ruleset, and
+ * no other until it is reset (nft_quota_obj_eval, net/netfilter/nft_quota.c). It comes after the notes, so that who
+ * hears it finds them.
+ * @param form.socket false where this kernel or nft lacks `socket wildcard` (before Linux 5.10): connections are noted only
+ * @param form.alarm false where this kernel lacks quotas
  */
-export function exemptionTable({ listeners }: LocalSockets, withSocket: boolean): string {
+export function exemptionTable(
+  { listeners }: LocalSockets,
+  { socket: withSocket, alarm: withAlarm } = { socket: true, alarm: true },
+): string {
   const sets = FAMILIES.flatMap((family) => {
     const { strays, answers, listeners: name } = setsOf(family);
     const endpoint = `${ADDRESS_TYPE[family]} . inet_service`;
@@ -58,6 +75,7 @@ export function exemptionTable({ listeners }: LocalSockets, withSocket: boolean)
   const tuple = (ip: string) => `{ ${ip} saddr . tcp sport . ${ip} daddr . tcp dport }`;
   const note = each((ip, { strays }) => `update @${strays} ${tuple(ip)}`);
   const noteAnswer = each((ip, { answers }) => `update @${answers} ${tuple(ip)}`);
+  const alarm = withAlarm ? [`quota name "${ALARM_QUOTA}"`] : [];
   const keep = each((ip, { listeners: name }) => `${ip} daddr . tcp dport @${name} return`);
   return [
     `add table ${EXEMPTION_TABLE}`,
@@ -65,12 +83,14 @@ export function exemptionTable({ listeners }: LocalSockets, withSocket: boolean)
     `table ${EXEMPTION_TABLE} {`,
     ...sets,
     `set ${REDIRECTED_SET} { type inet_service; size ${MAX_REDIRECTED}; flags dynamic; }`,
+    ...(withAlarm ? [`quota ${ALARM_QUOTA} { over 1 bytes }`] : []),
     'chain learn {',
     ...(withSocket ? learn : []),
     '}',
     'chain stray {',
     'counter',
     ...note,
+    ...alarm,
     ...(withSocket ? [...keep, `tcp dport @${REDIRECTED_SET} return`, 'socket wildcard 0 counter notrack'] : []),
     '}',
     'chain prerouting {',
@@ -84,6 +104,7 @@ export function exemptionTable({ listeners }: LocalSockets, withSocket: boolean)
     '}',
     'chain answer {',
     ...noteAnswer,
+    ...alarm,
     'counter drop',
     '}',
     'chain output {',

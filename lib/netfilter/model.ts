@@ -101,7 +101,9 @@ export type Action =
   /** This program does not know what it does. */
   | { do: 'unknown'; text: string }
   /** The packet's connection is noted in a set of the exemption's (lib/netfilter/exemption.ts). */
-  | { do: 'note' };
+  | { do: 'note' }
+  /** The kernel reports the packet, if it is the first since the last report was read; the rule ends there. */
+  | { do: 'alarm' };
 
 export type Ruleset = Table[];
 

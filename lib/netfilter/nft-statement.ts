@@ -25,6 +25,8 @@ export const LISTENER_SETS = ['listeners4', 'listeners6'] as const;
 export const ANSWER_SETS = ['answers4', 'answers6'] as const;
 /** Ports that connections are redirected to. */
 export const REDIRECTED_SET = 'redirected';
+/** A quota of the exemption's: the kernel reports the first packet that it counts, until it is reset. */
+export const ALARM_QUOTA = 'alarm';
 
 /** Statements that let the packet go on and change nothing that a verdict depends on. */
 const PASSES = new Set(['counter', 'log', 'ct helper', 'ct timeout', 'dup', 'last', 'secmark', 'continue']);
@@ -56,6 +58,7 @@ export function parseStatement(statement: Json, scope: SetScope): Step[] {
   if (name === 'mangle') return parseMangle(item, text);
   if (name === 'set' && isNote(item, scope))
     return [...conditions(requirementsOf(value, text)), { act: { do: 'note' } }];
+  if (name === 'quota' && value === ALARM_QUOTA && scope.table === EXEMPTION_TABLE) return [{ act: { do: 'alarm' } }];
   const required = conditions([...requirementsOf(value, text), ...ownRequirements(name, item, text, scope)]);
   if (name === 'vmap') return [...required, { choose: parseChoices(item, scope, text) }];
   return PASSES.has(name) || UNDECIDABLE.has(name) ? required : [...required, { act: toAction(name, item, text) }];

@@ -4,6 +4,9 @@ import { DROP_FROM_1_24, DROP_TO_1_23, redirectRules } from '../harness/netns/is
 import { kernelTest } from '../harness/netns/netns-test.ts';
 import type { NetworkNamespace } from '../harness/netns/network-namespaces.ts';
 import { eventsOf } from '../harness/netns/shipped-programs.ts';
+import type { ChangedExchange } from '../harness/never-worse/changed-exchange.ts';
+import { ExchangeObserver } from '../harness/never-worse/observe-exchanges.ts';
+import { until } from '../harness/wait-until.ts';
 import { compareUserlands, makeTree, mustInTree, startInTree, USERLANDS } from './userland.ts';
 
 const FAMILIES = ['ipv4', 'ipv6'] as const;
@@ -13,13 +16,21 @@ const trees = new Map<string, string>();
 const treeOf = (suite: string) => trees.get(suite) ?? '';
 const prefixOf = (family: (typeof FAMILIES)[number]) => (family === 'ipv4' ? 'iptables' : 'ip6tables');
 
+/** A segment half a window over the first window: conntrack takes it for sent, and all that follow for INVALID. */
+const HALF_OVER = { change: { sequence: 65_160 + 30_000 }, script: 0, seed: 1 } as const;
+const HANGING: ChangedExchange[] = FAMILIES.flatMap((family) => [
+  { ...HALF_OVER, family, route: 'redirected', segment: 'request' },
+  { ...HALF_OVER, family, route: 'outbound', segment: 'answer' },
+]);
+
 // Before the tests: a tree takes longer than a test may.
 for (const userland of USERLANDS) trees.set(userland.suite, await makeTree(userland));
 
-async function install(pod: NetworkNamespace, suite: string) {
-  const program = startInTree(pod, treeOf(suite), ['node', '/opt/invalid-drop/install.js']);
+async function install(pod: NetworkNamespace, suite: string, env: Record<string, string> = {}) {
+  const program = startInTree(pod, treeOf(suite), ['node', '/opt/invalid-drop/install.js'], env);
   const { exitCode, stdout, stderr } = await program.end();
-  return { exitCode, stderr, actions: eventsOf({ output: stdout }).filter(({ event }) => event === 'family') };
+  const events = eventsOf({ output: stdout });
+  return { exitCode, stderr, events, actions: events.filter(({ event }) => event === 'family') };
 }
 
 const RESULTS = ['guarded', 'not guarded', 'cannot tell'];
@@ -49,7 +60,45 @@ for (const { suite, iptables, nftables } of USERLANDS) {
     t.match(await checkOnce(pod, suite), { result: 'guarded' });
   });
 
+  kernelTest(
+    `${name}: a connection's own socket is spared, strays are noted, and the alarm is there`,
+    async (t, { pod }) => {
+      const { exitCode, events, stderr } = await install(pod, suite);
+      t.equal(exitCode, 0, stderr);
+      t.match(
+        events.filter(({ event }) => event === 'exemption'),
+        [{ action: 'inserted', form: 'table' }],
+      );
+      const { families } = JSON.parse((await checkOnce(pod, suite)).stdout);
+      for (const family of FAMILIES)
+        t.match(families[family].loopback, { mustPass: { holds: 'yes' }, mustDrop: { holds: 'yes' }, noted: true });
+      t.match(
+        await mustInTree(pod, treeOf(suite), ['nft', 'list', 'quota', 'inet', 'invalid-drop', 'alarm']),
+        /over 1 bytes/,
+      );
+      t.match((await install(pod, suite)).events, [{}, {}, { event: 'exemption', action: 'left' }, {}]);
+    },
+  );
+
   for (const backend of BACKENDS) {
+    kernelTest(`${name}: connections that would hang are rescued, both ways (${backend})`, async (t, pair) => {
+      const { pod } = pair;
+      const observer = await ExchangeObserver.start(pair);
+      const env = { INVALID_DROP_BACKEND: backend };
+      t.equal((await install(pod, suite, env)).exitCode, 0);
+      const checker = startInTree(pod, treeOf(suite), ['node', '/opt/invalid-drop/check.js'], env);
+      await checker.waitForOutput(/"event":"ready"/);
+      const observed = await observer.observe(HANGING);
+      t.same(
+        observed.map(({ fate }) => fate),
+        HANGING.map(() => 'fine'),
+      );
+      // Spared segments keep a connection going before it is rescued.
+      const rescued = () => eventsOf(checker).filter(({ event }) => event === 'rescued').length;
+      await until('all are rescued', () => rescued() >= HANGING.length);
+      t.notMatch(checker.output, /rescue-failed|exemption-lost|"drift"/);
+    });
+
     kernelTest(`${name}: beside Istio's rules the rule goes to the same backend (${backend})`, async (t, { pod }) => {
       for (const family of FAMILIES) {
         const restore = [`${prefixOf(family)}-${backend}-restore`, '--noflush'];

@@ -38,6 +38,8 @@ export class ExchangeObserver {
   private readonly pair: Pair;
   private readonly peers: Record<ChangePoint, Program>;
   private readonly asked = { gateway: 0, pod: 0 };
+  /** Where segments are changed, or were: an older nft in the pod may not be able to list the tables that do it. */
+  private readonly points = new Set<ChangePoint>();
 
   private constructor(pair: Pair, peers: Record<ChangePoint, Program>) {
     this.pair = pair;
@@ -62,6 +64,7 @@ export class ExchangeObserver {
    * @returns what was observed, in their order
    */
   async observe(exchanges: ChangedExchange[], limit = LIMIT): Promise<ObservedExchange[]> {
+    for (const { route } of exchanges) this.points.add(ROUTED[route].point);
     await this.at((point, namespace) => startToNote(namespace, point));
     const opened: OpenExchange[] = await this.ofClients(exchanges, async (client, ofClient) => {
       const open = ofClient.map(({ route, family, script, pipelined }): ExchangeTarget => {
@@ -92,7 +95,7 @@ export class ExchangeObserver {
   }
 
   private async at(work: (point: ChangePoint, namespace: NetworkNamespace) => Promise<void>): Promise<void> {
-    await Promise.all([work('gateway', this.pair.gateway), work('pod', this.pair.pod)]);
+    await Promise.all([...this.points].map((point) => work(point, this.pair[point])));
   }
 
   /** Does `work` with the exchanges of each client, and gives the results in the order of all exchanges. */

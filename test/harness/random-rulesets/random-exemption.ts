@@ -38,7 +38,7 @@ const LOOKUPS = [
 
 /** Input for `nft -f`: the exemption's table, seldom with a rule that is not its own. */
 export function randomExemptionTable(random: Prng, sockets: LocalSockets): string {
-  const table = exemptionTable(sockets, random.chance(0.85));
+  const table = exemptionTable(sockets, { socket: random.chance(0.85), alarm: random.chance(0.9) });
   if (random.chance(0.8)) return table;
   const chain = random.pick(['prerouting', 'stray', 'learn']);
   const place: NftRulePlace = { family: 'inet', hook: 'prerouting', chains: [], sets: false };

@@ -10,7 +10,7 @@ delete table ip mangle
 `;
 
 t.test('each generation is one change, with who made it and what it did', async (t) => {
-  const changes = makeMonitorParser()(TEXT);
+  const { changes } = makeMonitorParser()(TEXT);
   t.match(changes, [
     { process: 'iptables-nft-re', pid: 6153, lines: [/^delete rule/, /^insert rule/] },
     { process: 'nft', pid: 6155, lines: ['delete table ip mangle'] },
@@ -21,17 +21,38 @@ t.test('pieces of any size give the same changes', async (t) => {
   for (const size of [1, 7, 64]) {
     const parse = makeMonitorParser();
     const pieces = TEXT.match(new RegExp(`[^]{1,${size}}`, 'g')) ?? [];
-    t.same(pieces.flatMap(parse), makeMonitorParser()(TEXT), `${size} characters at a time`);
+    const { changes } = makeMonitorParser()(TEXT);
+    t.same(
+      pieces.flatMap((piece) => parse(piece).changes),
+      changes,
+      `${size} characters at a time`,
+    );
   }
 });
 
 t.test('a kernel that does not name the process gives null, and a long change is cut', async (t) => {
   const lines = Array.from({ length: 50 }, (_, i) => `add rule ip filter INPUT handle ${i}\n`).join('');
-  const [change] = makeMonitorParser()(`${lines}# new generation 7\n`);
+  const [change] = makeMonitorParser()(`${lines}# new generation 7\n`).changes;
   t.match(change, { process: null, pid: null });
   t.equal(change?.lines.length, 5);
 });
 
 t.test('a process may have any name', async (t) => {
-  t.match(makeMonitorParser()('# new generation 7 by process 1 (a (b) c)\n'), [{ process: 'a (b) c', pid: 1 }]);
+  const changesOf = (name: string) => makeMonitorParser()(`# new generation 7 by process 1 (${name})\n`).changes;
+  t.match(changesOf('a (b) c'), [{ process: 'a (b) c', pid: 1 }]);
+  t.match(changesOf(''), [{ process: '', pid: 1 }]);
+  t.match(changesOf('a\nb'), [{ process: 'a', pid: 1 }], 'a line end in it hides no change');
+  t.match(changesOf('a\n# new gen'), [{ process: 'a', pid: 1 }]);
+});
+
+t.test('the alarm is told apart from changes, and from the table that is put in', async (t) => {
+  // As nft 0.9.8, 1.0.6 and 1.1.3 print it.
+  const raised = 'add quota ip invalid-drop alarm { over 1 bytes used 1 bytes } \n';
+  t.same(makeMonitorParser()(raised), { changes: [], alarm: true });
+  t.match(makeMonitorParser()(`${raised}${TEXT}`), { changes: [{ lines: [/^delete rule/, /^insert rule/] }, {}] });
+  const parse = makeMonitorParser();
+  t.same(parse(raised.slice(0, 20)), { changes: [], alarm: false });
+  t.same(parse(raised.slice(20)), { changes: [], alarm: true });
+  t.match(makeMonitorParser()('add quota inet invalid-drop alarm { over 1 bytes } \n'), { alarm: false });
+  t.match(makeMonitorParser()('add quota ip other alarm { over 1 bytes used 1 bytes } \n'), { alarm: false });
 });

@@ -6,6 +6,7 @@ import { startCommand } from '../../../lib/command.ts';
 /** A monitor on a real program; `ended` resolves each time that its end has been seen. */
 function makeMonitor(program: string) {
   const changes: number[] = [];
+  const alarms: number[] = [];
   const waiting: (() => void)[] = [];
   const delays: unknown[] = [];
   const monitor = new NftMonitor(
@@ -14,13 +15,17 @@ function makeMonitor(program: string) {
       changes.push(list.length);
       waiting.shift()?.();
     },
+    () => {
+      alarms.push(changes.length);
+      waiting.shift()?.();
+    },
     (_level, _event, details) => {
       delays.push(details?.['retryInSeconds']);
       waiting.shift()?.();
     },
   );
   const next = () => new Promise<void>((resolve) => waiting.push(resolve));
-  return { monitor, changes, delays, next };
+  return { monitor, changes, alarms, delays, next };
 }
 
 t.beforeEach(() => mock.timers.enable({ apis: ['setTimeout'] }));
@@ -36,6 +41,18 @@ t.test('a change that the program prints is passed on', async (t) => {
   t.equal(monitor.running, true);
   monitor.stop();
   t.equal(monitor.running, false);
+});
+
+t.test('an alarm that the program prints is passed on, and is no change', async (t) => {
+  const line = 'add quota ip invalid-drop alarm { over 1 bytes used 52 bytes } ';
+  const { monitor, changes, alarms, next } = makeMonitor(
+    `console.log(${JSON.stringify(line)}); setInterval(() => {}, 1000)`,
+  );
+  const seen = next();
+  monitor.start();
+  await seen;
+  t.same([changes, alarms], [[], [0]]);
+  monitor.stop();
 });
 
 t.test('a program that ends is started again, ever later, and each time the ruleset is checked', async (t) => {
@@ -63,6 +80,7 @@ t.test('a program that is not there is an end like any other', async (t) => {
   const how = await new Promise((resolve) => {
     const monitor = new NftMonitor(
       (onText, onEnd) => startCommand('/no/such/program', [], onText, onEnd),
+      () => undefined,
       () => undefined,
       (_level, _event, details) => resolve(details?.['message']),
     );

@@ -1,3 +1,4 @@
+import { mock } from 'node:test';
 import t from 'tap';
 import type { RescueResult } from '../../../init-image/checker/liberal-connection.ts';
 import type { NotedConnection, Notes } from '../../../init-image/checker/noted-connections.ts';
@@ -15,10 +16,15 @@ function makeRescuer(result: (connection: NotedConnection) => RescueResult | Err
     notes: { segments: 0, connections: [] } as Notes | Error,
     tried: [] as number[],
     forgotten: 0,
+    invalid: 0 as number | null,
+    hearsAlarm: true,
+    reads: 0,
   };
   const rescuer = new Rescuer({
-    countInvalid: () => 0,
+    countInvalid: () => state.invalid,
+    hearsAlarm: () => state.hearsAlarm,
     readNotes: async () => {
+      state.reads++;
       if (state.notes instanceof Error) throw state.notes;
       return state.notes;
     },
@@ -159,4 +165,61 @@ t.test('the last five peers are told, the last first', async (t) => {
     rescuer.lastPeers().map(({ peer }) => peer),
     ['10.0.0.7', '10.0.0.6', '10.0.0.5', '10.0.0.4', '10.0.0.3'],
   );
+});
+
+/** What runs after a timer, to its end. */
+const settle = () => new Promise((resolve) => setImmediate(resolve));
+
+t.test('an alarm leads to a round at once, and those that come meanwhile to one more after a gap', async (t) => {
+  mock.timers.enable({ apis: ['setTimeout'] });
+  t.teardown(() => mock.timers.reset());
+  const { rescuer, state } = makeRescuer();
+  rescuer.start();
+  await settle();
+  t.equal(state.reads, 0, 'nothing is INVALID yet');
+  rescuer.alarm();
+  await settle();
+  t.equal(state.reads, 1);
+  rescuer.alarm();
+  rescuer.alarm();
+  await settle();
+  t.equal(state.reads, 1);
+  mock.timers.tick(2000);
+  await settle();
+  t.equal(state.reads, 2);
+  mock.timers.tick(2000);
+  await settle();
+  t.equal(state.reads, 2);
+  rescuer.stop();
+});
+
+t.test('where no alarm is heard, the count is looked at each second; else every ten', async (t) => {
+  mock.timers.enable({ apis: ['setTimeout'] });
+  t.teardown(() => mock.timers.reset());
+  for (const [hearsAlarm, gap] of [
+    [false, 1000],
+    [true, 10_000],
+  ] as const) {
+    const { rescuer, state } = makeRescuer();
+    state.hearsAlarm = hearsAlarm;
+    rescuer.start();
+    await settle();
+    state.invalid = 1;
+    mock.timers.tick(gap - 1);
+    await settle();
+    t.equal(state.reads, 0);
+    mock.timers.tick(1);
+    await settle();
+    t.equal(state.reads, 1);
+    rescuer.stop();
+  }
+});
+
+t.test('what is noted when it starts is read: a checker before it may have been killed', async (t) => {
+  const { rescuer, state } = makeRescuer();
+  state.invalid = 3;
+  rescuer.start();
+  await settle();
+  t.equal(state.reads, 1);
+  rescuer.stop();
 });

@@ -1,6 +1,6 @@
 import t from 'tap';
 import { exemptionRule, exemptionTable, unlistedListeners } from '../../../lib/netfilter/exemption.ts';
-import { lacksExemption, putTable, ruleInput } from '../../../lib/netfilter/exemption-installer.ts';
+import { lacksExemption, putTable, raisesAlarm, ruleInput } from '../../../lib/netfilter/exemption-installer.ts';
 import type { LocalSockets } from '../../../lib/netfilter/local-sockets.ts';
 import { parseRuleset } from '../../../lib/netfilter/ruleset.ts';
 import { areStraysNoted, unguardedReasons, unsparedReasons } from '../../../lib/netfilter/ruleset-check.ts';
@@ -136,16 +136,42 @@ t.test('with that rule the verdict is the same, but for noting', async (t) => {
   t.same(input.split('\n').slice(0, 3), ['*mangle', `-D PREROUTING ${rule}`, `-I PREROUTING 1 ${rule}`]);
 });
 
-t.test('where nft refuses the socket expression, the table that only notes is put in', async (t) => {
-  const inputs: string[] = [];
+t.test('where nft refuses the socket expression or quotas, the table goes in without them', async (t) => {
   const check = checkOf(legacySnapshot(GUARDED));
-  const error = await putTable(check, 1000, async (_command, _args, { input = '' }) => {
-    inputs.push(input);
-    return { exitCode: input.includes('socket') ? 1 : 0, stdout: '', stderr: 'Could not process rule: Not supported' };
-  });
-  t.match(error, { code: 'COMMAND_FAILED', message: /Not supported/ });
-  t.same(inputs, [exemptionTable(SOCKETS, true), exemptionTable(SOCKETS, false)]);
-  t.notMatch(inputs[1], /socket|notrack/);
+  const put = async (missing: RegExp) => {
+    const inputs: string[] = [];
+    const error = await putTable(check, 1000, async (_command, [input = '']) => {
+      inputs.push(input);
+      return { exitCode: missing.test(input) ? 1 : 0, stdout: '', stderr: 'Could not process rule: Not supported' };
+    });
+    return { error, last: inputs.at(-1), count: inputs.length };
+  };
+  const form = (socket: boolean, alarm: boolean) => exemptionTable(SOCKETS, { socket, alarm });
+  t.same(await put(/^$/), { error: undefined, last: form(true, true), count: 1 });
+  t.same(await put(/quota/), { error: undefined, last: form(true, false), count: 2 });
+  t.notMatch(form(true, false), /quota/);
+  const onlyNotes = await put(/socket/);
+  t.match(onlyNotes.error, { code: 'COMMAND_FAILED', message: /Not supported/ });
+  t.equal(onlyNotes.last, form(false, true));
+  t.notMatch(onlyNotes.last, /socket|notrack/);
+  t.match(await put(/socket|quota/), { error: { code: 'COMMAND_FAILED' }, last: form(false, false), count: 4 });
+  t.match(await put(/./), { error: { code: 'COMMAND_FAILED' }, count: 4 });
   const missing = checkOf({ ...legacySnapshot(GUARDED), nftWorks: false });
   t.match(await putTable(missing, 1000, () => Promise.reject(new Error('not asked for'))), { code: 'NFT_MISSING' });
+});
+
+t.test('the table fits into an argument, with all listeners that it can have', async (t) => {
+  const address = 'fd00:1111:2222:3333:4444:5555:6666:7777';
+  const listeners = Array.from({ length: 5000 }, (_, i) => ({ address, port: 60_000 - i }));
+  const ipv4 = listeners.map(({ port }) => ({ address: '100.100.100.100', port }));
+  t.ok(exemptionTable({ ...SOCKETS, listeners: { ipv4, ipv6: listeners } }).length < 128 * 1024);
+});
+
+t.test('whether the table raises the alarm', async (t) => {
+  const check = checkOf(exemptSnapshot(GUARDED));
+  t.equal(raisesAlarm(check), true);
+  t.equal(raisesAlarm(undefined), false);
+  t.equal(raisesAlarm(checkOf(legacySnapshot(GUARDED))), false);
+  for (const { chains } of check.snapshot.ruleset) chains.delete('stray');
+  t.equal(raisesAlarm(check), false);
 });
