@@ -1,4 +1,5 @@
 // One JSON object a line on standard output, as log collectors expect.
+import { CodedError } from './errors.ts';
 
 export type Level = 'info' | 'warn' | 'error';
 
@@ -11,4 +12,28 @@ export function makeLog(program: string, write: (line: string) => void, now: () 
     const time = new Date(now()).toISOString();
     write(`${JSON.stringify({ time, level, program, event, ...details })}\n`);
   };
+}
+
+/** Logs an error once for as long as it stays the same. */
+export class ErrorLog {
+  private last = '';
+  private readonly log: Log;
+
+  constructor(log: Log) {
+    this.log = log;
+  }
+
+  /** @param error a line has its code (`UNEXPECTED` where it has none) and its message */
+  note(event: string, error: unknown): void {
+    const code = error instanceof CodedError ? error.code : 'UNEXPECTED';
+    const message = error instanceof Error ? error.message : String(error);
+    if (this.last === message) return;
+    this.last = message;
+    this.log('error', event, { code, message });
+  }
+
+  /** What comes next is logged, even if it is the same. */
+  recovered(): void {
+    this.last = '';
+  }
 }

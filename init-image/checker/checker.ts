@@ -1,7 +1,7 @@
 // What the checker knows, and what it does when a check shows that the pod is no longer guarded.
 import type { Mode, OnDrift } from '../../lib/contract.ts';
 import { CodedError, errors } from '../../lib/errors.ts';
-import type { Log } from '../../lib/log.ts';
+import { ErrorLog, type Log } from '../../lib/log.ts';
 import { identityOf, referTo } from '../../lib/netfilter/drop-rule.ts';
 import type { InstallResult } from '../../lib/netfilter/installer.ts';
 import { FAMILIES } from '../../lib/netfilter/packet.ts';
@@ -64,12 +64,13 @@ export class Checker {
   readonly settings: CheckerSettings;
   private exemptionRetryAt = 0;
   private changes: RulesetChange[] = [];
-  private lastError = '';
+  private readonly errors: ErrorLog;
   private readonly dependencies: CheckerDependencies;
 
   constructor(settings: CheckerSettings, dependencies: CheckerDependencies) {
     this.settings = settings;
     this.dependencies = dependencies;
+    this.errors = new ErrorLog(dependencies.log);
   }
 
   /** Remembers who changed the ruleset, for the log line that says what was lost. */
@@ -105,7 +106,7 @@ export class Checker {
       return true;
     } catch (error) {
       this.checkFailures++;
-      this.logOnce('check-failed', error);
+      this.errors.note('check-failed', error);
       return false;
     }
   }
@@ -117,16 +118,15 @@ export class Checker {
     const lacking = this.dependencies.lacksExemption(check);
     if (!wasGuarded && this.guarded)
       this.dependencies.log('info', 'ready', { message: 'INVALID TCP packets are dropped' });
-    if (this.guarded && !lacking) {
-      if (wasExempt && !this.exempt) this.reportExemptionDrift(check);
-      this.changes = [];
-      this.lastError = '';
-      return;
-    }
     if (wasGuarded && !this.guarded && before) this.reportDrift(before, check);
     else if (!this.guarded && !before)
       this.dependencies.log('warn', 'not-guarded', { reasons: unguardedReasons(check) });
     if (wasExempt && !this.exempt) this.reportExemptionDrift(check);
+    if (this.guarded && !lacking) {
+      this.changes = [];
+      this.errors.recovered();
+      return;
+    }
     const retry = lacking && this.dependencies.now() >= this.exemptionRetryAt;
     if (this.settings.onDrift === 'repair' && (!this.guarded || retry)) await this.repair();
   }
@@ -168,23 +168,14 @@ export class Checker {
       if (!wasGuarded) this.dependencies.log('info', 'ready', { message: 'INVALID TCP packets are dropped' });
     } catch (error) {
       this.repairFailures++;
-      this.logOnce('repair-failed', error);
+      this.errors.note('repair-failed', error);
     }
   }
 
   private noteExemptionFailure({ code, message }: { code: string; message: string }): void {
     this.exemptionFailures++;
     this.exemptionRetryAt = this.dependencies.now() + EXEMPTION_RETRY;
-    this.logOnce('exemption-failed', new CodedError(code, message));
-  }
-
-  /** Logs an error once for as long as it stays the same. */
-  private logOnce(event: string, error: unknown): void {
-    const code = error instanceof CodedError ? error.code : 'UNEXPECTED';
-    const message = error instanceof Error ? error.message : String(error);
-    if (this.lastError === message) return;
-    this.lastError = message;
-    this.dependencies.log('error', event, { code, message });
+    this.errors.note('exemption-failed', new CodedError(code, message));
   }
 }
 

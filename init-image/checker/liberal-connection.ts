@@ -2,6 +2,7 @@
 // (IP_CT_TCP_FLAG_BE_LIBERAL, tcp_in_window in net/netfilter/nf_conntrack_proto_tcp.c).
 import { type ProgramOutput, type RunCommand, runCommand } from '../../lib/command.ts';
 import { type CodedError, errors } from '../../lib/errors.ts';
+import { familyOf } from '../../lib/netfilter/packet.ts';
 import type { NotedConnection } from './noted-connections.ts';
 
 /** An entry of conntrack: the connection's first packet, and when it is forgotten. */
@@ -50,14 +51,13 @@ export async function makeLiberal(
   timeout: number,
   run: RunCommand = runCommand,
 ): Promise<RescueResult> {
-  const family = source.includes(':') ? 'ipv6' : 'ipv4';
   const noted = tupleArguments(source, destination, sourcePort, destinationPort);
   let found = await run('conntrack', ['-G', ...noted], { timeout });
   // The kernel finds an entry by the tuple of either direction, but only the first packet's is shown (1.4.7).
   if (found.exitCode !== 0 && NONE_SHOWN.test(found.stderr)) {
     const reply = ['-r', source, '-q', destination];
     const ports = ['--reply-port-src', String(sourcePort), '--reply-port-dst', String(destinationPort)];
-    found = await run('conntrack', ['-L', '-f', family, '-p', 'tcp', ...reply, ...ports], { timeout });
+    found = await run('conntrack', ['-L', '-f', familyOf(source), '-p', 'tcp', ...reply, ...ports], { timeout });
   }
   const entry = found.exitCode === 0 ? parseEntry(found.stdout) : undefined;
   if (!entry) {
@@ -68,7 +68,7 @@ export async function makeLiberal(
   const tuple = tupleArguments(entry.source, entry.destination, entry.sourcePort, entry.destinationPort);
   for (const longer of LONGER) {
     const timeoutOption = ['-t', String(entry.timeout + longer)];
-    const updated = await run('conntrack', ['-U', '-f', family, ...tuple, ...timeoutOption], { timeout });
+    const updated = await run('conntrack', ['-U', '-f', familyOf(source), ...tuple, ...timeoutOption], { timeout });
     // Where nothing was updated, the exit code may be 0 or 1.
     if (updated.exitCode !== 0 && !NONE_SHOWN.test(updated.stderr)) throw failed(updated);
     // An entry that was updated is printed.

@@ -4,6 +4,7 @@ import { errors } from '../../lib/errors.ts';
 import { setsOf } from '../../lib/netfilter/exemption.ts';
 import { toItem } from '../../lib/netfilter/nft-expression.ts';
 import { ALARM_QUOTA, ANSWER_SETS, EXEMPTION_TABLE, STRAY_SETS } from '../../lib/netfilter/nft-statement.ts';
+import { familyOf } from '../../lib/netfilter/packet.ts';
 
 /** A connection as its stray segment arrived: the first packet of the connection may have come the other way. */
 export interface NotedConnection {
@@ -57,7 +58,7 @@ export async function forgetNotes(
   run: RunCommand = runCommand,
 ): Promise<void> {
   const commands = connections.map(({ source, sourcePort, destination, destinationPort, outgoing }) => {
-    const { strays, answers } = setsOf(source.includes(':') ? 'ipv6' : 'ipv4');
+    const { strays, answers } = setsOf(familyOf(source));
     const element = [source, sourcePort, destination, destinationPort].join(' . ');
     return `delete element ${EXEMPTION_TABLE} ${outgoing ? answers : strays} { ${element} }`;
   });

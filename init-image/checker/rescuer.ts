@@ -1,8 +1,8 @@
 // Rescues connections that hang. Since Linux 6.1 conntrack takes a segment that is at most a window over the window for
 // sent, and every later segment of its sender for INVALID: without a connection that is liberal, none of them arrives.
-import { CodedError } from '../../lib/errors.ts';
-import type { Level, Log } from '../../lib/log.ts';
+import { ErrorLog, type Level, type Log } from '../../lib/log.ts';
 import { MAX_NOTED } from '../../lib/netfilter/exemption.ts';
+import { FAMILIES, familyOf } from '../../lib/netfilter/packet.ts';
 import type { RescueResult } from './liberal-connection.ts';
 import type { NotedConnection, Notes } from './noted-connections.ts';
 
@@ -91,11 +91,12 @@ export class Rescuer {
   private budget = BURST;
   private budgetAt: number;
   private lines = { left: LINES_A_MINUTE, since: 0, suppressed: 0 };
-  private lastError = '';
+  private readonly errors: ErrorLog;
   private readonly dependencies: RescuerDependencies;
 
   constructor(dependencies: RescuerDependencies) {
     this.dependencies = dependencies;
+    this.errors = new ErrorLog(dependencies.log);
     this.budgetAt = dependencies.now();
   }
 
@@ -175,7 +176,7 @@ export class Rescuer {
    * as forged ones have. A connection that hangs is soon noted again.
    */
   private dispensable(connections: NotedConnection[]): NotedConnection[] {
-    const families = [true, false].map((ipv6) => connections.filter(({ source }) => source.includes(':') === ipv6));
+    const families = FAMILIES.map((family) => connections.filter(({ source }) => familyOf(source) === family));
     const full = families.filter(({ length }) => length > NEARLY_FULL);
     return full.flat().filter((one) => one.segments <= 1 || this.known.has(keyOf(one)));
   }
@@ -271,14 +272,9 @@ export class Rescuer {
     });
   }
 
-  /** Logged once for as long as it stays the same, counted each time. */
   private fail(error: unknown): void {
     this.failed++;
-    const message = error instanceof Error ? error.message : String(error);
-    if (message === this.lastError) return;
-    this.lastError = message;
-    const code = error instanceof CodedError ? error.code : 'UNEXPECTED';
-    this.dependencies.log('error', 'rescue-failed', { code, message });
+    this.errors.note('rescue-failed', error);
   }
 }
 

@@ -1,7 +1,7 @@
 // Which local ports and addresses the TCP sockets of this network namespace have, as /proc/net tells.
 import { closeSync, openSync, readSync } from 'node:fs';
 import { endianness } from 'node:os';
-import type { Family, PortRange } from './packet.ts';
+import { type Family, familyOf, type PortRange } from './packet.ts';
 import { readProcFile } from './proc.ts';
 
 /** A socket in LISTEN that is bound to one address. */
@@ -36,7 +36,7 @@ export function readLocalSockets(before?: LocalSockets): LocalSockets {
     ...parseListeners(readListenLines('/proc/net/tcp')),
     ...parseListeners(readListenLines('/proc/net/tcp6')),
   ];
-  const ofFamily = (family: Family) => found.filter(({ address }) => address.includes(':') === (family === 'ipv6'));
+  const ofFamily = (family: Family) => found.filter(({ address }) => familyOf(address) === family);
   return {
     listeners: { ipv4: ofFamily('ipv4'), ipv6: ofFamily('ipv6') },
     ephemeralPorts: parsePortRange(readProcFile('/proc/sys/net/ipv4/ip_local_port_range')),

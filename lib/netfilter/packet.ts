@@ -160,9 +160,14 @@ function isRedirected({ socket, destinationPort }: Packet, ports: ReadonlySet<nu
   return typeof destinationPort === 'number' ? ports.has(destinationPort) : undefined;
 }
 
+/** The family of an address as text. */
+export function familyOf(address: string): Family {
+  return address.includes(':') ? 'ipv6' : 'ipv4';
+}
+
 /** An address and a port as one text, the same for every way to write an IPv6 address. */
 export function endpointOf(address: string, port: number): string {
-  return address.includes(':') ? `${URL.parse(`http://[${address}]`)?.hostname} ${port}` : `${address} ${port}`;
+  return familyOf(address) === 'ipv6' ? `${URL.parse(`http://[${address}]`)?.hostname} ${port}` : `${address} ${port}`;
 }
 
 /** Undefined where some ports of the range meet the condition and others do not. */
@@ -207,8 +212,8 @@ type Network = Extract<Value, { address: string } | { addressFrom: string }>;
 function inNetwork(address: string, network: Network): boolean {
   const list = new BlockList();
   const first = 'address' in network ? network.address : network.addressFrom;
-  const type = first.includes(':') ? 'ipv6' : 'ipv4';
-  if (address.includes(':') !== (type === 'ipv6')) return false;
+  const type = familyOf(first);
+  if (familyOf(address) !== type) return false;
   if ('address' in network) list.addSubnet(network.address, network.length, type);
   else list.addRange(network.addressFrom, network.addressTo, type);
   return list.check(address, type);
