@@ -43,15 +43,17 @@ export interface Reflection {
 const PAGE = '100';
 /** The server ends a watch after this; a connection that died silently is noticed a little later. */
 const WATCH_SECONDS = 240;
-/** Pause between watches, so that a server that ends each at once is not asked in a tight loop. */
+/** Pause between watches. */
 const RELIST_MS = 100;
+/** A watch that is open for as long is a success, though it tells of nothing. */
+const LASTING_MS = 10_000;
 const SILENCE_MS = (WATCH_SECONDS + 30) * 1000;
 
 /** @returns at once, before the first list has come */
 export function reflect<T>(options: ReflectOptions<T>): Reflection {
   const { what, log, retryDelay } = options;
   const stopping = new AbortController();
-  const state: State = { synced: false, version: '', failures: 0 };
+  const state: State = { synced: false, version: '', failures: 0, fruitless: 0 };
   let listing = new AbortController();
   const stopped = () => stopping.signal.aborted;
 
@@ -66,7 +68,7 @@ export function reflect<T>(options: ReflectOptions<T>): Reflection {
           if ((await list(options, state)) > 1) collectGarbage();
         }
         await watch(options, state, AbortSignal.any([stopping.signal, listing.signal]));
-        await pause(RELIST_MS);
+        await pause(delayAfterWatch());
       } catch (error) {
         if (stopped()) return;
         if (!listing.signal.aborted) await pause(delayAfter(error));
@@ -74,10 +76,18 @@ export function reflect<T>(options: ReflectOptions<T>): Reflection {
     }
   }
 
+  /** Once is usual. A server that ends each watch at once, or each time forgets the version, is asked ever more seldom. */
+  function delayAfterWatch(): number {
+    if (state.fruitless <= 1) return RELIST_MS;
+    const retryMs = retryDelay(state.fruitless - 1);
+    log.warn({ watches: state.fruitless, retryMs }, `watches on ${what} end at once`);
+    return retryMs;
+  }
+
   function delayAfter(error: unknown): number {
     if (isGone(error)) {
       state.version = '';
-      return RELIST_MS;
+      return delayAfterWatch();
     }
     state.failures += 1;
     const retryMs = retryDelay(state.failures);
@@ -100,6 +110,8 @@ interface State {
   /** resourceVersion to watch from; '' where a list is needed. */
   version: string;
   failures: number;
+  /** Watches in a row that were opened, told nothing and ended soon. */
+  fruitless: number;
 }
 
 /** Kubernetes is made for 5,000 nodes of 110 pods: no collection has more pages. */
@@ -144,13 +156,17 @@ async function list<T>({ client, path, query, what, project, sink, log }: Reflec
 async function watch<T>({ client, path, query, project, sink }: ReflectOptions<T>, state: State, stop: AbortSignal) {
   const signal = AbortSignal.any([stop, AbortSignal.timeout(SILENCE_MS)]);
   const from = { ...query, resourceVersion: state.version, allowWatchBookmarks: 'true' };
+  let openedAt = 0;
   const opened = () => {
     state.failures = 0;
+    state.fruitless += 1;
+    openedAt = performance.now();
   };
   const events = client.watch(path, { ...from, timeoutSeconds: String(WATCH_SECONDS) }, signal, opened);
   for await (const { type, object } of events) {
     if (type === 'ERROR') throw new ApiError(Number(object['code']), shortText(object['reason'], 60), 'watch error');
     const { metadata } = object;
+    state.fruitless = 0;
     if (isObject(metadata)) state.version = shortText(metadata['resourceVersion']);
     if (type === 'BOOKMARK') continue;
     const item = project(object);
@@ -158,6 +174,7 @@ async function watch<T>({ client, path, query, project, sink }: ReflectOptions<T
     if (type === 'DELETED') sink.remove(item);
     else sink.put(item);
   }
+  if (performance.now() - openedAt >= LASTING_MS) state.fruitless = 0;
 }
 
 /** The version is too old to watch from, or a page's continuation has expired (HTTP 410): relist. */

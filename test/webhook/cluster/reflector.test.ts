@@ -158,6 +158,34 @@ t.test('a version that is too old leads to a new list, and what is gone is unkno
   t.equal(store.labelsOf('storage'), undefined);
 });
 
+t.test('a server that ends each watch at once is asked ever more seldom, until it tells something', async (t) => {
+  const { api, delays, logged } = await watching(t);
+  for (let ended = 1; ended <= 4; ended++) {
+    await until('a watch is open', () => api.requests.length === 1 + ended && api.watches.size === 1);
+    api.endWatches();
+  }
+  await until('a watch is open', () => api.requests.length === 6 && api.watches.size === 1);
+  t.strictSame(delays, [1, 2, 3], 'the first end is usual');
+  t.match(logged.at(-1), { message: 'watches on namespaces end at once', watches: 4, retryMs: 1 });
+  api.send('ADDED', namespaceObject({ name: 'new' }));
+  api.endWatches();
+  await until('a watch is open', () => api.requests.length === 7 && api.watches.size === 1);
+  api.endWatches();
+  await until('a watch is open', () => api.requests.length === 8 && api.watches.size === 1);
+  t.strictSame(delays, [1, 2, 3]);
+});
+
+t.test('a version that is forgotten each time is asked for ever more seldom', async (t) => {
+  const { api, delays } = await watching(t);
+  for (let gone = 1; gone <= 4; gone++) {
+    await until('a list and a watch', () => api.requests.length === 2 * gone && api.watches.size === 1);
+    api.send('ERROR', { kind: 'Status', code: 410, metadata: {} });
+    api.endWatches();
+  }
+  await until('a list and a watch', () => api.requests.length === 10 && api.watches.size === 1);
+  t.strictSame(delays, [1, 2, 3]);
+});
+
 t.test('credentials that vanish do not end the process', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'invalid-drop-'));
   t.teardown(() => rm(folder, { recursive: true }));
