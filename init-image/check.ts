@@ -88,7 +88,7 @@ async function serve(values: Values): Promise<void> {
       repair: () => install(read, installOptions(values, environment)),
       reportsChanges: () => monitor.running,
       log,
-      now: Date.now,
+      now: () => performance.now(),
     },
   );
   const schedule = new CheckSchedule(
@@ -112,7 +112,8 @@ async function serve(values: Values): Promise<void> {
     forget: (connections) => forgetNotes(connections, timeout),
     makeLiberal: (connection) => makeLiberal(connection, timeout),
     log,
-    now: Date.now,
+    now: () => performance.now(),
+    date: Date.now,
   });
   const report = () => describeChecker(checker, readEvidence(), monitor, rescue ? rescuer : undefined);
   const server = makeCheckerServer(report, () => checker.notReady());

@@ -35,7 +35,7 @@ export interface CheckerDependencies {
   /** Whether the kernel reports changes of the nft ruleset now. */
   reportsChanges(): boolean;
   log: Log;
-  /** Milliseconds since 1970. */
+  /** Milliseconds of a clock that nobody sets: a step of the machine's clock changes no age. */
   now(): number;
 }
 
@@ -62,7 +62,8 @@ export class Checker {
   repairFailures = 0;
   readinessLost = 0;
   readonly settings: CheckerSettings;
-  private exemptionRetryAt = 0;
+  private lastAt = 0;
+  private exemptionRetryAt = Number.NEGATIVE_INFINITY;
   private changes: RulesetChange[] = [];
   private readonly errors: ErrorLog;
   private readonly dependencies: CheckerDependencies;
@@ -92,7 +93,7 @@ export class Checker {
   notReady(): string | undefined {
     if (this.settings.mode === 'observe') return undefined;
     if (!this.last) return 'no check has succeeded yet';
-    const age = this.dependencies.now() - this.last.at;
+    const age = this.dependencies.now() - this.lastAt;
     const limit = this.nextCheckIn() + 2 * this.settings.interval + CHECK_LIMIT;
     if (age > limit) return `the last successful check is ${Math.round(age / 1000)} s old`;
     return this.guarded ? undefined : (unguardedReasons(this.last)[0] ?? 'not guarded');
@@ -133,6 +134,7 @@ export class Checker {
 
   private accept(check: RulesetCheck): void {
     this.last = check;
+    this.lastAt = this.dependencies.now();
     this.guarded = isGuarded(check);
     this.exempt = isExempt(check);
     this.dropCounters = addCheck(this.dropCounters, check);

@@ -17,8 +17,10 @@ export interface RescuerDependencies {
   /** Makes room in the notes. Must not throw. */
   forget(connections: NotedConnection[]): Promise<void>;
   log: Log;
-  /** Milliseconds since 1970. */
+  /** Milliseconds of a clock that nobody sets: a step of the machine's clock changes no age. */
   now(): number;
+  /** Milliseconds since 1970. */
+  date(): number;
 }
 
 /** Who sent stray segments: one peer and one port of this pod. */
@@ -90,7 +92,7 @@ export class Rescuer {
   private stopped = false;
   private budget = BURST;
   private budgetAt: number;
-  private lines = { left: LINES_A_MINUTE, since: 0, suppressed: 0 };
+  private lines = { left: LINES_A_MINUTE, since: Number.NEGATIVE_INFINITY, suppressed: 0 };
   private readonly errors: ErrorLog;
   private readonly dependencies: RescuerDependencies;
 
@@ -248,7 +250,7 @@ export class Rescuer {
       port: destinationPort,
       segments: (before?.segments ?? 0) + Math.max(segments, 0),
       rescued: (before?.rescued ?? 0) + (rescued ? 1 : 0),
-      lastSeen: new Date(this.dependencies.now()).toISOString(),
+      lastSeen: new Date(this.dependencies.date()).toISOString(),
     };
     remember(this.peers, key, peer, MAX_PEERS);
   }

@@ -169,12 +169,12 @@ async function insert(
 ): Promise<FamilyInstall> {
   const program = programOf(family, backend, 'restore');
   const seconds = Math.max(1, Math.ceil(lockWait / 1000));
-  const deadline = Date.now() + lockWait;
+  const deadline = performance.now() + lockWait;
   for (let tries = 1; ; tries++) {
     const args = ['--noflush', '--wait', String(seconds)];
     const restored = await runCommand(program, args, { timeout: lockWait + commandTimeout, input, env });
     if (restored.exitCode === 0) return { action: 'inserted', backend };
-    const retry = restored.exitCode === RESOURCE_PROBLEM && tries < MAX_TRIES && Date.now() < deadline;
+    const retry = restored.exitCode === RESOURCE_PROBLEM && tries < MAX_TRIES && performance.now() < deadline;
     if (!retry) throw errors.COMMAND_FAILED(program, restored.exitCode, restored.stderr.trim().slice(0, 500));
   }
 }

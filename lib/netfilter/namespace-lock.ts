@@ -20,11 +20,11 @@ export interface NamespaceLock {
  * @returns the lock, or one that is not held when the limit has passed. Never throws.
  */
 export async function takeNamespaceLock(limit: number): Promise<NamespaceLock> {
-  const deadline = Date.now() + limit;
-  while (Date.now() < deadline) {
+  const deadline = performance.now() + limit;
+  while (performance.now() < deadline) {
     const lock = await tryLock();
     if (lock) return lock;
-    await holderGone(deadline - Date.now());
+    await holderGone(deadline - performance.now());
   }
   return { held: false, release: () => undefined };
 }

@@ -184,6 +184,24 @@ kernelTest('--once tells by its exit code: guarded, not guarded, cannot tell', a
   t.match(await once(), { exitCode: 2, result: 'cannot tell' });
 });
 
+/** On SIGUSR2 the clock that the program reads is an hour ahead. */
+const STEP = `const { now } = Date;
+let ahead = 0;
+Date.now = () => now() + ahead;
+process.on('SIGUSR2', () => {
+  ahead = 3_600_000;
+  console.log('{"event":"stepped"}');
+});`;
+
+kernelTest('a step of the clock makes no pod unready', async (t, { pod }) => {
+  t.equal((await install(pod)).exitCode, 0);
+  const preload = `${t.testdir({ 'step.mjs': STEP })}/step.mjs`;
+  const checker = await startChecker(pod, { NODE_OPTIONS: `--import=${preload}` });
+  checker.child.kill('SIGUSR2');
+  await checker.waitForOutput(/stepped/);
+  t.equal((await getPage(pod, 'http://127.0.0.1:15099/readyz')).status, 200);
+});
+
 kernelTest('--probe agrees with readyz', async (t, { pod }) => {
   const probe = async () =>
     (await startContainer(pod, containerSpec('check', ['NET_ADMIN'], '--probe')).end()).exitCode;

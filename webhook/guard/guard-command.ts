@@ -74,7 +74,7 @@ async function guardTargets(
     stay: given.has('stay'),
     dryRun: given.has('dry-run'),
     timeout: durationMs(values.timeout),
-    clock: { now: Date.now, wait },
+    clock: { now: () => performance.now(), wait },
   };
   return guardAll(targets, {
     concurrency: values.concurrency,

@@ -33,7 +33,7 @@ const MAX_LINES = 1000;
  * @throws CodedError TRACING_UNAVAILABLE
  */
 export async function watchNode(options: WatchOptions): Promise<number> {
-  const tracker = makeNamespaceTracker(scanNamespaces, readNamespaceCounters, Date.now);
+  const tracker = makeNamespaceTracker(scanNamespaces, readNamespaceCounters, () => performance.now());
   const trace = await openTrace(options.pid);
   try {
     return await watch(trace, tracker, options);
@@ -45,7 +45,7 @@ export async function watchNode(options: WatchOptions): Promise<number> {
 
 async function watch(trace: TraceInstance, tracker: NamespaceTracker, options: WatchOptions): Promise<number> {
   const { seconds, json, write, progress, stop } = options;
-  const started = Date.now();
+  const started = performance.now();
   const report = makeReport(json, (text) => {
     progress?.(CLEAR);
     write(text);
@@ -54,7 +54,7 @@ async function watch(trace: TraceInstance, tracker: NamespaceTracker, options: W
   let partialLine = '';
   for (let over = false; !over; ) {
     await wait(PERIOD, undefined, { signal: stop }).catch(() => undefined);
-    const left = Math.ceil(seconds - (Date.now() - started) / 1000);
+    const left = Math.ceil(seconds - (performance.now() - started) / 1000);
     over = stop.aborted || left <= 0;
     progress?.(`\rwatching: ${Math.max(0, left)} s left `);
     const lines = (partialLine + trace.read()).split('\n');
@@ -62,7 +62,7 @@ async function watch(trace: TraceInstance, tracker: NamespaceTracker, options: W
     if (lines.length > 0) tracker.refresh();
     for (const line of lines) take(parseLine(line), tracker, report);
   }
-  return report.end((Date.now() - started) / 1000);
+  return report.end((performance.now() - started) / 1000);
 }
 
 function take(event: ReturnType<typeof parseLine>, tracker: NamespaceTracker, report: Report): void {

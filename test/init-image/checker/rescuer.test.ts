@@ -39,6 +39,7 @@ function makeRescuer(result: (connection: NotedConnection) => RescueResult | Err
     },
     log: (level, event, details) => void lines.push({ level, event, ...details }),
     now: () => state.now,
+    date: () => 0,
   });
   const round = (connections: NotedConnection[], segments = connections.length) => {
     state.notes = { segments, connections };
