@@ -28,6 +28,21 @@ t.test('the example of the page renders, with everything that it is said to chan
   for (const kind of ['PodMonitor', 'ServiceMonitor', 'PrometheusRule', 'ConfigMap']) t.ok(one(objects, kind), kind);
 });
 
+t.test('images can be pinned by digest, for both uses', { skip }, async (t) => {
+  const digest = `sha256:${'0123456789abcdef'.repeat(4)}`;
+  const names = ['webhook', 'init-image'];
+  const images = names.map((name) => ({
+    name: `localhost/invalid-drop/${name}`,
+    newName: `${REGISTRY}/${name}`,
+    digest,
+  }));
+  const resources = ['path/to/invalid-drop/manifests'];
+  t.strictSame(
+    imagesOf(await renderOwn(JSON.stringify({ resources, images }))),
+    names.map((name) => `${REGISTRY}/${name}@${digest}`),
+  );
+});
+
 t.test('a tag alone can be set upon the base, for both uses', { skip }, async (t) => {
   const images = ['webhook', 'init-image'].map((name) => ({ name: `localhost/invalid-drop/${name}`, newTag: '9.9.9' }));
   const resources = ['path/to/invalid-drop/manifests'];

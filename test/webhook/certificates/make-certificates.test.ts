@@ -2,7 +2,7 @@ import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { request } from 'node:https';
 import { join } from 'node:path';
-import { connect } from 'node:tls';
+import { type ConnectionOptions, connect } from 'node:tls';
 import t, { type Test } from 'tap';
 import { writeCaFile } from '../../../webhook/certificates/certificate-sources.ts';
 import {
@@ -50,21 +50,30 @@ t.test('a client that trusts only the written CA gets a patch, one that does not
 
 t.test('a client older than TLS 1.2 is refused', async (t) => {
   const port = await listening(t);
-  const socket = connect({
-    port,
-    host: '127.0.0.1',
-    ca: certificate.ca,
-    minVersion: 'TLSv1',
-    maxVersion: 'TLSv1.1',
-    ciphers: 'ALL@SECLEVEL=0',
-  });
-  const outcome = await new Promise((resolve) => {
-    socket.on('secureConnect', () => resolve('connected'));
+  const range = { minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'ALL@SECLEVEL=0' } as const;
+  t.equal(await handshake(port, range), 'refused');
+});
+
+t.test('TLS 1.2 has authenticated ciphers with forward secrecy only, TLS 1.3 is there', async (t) => {
+  const port = await listening(t);
+  const offering = (ciphers: string) => handshake(port, { maxVersion: 'TLSv1.2', ciphers });
+  for (const name of ['ECDHE-RSA-AES128-SHA', 'ECDHE-RSA-AES128-SHA256', 'ECDHE-RSA-AES256-SHA384'])
+    t.equal(await offering(name), 'refused', name);
+  for (const name of ['ECDHE-RSA-AES128-GCM-SHA256', 'ECDHE-RSA-CHACHA20-POLY1305'])
+    t.equal(await offering(name), name);
+  t.match(await handshake(port, { minVersion: 'TLSv1.3' }), /^TLS_/);
+});
+
+/** The cipher of a connection, or `refused`. */
+async function handshake(port: number, options: ConnectionOptions): Promise<string> {
+  const socket = connect({ port, host: '127.0.0.1', ca: certificate.ca, ...options });
+  const outcome = await new Promise<string>((resolve) => {
+    socket.on('secureConnect', () => resolve(socket.getCipher().name));
     socket.on('error', () => resolve('refused'));
   });
   socket.destroy();
-  t.equal(outcome, 'refused');
-});
+  return outcome;
+}
 
 t.test('the certificate is good for loopback and for every name of the Service, and for nothing else', async (t) => {
   const leaf = new X509Certificate(certificate.cert);
