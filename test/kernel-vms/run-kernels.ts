@@ -39,7 +39,7 @@ const SILENCE = 360_000;
 /** Emulated machines that run at the same time. Each has one processor. */
 const AT_ONCE = 3;
 /** Lines of a guest's report that are shown as progress too. */
-const PROGRESS = /^( {4})?(not )?ok |^ *# .*(RULESETS|rulesets|CONNECTIONS|connections)/;
+const PROGRESS = /^( {4})?(not )?ok |^ *(#|ok \d+ -) .*(RULESETS|rulesets|CONNECTIONS|connections)/;
 
 const print = (line: string) => process.stdout.write(`${line}\n`);
 const started = Date.now();
