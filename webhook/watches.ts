@@ -3,7 +3,7 @@ import { isObject, isTextMap, type JsonObject, shortText } from '../lib/json.ts'
 import type { ClusterClient } from './cluster/cluster-client.ts';
 import { type Reflection, type ReflectOptions, reflect, type Sink } from './cluster/reflector.ts';
 import { createCoverageMetrics } from './coverage/coverage-metrics.ts';
-import type { CoverageStore } from './coverage/coverage-store.ts';
+import type { CoverageSource } from './coverage/coverage-report.ts';
 import { type Coverage, type SeenNamespace, seenNamespace, startCoverage } from './coverage/start-coverage.ts';
 import type { EnabledFeatures } from './selfcheck/selfchecks.ts';
 import type { Metrics } from './webhook-metrics.ts';
@@ -12,7 +12,7 @@ export interface Watches {
   /** Labels of a namespace, or undefined where they are not known. */
   labelsOf(namespace: string): Record<string, string> | undefined;
   /** undefined where coverage is off. */
-  coverage(): { store: CoverageStore; synced: boolean } | undefined;
+  coverage(): CoverageSource | undefined;
   /** Name of each watch, and whether what it watches has been listed. */
   synced: Record<string, () => boolean>;
   stop(): Promise<void>;
@@ -30,7 +30,7 @@ export interface WatchesOptions extends Pick<ReflectOptions<never>, 'log' | 'ret
 export function startWatches({ client, features, image, metrics, log, retryDelay }: WatchesOptions): Watches {
   const labels = createNamespaceStore();
   let coverage: Coverage | undefined;
-  const now = () => coverage && { store: coverage.store, synced: coverage.synced() };
+  const now = () => coverage && { store: coverage.store, synced: coverage.synced(), refused: coverage.refused() };
   const { events } = createCoverageMetrics(metrics.registry, now);
   let namespaces: Reflection | undefined;
   if (client) {

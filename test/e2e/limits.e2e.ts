@@ -12,7 +12,8 @@ import {
   waitReady,
 } from '../harness/cluster/pod-status.ts';
 import { optedInNamespace } from '../harness/cluster/test-workloads.ts';
-import { configure, install } from '../harness/cluster/webhook-installation.ts';
+import { askWebhook, configure, install } from '../harness/cluster/webhook-installation.ts';
+import { eventually } from '../harness/wait-until.ts';
 
 const RESOURCES = { requests: { cpu: '10m', memory: '64Mi' }, limits: { cpu: '100m', memory: '128Mi' } };
 const SIZED = { containers: [{ ...appContainer(), resources: RESOURCES }] };
@@ -73,6 +74,25 @@ t.test('a ResourceQuota that demands requests and limits: guarded pods have them
   await kubectl(['rollout', 'status', 'deployment/store', '-n', namespace, '--timeout=60s'], { limit: 70_000 });
   const pods = await getPods(namespace);
   t.ok(pods.every(isInjected));
+});
+
+t.test('a quota that our containers do not fit into: coverage tells which workload cannot create pods', async (t) => {
+  const namespace = await optedInNamespace(t);
+  await apply({
+    apiVersion: 'v1',
+    kind: 'ResourceQuota',
+    metadata: { name: 'quota', namespace },
+    spec: { hard: { 'limits.cpu': '4', 'limits.memory': '130Mi' } },
+  });
+  await quotaIsKept(t, namespace);
+  await apply(deployment(namespace, SIZED));
+  const [refused] = await eventually('coverage knows', async () => {
+    const { refused } = JSON.parse(await askWebhook(`/coverage?namespace=${namespace}`));
+    return refused.length > 0 && refused;
+  });
+  t.match(refused, { namespace, owner: /^ReplicaSet\/store-/, message: /^Error creating: .*exceeded quota: quota/ });
+  t.equal(refused.namesOurs, false);
+  t.same(await getPods(namespace), []);
 });
 
 /** A pod without limits is refused, once the quota is known to the API server. */

@@ -2,7 +2,9 @@
 // reason).
 import { Counter, Gauge, type Registry } from 'prom-client';
 import { isGuarded, REASONS } from './coverage-reasons.ts';
-import type { Counts, CoverageStore } from './coverage-store.ts';
+import type { CoverageSource } from './coverage-report.ts';
+import type { Counts } from './coverage-store.ts';
+import type { RefusedCreation } from './refused-creations.ts';
 
 /** Namespaces with a label of their own. Kubernetes names hold no parenthesis, so OTHER is none. */
 const NAMED_NAMESPACES = 100;
@@ -21,13 +23,21 @@ export function boundedCounts(all: { namespace: string; counts: Counts }[], limi
   return [...sorted.slice(0, limit), { namespace: OTHER, counts: rest }];
 }
 
+/** How many owners of each namespace cannot create pods: because of what the webhook adds, and because of anything else. */
+export function refusedCounts(refused: RefusedCreation[], limit = NAMED_NAMESPACES) {
+  const counts = new Map<string, { ours: number; other: number }>();
+  for (const { namespace, namesOurs } of refused) {
+    const key = counts.has(namespace) || counts.size < limit ? namespace : OTHER;
+    const known = counts.get(key) ?? { ours: 0, other: 0 };
+    counts.set(key, { ours: known.ours + (namesOurs ? 1 : 0), other: known.other + (namesOurs ? 0 : 1) });
+  }
+  return counts;
+}
+
 export type CoverageMetrics = ReturnType<typeof createCoverageMetrics>;
 
 /** @param source undefined where coverage is off: the metrics then have no values */
-export function createCoverageMetrics(
-  registry: Registry,
-  source: () => { store: CoverageStore; synced: boolean } | undefined,
-) {
+export function createCoverageMetrics(registry: Registry, source: () => CoverageSource | undefined) {
   const registers = [registry];
   new Gauge({
     name: 'invalid_drop_coverage_pods',
@@ -38,6 +48,19 @@ export function createCoverageMetrics(
       this.reset();
       for (const { namespace, counts } of boundedCounts(source()?.store.counts() ?? [])) {
         for (const reason of REASONS) if (counts[reason]) this.set({ namespace, reason }, counts[reason]);
+      }
+    },
+  });
+  new Gauge({
+    name: 'invalid_drop_coverage_refused_creations',
+    help: 'Owners (ReplicaSets, Jobs ...) of opted-in namespaces whose pods the API server refused within its --event-ttl. cause: invalid-drop, where the refusal names what the webhook adds, or other.',
+    labelNames: ['namespace', 'cause'] as const,
+    registers,
+    collect() {
+      this.reset();
+      for (const [namespace, { ours, other }] of refusedCounts(source()?.refused ?? [])) {
+        this.set({ namespace, cause: 'invalid-drop' }, ours);
+        this.set({ namespace, cause: 'other' }, other);
       }
     },
   });

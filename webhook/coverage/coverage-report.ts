@@ -5,9 +5,20 @@ import { objectAt } from '../../lib/json.ts';
 import { textTable } from '../../lib/text-table.ts';
 import { COVERAGE_REASONS, type CoverageReason, isGuarded, REASONS } from './coverage-reasons.ts';
 import type { Counts, CoverageStore } from './coverage-store.ts';
+import type { RefusedCreation } from './refused-creations.ts';
 
 /** Names of pods in one answer; the rest are counted. */
 const NAMED_PODS = 1000;
+/** Owners in one answer whose pods could not be created. */
+const NAMED_OWNERS = 100;
+
+/** What a report is made of. */
+export interface CoverageSource {
+  store: CoverageStore;
+  /** Whether the pods have been listed. */
+  synced: boolean;
+  refused: RefusedCreation[];
+}
 
 export interface CoverageReport {
   /** False until the pods have been listed: until then the numbers are incomplete. */
@@ -21,10 +32,13 @@ export interface CoverageReport {
   notGuarded: { namespace: string; pod: string; reason: CoverageReason }[];
   /** Pods that are not guarded and did not fit into the list above. */
   notGuardedMore: number;
+  /** Who could not create pods within the last hour or so, and why. */
+  refused: RefusedCreation[];
+  refusedMore: number;
 }
 
 /** @param only a namespace; '' for all */
-export function coverageReport(store: CoverageStore, synced: boolean, only = ''): CoverageReport {
+export function coverageReport({ store, synced, refused }: CoverageSource, only = ''): CoverageReport {
   const namespaces = store
     .counts()
     .filter(({ namespace }) => only === '' || namespace === only)
@@ -40,6 +54,7 @@ export function coverageReport(store: CoverageStore, synced: boolean, only = '')
   const open = [...store.pods()].filter((pod) => !isGuarded(pod.reason) && (only === '' || pod.namespace === only));
   open.sort((a, b) => (`${a.namespace}/${a.pod}` < `${b.namespace}/${b.pod}` ? -1 : 1));
   const notGuarded = open.slice(0, NAMED_PODS);
+  const refusedHere = refused.filter(({ namespace }) => only === '' || namespace === only);
   return {
     synced,
     total,
@@ -49,6 +64,8 @@ export function coverageReport(store: CoverageStore, synced: boolean, only = '')
     namespaces,
     notGuarded,
     notGuardedMore: open.length - notGuarded.length,
+    refused: refusedHere.slice(0, NAMED_OWNERS),
+    refusedMore: Math.max(0, refusedHere.length - NAMED_OWNERS),
   };
 }
 
@@ -68,7 +85,7 @@ function inOrder(counts: Counts): Counts {
 
 /** The report for a terminal: a line for each namespace, then what is not guarded. */
 export function coverageTable(report: CoverageReport): string {
-  const { synced, total, guarded, namespaces, notGuarded, notGuardedMore } = report;
+  const { synced, total, guarded, namespaces, notGuarded, notGuardedMore, refused, refusedMore } = report;
   const summary = `${guarded} of ${total} pods in ${namespaces.length} namespaces are guarded${synced ? '' : ' (not all have been listed yet)'}\n`;
   const byNamespace = namespaces.map((one) => [
     one.namespace,
@@ -84,13 +101,16 @@ export function coverageTable(report: CoverageReport): string {
   if (byNamespace.length > 0) parts.push(textTable([['NAMESPACE', 'PODS', 'GUARDED', 'NOT GUARDED'], ...byNamespace]));
   if (byPod.length > 0) parts.push(textTable([['NAMESPACE', 'POD', 'REASON', 'MEANING'], ...byPod]));
   if (notGuardedMore > 0) parts.push(`and ${notGuardedMore} more\n`);
+  const byOwner = refused.map(({ namespace, owner, message }) => [namespace, owner, message]);
+  if (byOwner.length > 0) parts.push(textTable([['NAMESPACE', 'CANNOT CREATE PODS', 'WHY'], ...byOwner]));
+  if (refusedMore > 0) parts.push(`and ${refusedMore} more\n`);
   return parts.join('\n');
 }
 
 // GET /coverage on the plain port.
 
 /** @param source undefined where coverage is off */
-export function coverageRoute(source: () => { store: CoverageStore; synced: boolean } | undefined) {
+export function coverageRoute(source: () => CoverageSource | undefined) {
   return (server: FastifyInstance) => {
     server.get('/coverage', (request, reply) => {
       const coverage = source();
@@ -100,7 +120,7 @@ export function coverageRoute(source: () => { store: CoverageStore; synced: bool
           .send({ code: 'COVERAGE_OFF', message: 'coverage is off: it needs a cluster, and --coverage enabled' });
       }
       const only = objectAt(request.query)['namespace'];
-      const report = coverageReport(coverage.store, coverage.synced, typeof only === 'string' ? only : '');
+      const report = coverageReport(coverage, typeof only === 'string' ? only : '');
       const plain = /text\/plain/.test(request.headers.accept ?? '');
       return plain ? reply.type('text/plain; charset=utf-8').send(coverageTable(report)) : reply.send(report);
     });

@@ -1,4 +1,4 @@
-// Puts coverage together: watches on namespaces and pods feed the store; its changes go to log, metrics and Events.
+// Puts coverage together: watches on namespaces, pods and Events feed the stores; changes go to log, metrics and Events.
 
 import { OPT_IN_LABEL } from '../../lib/contract.ts';
 import { isObject, isObjectList, isTextMap, type JsonObject, objectAt, shortText } from '../../lib/json.ts';
@@ -11,6 +11,7 @@ import { type Change, type CoverageStore, createCoverageStore } from './coverage
 import { createEventSender, type EventResult } from './owner-events.ts';
 import type { CoveredNamespace } from './pod-reason.ts';
 import { createProjection, type SeenPod, secondsOf } from './pod-record.ts';
+import { createRefusedCreations, REFUSAL_EVENTS, type RefusedCreation, refusalEvent } from './refused-creations.ts';
 
 export interface CoverageOptions {
   client: ClusterClient;
@@ -25,6 +26,8 @@ export interface CoverageOptions {
 
 export interface Coverage {
   store: CoverageStore;
+  /** Pods that could not be created. */
+  refused(): RefusedCreation[];
   /** True once the pods have been listed. */
   synced(): boolean;
   /** To be fed by the watch on namespaces. */
@@ -51,6 +54,17 @@ export function startCoverage({ client, image, events, countEvent, log, retryDel
     },
     () => Math.floor(Date.now() / 1000),
   );
+  const refused = createRefusedCreations((namespace) => store.covers(namespace));
+  const refusals = reflect({
+    client,
+    path: '/api/v1/events',
+    query: REFUSAL_EVENTS,
+    what: 'refused creations',
+    project: refusalEvent,
+    sink: refused,
+    log,
+    retryDelay,
+  });
   const project = createProjection(image);
   let pods: Reflection | undefined;
   const reflectPods = () => {
@@ -80,6 +94,7 @@ export function startCoverage({ client, image, events, countEvent, log, retryDel
 
   return {
     store,
+    refused: refused.list,
     synced: () => pods?.synced() ?? false,
     namespaces: namespaceSink(
       store,
@@ -90,7 +105,7 @@ export function startCoverage({ client, image, events, countEvent, log, retryDel
     ),
     async stop() {
       clearInterval(timer);
-      await pods?.stop();
+      await Promise.all([refusals.stop(), pods?.stop()]);
     },
   };
 }

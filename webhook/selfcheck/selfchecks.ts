@@ -117,6 +117,7 @@ export function neededPermissions({ secret, events, coverage }: EnabledFeatures)
         ]
       : []),
     ...(coverage ? [{ verbs: ['list', 'watch'], group: '', resource: 'pods' }] : []),
+    ...(coverage ? [{ verbs: ['list', 'watch'], group: '', resource: 'events' }] : []),
     ...(events ? [{ verbs: ['create'], group: '', resource: 'events' }] : []),
   ];
 }

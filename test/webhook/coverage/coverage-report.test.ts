@@ -171,7 +171,7 @@ t.test('the gauges follow the store, and a namespace that is gone leaves no samp
     () => {},
     () => 0,
   );
-  createCoverageMetrics(registry, () => ({ store, synced: true }));
+  createCoverageMetrics(registry, () => ({ store, synced: true, refused: [] }));
   store.cover('storage', { optedInAt: undefined, forbidsNetAdmin: false });
   const facts = {
     leftAlone: undefined,
@@ -201,7 +201,7 @@ t.test('/coverage is JSON, or a table for who asks for text, and 404 where it is
   store.cover('storage', { optedInAt: undefined, forbidsNetAdmin: false });
   const server = fastify();
   let on = true;
-  coverageRoute(() => (on ? { store, synced: true } : undefined))(server);
+  coverageRoute(() => (on ? { store, synced: true, refused: [] } : undefined))(server);
   t.match((await server.inject('/coverage')).json(), { total: 0, namespaces: [{ namespace: 'storage' }] });
   t.match((await server.inject('/coverage?namespace=other')).json(), { namespaces: [] });
   const text = await server.inject({ url: '/coverage', headers: { accept: 'text/plain' } });

@@ -111,6 +111,7 @@ t.test('only what is in use is asked for', async (t) => {
     'secrets create',
     'secrets get,list,watch,update',
     'pods list,watch',
+    'events list,watch',
     'events create',
   ]);
 });
