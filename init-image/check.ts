@@ -1,5 +1,4 @@
 // The checker container: keeps verifying that the rule still does its job, repairs it, reports.
-import type { Server } from 'node:http';
 import { setFlagsFromString } from 'node:v8';
 import { startCommand } from '../lib/command.ts';
 import { CodedError, errors } from '../lib/errors.ts';
@@ -11,6 +10,7 @@ import { countInvalid, readEvidence } from '../lib/netfilter/proc.ts';
 import { checkRuleset, summarize } from '../lib/netfilter/ruleset-check.ts';
 import { makeRulesetReader } from '../lib/netfilter/ruleset-reader.ts';
 import { helpText, type OptionValues, readOptions } from '../lib/options.ts';
+import type { PageServer } from '../lib/page-server.ts';
 import { CheckSchedule } from './checker/check-schedule.ts';
 import { Checker } from './checker/checker.ts';
 import { describeCheck, describeChecker } from './checker/checker-report.ts';
@@ -125,7 +125,7 @@ async function serve(values: Values): Promise<void> {
 }
 
 /** All addresses: `::` takes IPv4 too, and Node falls back to 0.0.0.0 where there is no IPv6. */
-function listen(server: Server, port: number): Promise<void> {
+function listen({ server }: PageServer, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', (error) => reject(errors.PORT_TAKEN(port, error.message)));
     server.listen(port, () => {
@@ -136,12 +136,11 @@ function listen(server: Server, port: number): Promise<void> {
 }
 
 /** The kernel ignores signals that process 1, as in a container, does not handle. */
-function stopOnSignal(server: Server, parts: { stop(): void }[]): void {
+function stopOnSignal(server: PageServer, parts: { stop(): void }[]): void {
   const stop = (signal: string) => {
     log('info', 'stopping', { signal });
     for (const part of parts) part.stop();
-    server.close();
-    server.closeAllConnections();
+    void server.close();
   };
   process.once('SIGTERM', stop);
   process.once('SIGINT', stop);

@@ -1,51 +1,42 @@
-// The checker's HTTP server: four pages, read only, cheap to answer, because anybody in the cluster can ask.
-import { createServer, type Server, type ServerResponse } from 'node:http';
+// The checker's pages: read only, and cheap to answer, because anybody in the cluster can ask.
+import { madeAtMostEvery, makePageServer, type Page, type PageServer } from '../../lib/page-server.ts';
 import { renderMetrics } from './checker-metrics.ts';
 import type { CheckerReport } from './checker-report.ts';
 
-const MAX_CONNECTIONS = 64;
 const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
+/** Milliseconds. A probe waits for 2 s, a scraper for 10 s at most. */
+const DEADLINE = 5000;
+const CONNECTIONS = 128;
+/** Milliseconds for which the pages that need work stay as they are. */
+const RENDERED_FOR = 1000;
 
 /**
- * @param report makes the report anew for each request
+ * @param report makes the report anew, once a second at most
  * @param notReady why the pod is not ready, or undefined where it is
+ * @param now milliseconds of a clock that never goes back
  * @returns a server that does not listen yet
  */
-export function makeCheckerServer(report: () => CheckerReport, notReady: () => string | undefined): Server {
-  const pages: Record<string, (response: ServerResponse) => void> = {
-    '/healthz': (response) => send(response, 200, 'ok\n'),
-    '/readyz': (response) => {
-      const reason = notReady();
-      send(response, reason === undefined ? 200 : 503, `${reason ?? 'ok'}\n`);
-    },
-    '/selfcheck': (response) => {
-      const data = report();
-      send(response, data.guarded ? 200 : 503, `${JSON.stringify(data, null, 2)}\n`, 'application/json');
-    },
-    '/metrics': (response) => send(response, 200, renderMetrics(report()), METRICS_TYPE),
+export function makeCheckerServer(
+  report: () => CheckerReport,
+  notReady: () => string | undefined,
+  now?: () => number,
+): PageServer {
+  const selfcheck = (): Page => {
+    const data = report();
+    const body = `${JSON.stringify(data, null, 2)}\n`;
+    return { status: data.guarded ? 200 : 503, type: 'application/json', body };
   };
-  const server = createServer(
-    { requestTimeout: 5000, headersTimeout: 5000, keepAliveTimeout: 30_000 },
-    (request, response) => {
-      const page = pages[(request.url ?? '').split('?')[0] ?? ''];
-      if (request.method !== 'GET' && request.method !== 'HEAD') send(response, 405, 'only GET\n');
-      else if (!page) send(response, 404, `no such page: ${Object.keys(pages).join(' ')}\n`);
-      else answer(page, response);
+  const metrics = (): Page => ({ status: 200, type: METRICS_TYPE, body: renderMetrics(report()) });
+  return makePageServer(
+    {
+      '/healthz': () => ({ status: 200, body: 'ok\n' }),
+      '/readyz': () => {
+        const reason = notReady();
+        return { status: reason === undefined ? 200 : 503, body: `${reason ?? 'ok'}\n` };
+      },
+      '/selfcheck': madeAtMostEvery(RENDERED_FOR, selfcheck, now),
+      '/metrics': madeAtMostEvery(RENDERED_FOR, metrics, now),
     },
+    { deadline: DEADLINE, connections: CONNECTIONS },
   );
-  server.maxConnections = MAX_CONNECTIONS;
-  return server;
-}
-
-/** No request may end the checker. */
-function answer(page: (response: ServerResponse) => void, response: ServerResponse): void {
-  try {
-    page(response);
-  } catch {
-    send(response, 500, 'no report can be made\n');
-  }
-}
-
-function send(response: ServerResponse, status: number, body: string, type = 'text/plain; charset=utf-8'): void {
-  response.writeHead(status, { 'content-type': type, 'cache-control': 'no-store' }).end(body);
 }

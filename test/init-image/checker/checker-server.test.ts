@@ -12,10 +12,10 @@ async function makerOf(rules: string): Promise<() => CheckerReport> {
   return () => report;
 }
 
-async function serve(t: Test, report: () => CheckerReport, notReady: () => string | undefined) {
-  const server = makeCheckerServer(report, notReady);
+async function serve(t: Test, report: () => CheckerReport, notReady: () => string | undefined, now?: () => number) {
+  const { server, close } = makeCheckerServer(report, notReady, now);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  t.teardown(() => server.close());
+  t.teardown(close);
   const { port } = server.address() as AddressInfo;
   return { port, get: (path: string, init?: RequestInit) => fetch(`http://127.0.0.1:${port}${path}`, init) };
 }
@@ -55,6 +55,32 @@ t.test('selfcheck is 200 only while guarded, and is the whole report in both cas
     result: 'not guarded',
     families: { ipv6: { loopback: { mustDrop: { reason: String } } } },
   });
+});
+
+t.test('a page that needs work is made once a second at most, whoever asks, and readiness is never old', async (t) => {
+  const good = await reportOf(GUARDED);
+  const bad = await reportOf(BARE);
+  let [time, made, guarded] = [0, 0, true];
+  const report = () => {
+    made += 1;
+    return guarded ? good : bad;
+  };
+  const { get } = await serve(
+    t,
+    report,
+    () => (guarded ? undefined : 'no rule'),
+    () => time,
+  );
+  await Promise.all(Array.from({ length: 20 }, () => get('/selfcheck')));
+  t.equal(made, 1);
+  await Promise.all(Array.from({ length: 20 }, () => get('/metrics')));
+  t.equal(made, 2);
+  guarded = false;
+  t.equal((await get('/readyz')).status, 503);
+  t.equal((await get('/selfcheck')).status, 200);
+  time = 1000;
+  t.equal((await get('/selfcheck')).status, 503);
+  t.equal(made, 3);
 });
 
 t.test('strange requests get a clear answer and never end the server', async (t) => {

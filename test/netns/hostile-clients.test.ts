@@ -1,0 +1,39 @@
+// Anybody in the cluster's network can reach the checker's port. Whatever comes there, the pod stays Ready, and the
+// checker within the memory that its container has.
+import { fileURLToPath } from 'node:url';
+import { CHECKER_PORT } from '../../lib/contract.ts';
+import { containerResources } from '../../webhook/admission/containers.ts';
+import { OPTIONS } from '../../webhook/webhook-options.ts';
+import { bytesOf, readPeakMemory } from '../harness/memory-limit.ts';
+import { kernelTest } from '../harness/netns/netns-test.ts';
+import { ADDRESS } from '../harness/netns/network-namespaces.ts';
+import { install, startChecker } from '../harness/netns/shipped-programs.ts';
+
+const CLIENTS = fileURLToPath(new URL('../harness/traffic/hostile-clients.ts', import.meta.url));
+const LIMIT = bytesOf(containerResources(OPTIONS['checker-resources'].default).limits['memory'] ?? '');
+/** Seconds that the kubelet waits for an answer, and probes in a row: it gives a pod up after three. */
+const [WAIT, PROBES] = ['2', 10];
+
+for (const kind of ['silent', 'half', 'unread', 'pipelined']) {
+  kernelTest(`a probe gets through 300 connections that are ${kind}`, async (t, { pod, gateway }) => {
+    t.equal((await install(pod)).exitCode, 0);
+    const checker = await startChecker(pod);
+    const clients = gateway.start(process.execPath, [CLIENTS, ADDRESS.pod.ipv4, String(CHECKER_PORT), kind, '300']);
+    await clients.waitForOutput(/holding/);
+    const url = `http://${ADDRESS.pod.ipv4}:${CHECKER_PORT}/readyz`;
+    for (let probe = 0; probe < PROBES; probe++) {
+      const { stdout } = await gateway.run('curl', [
+        '--silent',
+        '--max-time',
+        WAIT,
+        '--write-out',
+        '%{http_code}',
+        url,
+      ]);
+      t.equal(stdout, 'ok\n200', `probe ${probe}`);
+    }
+    t.notOk(clients.closed, 'the clients go on');
+    const peak = await readPeakMemory(checker.child.pid ?? 0);
+    t.ok(peak < LIMIT, `${Math.round(peak / 1024 ** 2)} MiB of ${LIMIT / 1024 ** 2}`);
+  });
+}
