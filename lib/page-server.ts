@@ -22,6 +22,11 @@ export interface Page {
 /** By path. A page that throws is answered with 500, without its message. */
 export type Pages = Record<string, (request: PageRequest) => Page | Promise<Page>>;
 
+/** A page of JSON. */
+export function jsonPage(status: number, data: unknown): Page {
+  return { status, type: 'application/json; charset=utf-8', body: JSON.stringify(data) };
+}
+
 export interface PageServerOptions {
   /** Milliseconds that a connection may last, from its beginning until its answer has been read. */
   deadline: number;

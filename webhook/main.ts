@@ -1,4 +1,5 @@
 // The webhook's program. Only wires: reads options, builds the parts, connects them to signals and sockets.
+import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
 import { VERSION } from '../lib/contract.ts';
@@ -9,11 +10,11 @@ import { startCertificates } from './certificates/start-certificates.ts';
 import { reasonOf } from './cluster/api-error.ts';
 import type { ClusterClient } from './cluster/cluster-client.ts';
 import { backoffMs } from './cluster/reflector.ts';
-import { coverageRoute } from './coverage/coverage-report.ts';
+import { coveragePage } from './coverage/coverage-report.ts';
 import { guardCommand } from './guard/guard-command.ts';
 import { buildHealthServer } from './health-server.ts';
 import { askLocal } from './local-request.ts';
-import { reportTable, runChecks, type SelfcheckReport, selfcheckRoute } from './selfcheck/selfcheck-report.ts';
+import { reportTable, runChecks, type SelfcheckReport, selfcheckPage } from './selfcheck/selfcheck-report.ts';
 import { type EnabledFeatures, selfchecks } from './selfcheck/selfchecks.ts';
 import { createShutdown } from './shutdown.ts';
 import { startWatches, type Watches } from './watches.ts';
@@ -80,7 +81,10 @@ async function serve(configuration: Configuration): Promise<void> {
       ...(watches?.synced['namespaces']?.() === false ? ['the namespaces have not been listed yet'] : []),
       ...certificates.notReady(),
     ],
-    routes: [selfcheckRoute(() => runChecks(checks, VERSION, reasonOf)), coverageRoute(() => watches?.coverage())],
+    pages: {
+      '/selfcheck': selfcheckPage(() => runChecks(checks, VERSION, reasonOf)),
+      '/coverage': coveragePage(() => watches?.coverage()),
+    },
   });
   const shutdown = createShutdown({
     drainMs: configuration['drain-seconds'] * 1000,
@@ -92,7 +96,7 @@ async function serve(configuration: Configuration): Promise<void> {
   });
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void shutdown.signal(signal));
   const host = configuration['listen-address'];
-  await health.listen({ host, port: configuration['metrics-port'] });
+  await once(health.server.listen(configuration['metrics-port'], host), 'listening');
   await certificates.first;
   await server.listen({ host, port: configuration.port, listenTextResolver: () => 'listening for admissions' });
   const ports = { port: portOf(server.server.address()), metricsPort: portOf(health.server.address()) };

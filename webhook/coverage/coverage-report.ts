@@ -1,7 +1,6 @@
 // GET /coverage: the report as JSON and as a table. The report is pure.
 
-import type { FastifyInstance } from 'fastify';
-import { objectAt } from '../../lib/json.ts';
+import { jsonPage, madeAtMostEvery, type Page, type PageRequest } from '../../lib/page-server.ts';
 import { textTable } from '../../lib/text-table.ts';
 import { COVERAGE_REASONS, type CoverageReason, isGuarded, REASONS } from './coverage-reasons.ts';
 import type { Counts, CoverageStore } from './coverage-store.ts';
@@ -29,19 +28,47 @@ export interface CoverageReport {
   share: number | null;
   reasons: Counts;
   namespaces: { namespace: string; total: number; guarded: number; reasons: Counts }[];
-  notGuarded: { namespace: string; pod: string; reason: CoverageReason }[];
-  /** Pods that are not guarded and did not fit into the list above. */
+  notGuarded: OpenPod[];
+  /** Pods that are not guarded and are not in the list above: it is full, or it is not for who asks. */
   notGuardedMore: number;
-  /** Who could not create pods within the last hour or so, and why. */
+  /** Who could not create pods within the last hour or so, and why. Empty where names are not for who asks. */
   refused: RefusedCreation[];
+  /** Those who are not in the list above. */
   refusedMore: number;
+  /** Where the names are to be had, for who does not get them. */
+  names?: string;
 }
 
-/** @param only a namespace; '' for all */
-export function coverageReport({ store, synced, refused }: CoverageSource, only = ''): CoverageReport {
+/** A pod that is not guarded. */
+interface OpenPod {
+  namespace: string;
+  pod: string;
+  reason: CoverageReason;
+}
+
+const NAMES =
+  'only from the pod itself: kubectl exec -n invalid-drop-system deploy/invalid-drop-webhook -- node /opt/invalid-drop/webhook.js coverage';
+
+/** Every pod that is not guarded, in order of name. */
+function openPods(store: CoverageStore | undefined): OpenPod[] {
+  const open = [...(store?.pods() ?? [])].filter(({ reason }) => !isGuarded(reason));
+  return open
+    .map((pod) => ({ pod, key: `${pod.namespace}/${pod.pod}` }))
+    .sort((a, b) => (a.key < b.key ? -1 : 1))
+    .map(({ pod }) => pod);
+}
+
+/**
+ * @param only a namespace; '' for all
+ * @param open every pod that is not guarded, in order of name; 'withheld' where who asks gets no names
+ */
+export function coverageReport(
+  { store, synced, refused }: CoverageSource,
+  only = '',
+  open: OpenPod[] | 'withheld' = openPods(store),
+): CoverageReport {
   const namespaces = store
-    .counts()
-    .filter(({ namespace }) => only === '' || namespace === only)
+    .counts(only)
     .map(({ namespace, counts }) => ({ namespace, ...totals(counts), reasons: inOrder(counts) }));
   const reasons: Counts = {};
   for (const one of namespaces) {
@@ -51,10 +78,10 @@ export function coverageReport({ store, synced, refused }: CoverageSource, only 
     }
   }
   const { total, guarded } = totals(reasons);
-  const open = [...store.pods()].filter((pod) => !isGuarded(pod.reason) && (only === '' || pod.namespace === only));
-  open.sort((a, b) => (`${a.namespace}/${a.pod}` < `${b.namespace}/${b.pod}` ? -1 : 1));
-  const notGuarded = open.slice(0, NAMED_PODS);
+  const named = open === 'withheld' ? [] : open.filter(({ namespace }) => only === '' || namespace === only);
+  const notGuarded = named.slice(0, NAMED_PODS);
   const refusedHere = refused.filter(({ namespace }) => only === '' || namespace === only);
+  const told = open === 'withheld' ? [] : refusedHere.slice(0, NAMED_OWNERS);
   return {
     synced,
     total,
@@ -63,9 +90,10 @@ export function coverageReport({ store, synced, refused }: CoverageSource, only 
     reasons: inOrder(reasons),
     namespaces,
     notGuarded,
-    notGuardedMore: open.length - notGuarded.length,
-    refused: refusedHere.slice(0, NAMED_OWNERS),
-    refusedMore: Math.max(0, refusedHere.length - NAMED_OWNERS),
+    notGuardedMore: total - guarded - notGuarded.length,
+    refused: told,
+    refusedMore: refusedHere.length - told.length,
+    ...(open === 'withheld' && { names: NAMES }),
   };
 }
 
@@ -85,7 +113,7 @@ function inOrder(counts: Counts): Counts {
 
 /** The report for a terminal: a line for each namespace, then what is not guarded. */
 export function coverageTable(report: CoverageReport): string {
-  const { synced, total, guarded, namespaces, notGuarded, notGuardedMore, refused, refusedMore } = report;
+  const { synced, total, guarded, namespaces, notGuarded, notGuardedMore, refused, refusedMore, names } = report;
   const summary = `${guarded} of ${total} pods in ${namespaces.length} namespaces are guarded${synced ? '' : ' (not all have been listed yet)'}\n`;
   const byNamespace = namespaces.map((one) => [
     one.namespace,
@@ -100,29 +128,52 @@ export function coverageTable(report: CoverageReport): string {
   const parts = [summary];
   if (byNamespace.length > 0) parts.push(textTable([['NAMESPACE', 'PODS', 'GUARDED', 'NOT GUARDED'], ...byNamespace]));
   if (byPod.length > 0) parts.push(textTable([['NAMESPACE', 'POD', 'REASON', 'MEANING'], ...byPod]));
-  if (notGuardedMore > 0) parts.push(`and ${notGuardedMore} more\n`);
+  if (names !== undefined)
+    parts.push(`The names of ${notGuardedMore} pods that are not guarded are to be had ${names}\n`);
+  else if (notGuardedMore > 0) parts.push(`and ${notGuardedMore} more\n`);
   const byOwner = refused.map(({ namespace, owner, message }) => [namespace, owner, message]);
   if (byOwner.length > 0) parts.push(textTable([['NAMESPACE', 'CANNOT CREATE PODS', 'WHY'], ...byOwner]));
-  if (refusedMore > 0) parts.push(`and ${refusedMore} more\n`);
+  if (refusedMore > 0)
+    parts.push(`${byOwner.length > 0 ? 'and ' : ''}${refusedMore} ${byOwner.length > 0 ? 'more' : 'workloads cannot create pods'}\n`);
   return parts.join('\n');
 }
 
 // GET /coverage on the plain port.
 
-/** @param source undefined where coverage is off */
-export function coverageRoute(source: () => CoverageSource | undefined) {
-  return (server: FastifyInstance) => {
-    server.get('/coverage', (request, reply) => {
-      const coverage = source();
-      if (coverage === undefined) {
-        return reply
-          .code(404)
-          .send({ code: 'COVERAGE_OFF', message: 'coverage is off: it needs a cluster, and --coverage enabled' });
-      }
-      const only = objectAt(request.query)['namespace'];
-      const report = coverageReport(coverage, typeof only === 'string' ? only : '');
-      const plain = /text\/plain/.test(request.headers.accept ?? '');
-      return plain ? reply.type('text/plain; charset=utf-8').send(coverageTable(report)) : reply.send(report);
-    });
+/** Milliseconds for which a report stays as it is: with 10,000 pods it is the work of many admissions. */
+const REPORT_FOR = 2000;
+
+/**
+ * Who asks from the pod itself gets names, everybody else numbers.
+ * @param source undefined where coverage is off
+ * @param now milliseconds of a clock that never goes back
+ */
+export function coveragePage(
+  source: () => CoverageSource | undefined,
+  now?: () => number,
+): (request: PageRequest) => Page {
+  const open = madeAtMostEvery(REPORT_FOR, () => openPods(source()?.store), now);
+  const render = (only: string, local: boolean, plain: boolean): Page => {
+    const coverage = source();
+    if (coverage === undefined) return OFF;
+    const report = coverageReport(coverage, only, local ? open() : 'withheld');
+    return plain ? { status: 200, body: coverageTable(report) } : jsonPage(200, report);
+  };
+  const pages = new Map<string, () => Page>();
+  const renderAll = (local: boolean, plain: boolean): Page => {
+    const key = `${local} ${plain}`;
+    const page = pages.get(key) ?? madeAtMostEvery(REPORT_FOR, () => render('', local, plain), now);
+    pages.set(key, page);
+    return page();
+  };
+  return ({ query, accept, local }) => {
+    const only = query.get('namespace') ?? '';
+    const plain = /text\/plain/.test(accept);
+    return only === '' && source() !== undefined ? renderAll(local, plain) : render(only, local, plain);
   };
 }
+
+const OFF = jsonPage(404, {
+  code: 'COVERAGE_OFF',
+  message: 'coverage is off: it needs a cluster, and --coverage enabled',
+});

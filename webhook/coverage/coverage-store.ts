@@ -121,9 +121,15 @@ export function createCoverageStore(changed: (change: Change) => void, now: () =
     },
     covers: (namespace: string) => namespaces.has(namespace),
     names: () => [...namespaces.keys()],
-    /** Every opted-in namespace with its counts, in order of name. */
-    counts: (): { namespace: string; counts: Counts }[] =>
-      [...namespaces].sort(([a], [b]) => (a < b ? -1 : 1)).map(([namespace, { counts }]) => ({ namespace, counts })),
+    /**
+     * Every opted-in namespace with its counts, in order of name.
+     * @param only a namespace; '' for all
+     */
+    counts(only = ''): { namespace: string; counts: Counts }[] {
+      const one = namespaces.get(only);
+      const asked: [string, Covered][] = only === '' ? [...namespaces] : one ? [[only, one]] : [];
+      return asked.sort(([a], [b]) => (a < b ? -1 : 1)).map(([namespace, { counts }]) => ({ namespace, counts }));
+    },
     /** Every pod with its reason. */
     *pods(): Generator<{ namespace: string; pod: string; reason: CoverageReason }> {
       for (const [namespace, { pods }] of namespaces) {

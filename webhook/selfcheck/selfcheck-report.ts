@@ -1,6 +1,6 @@
 // GET /selfcheck: how the checks are run, and what their report looks like.
 
-import type { FastifyInstance } from 'fastify';
+import { jsonPage, madeAtMostEvery, type Page } from '../../lib/page-server.ts';
 import { textTable } from '../../lib/text-table.ts';
 
 export interface CheckResult {
@@ -50,19 +50,20 @@ export function reportTable({ checks }: SelfcheckReport): string {
 
 // GET /selfcheck on the plain port.
 
-/** Requests at the same time share one run, so that clients cannot start any number of runs. */
-export function selfcheckRoute(run: () => Promise<SelfcheckReport>) {
-  let running: Promise<SelfcheckReport> | undefined;
-  const shared = () => {
-    running ??= run().finally(() => {
-      running = undefined;
-    });
-    return running;
-  };
-  return (server: FastifyInstance) => {
-    server.get('/selfcheck', async (_request, reply) => {
-      const report = await shared();
-      return reply.code(report.ok ? 200 : 503).send(report);
-    });
-  };
+/** Milliseconds. A run asks the API server some ten questions. */
+const REPORT_FOR = 5000;
+
+/**
+ * @param run is called once in five seconds at most, whoever asks
+ * @param now milliseconds of a clock that never goes back
+ */
+export function selfcheckPage(run: () => Promise<SelfcheckReport>, now?: () => number): () => Promise<Page> {
+  return madeAtMostEvery(
+    REPORT_FOR,
+    async () => {
+      const report = await run();
+      return jsonPage(report.ok ? 200 : 503, report);
+    },
+    now,
+  );
 }

@@ -1,12 +1,12 @@
-import fastify from 'fastify';
 import { Registry } from 'prom-client';
 import t from 'tap';
 import type { JsonObject } from '../../../lib/json.ts';
+import type { PageRequest } from '../../../lib/page-server.ts';
 import { ApiError } from '../../../webhook/cluster/api-error.ts';
 import type { ClusterClient } from '../../../webhook/cluster/cluster-client.ts';
 import { boundedCounts, createCoverageMetrics, OTHER } from '../../../webhook/coverage/coverage-metrics.ts';
 import { COVERAGE_REASONS } from '../../../webhook/coverage/coverage-reasons.ts';
-import { coverageRoute } from '../../../webhook/coverage/coverage-report.ts';
+import { coveragePage } from '../../../webhook/coverage/coverage-report.ts';
 import { type Change, createCoverageStore } from '../../../webhook/coverage/coverage-store.ts';
 import { createEventSender, eventFor } from '../../../webhook/coverage/owner-events.ts';
 import { createChangeLog } from '../../../webhook/coverage/start-coverage.ts';
@@ -193,22 +193,87 @@ t.test('the gauges follow the store, and a namespace that is gone leaves no samp
   t.notMatch(await registry.metrics(), 'invalid_drop_coverage_pods{');
 });
 
-t.test('/coverage is JSON, or a table for who asks for text, and 404 where it is off', async (t) => {
+const FACTS = {
+  leftAlone: undefined,
+  images: 'none',
+  install: 'absent',
+  checker: 'absent',
+  observes: false,
+  ephemeral: false,
+} as const;
+
+/** /coverage of two namespaces with two pods that are not guarded, and the clock that it goes by. */
+function coverageOf() {
   const store = createCoverageStore(
     () => {},
     () => 0,
   );
-  store.cover('storage', { optedInAt: undefined, forbidsNetAdmin: false });
-  const server = fastify();
-  let on = true;
-  coverageRoute(() => (on ? { store, synced: true, refused: [] } : undefined))(server);
-  t.match((await server.inject('/coverage')).json(), { total: 0, namespaces: [{ namespace: 'storage' }] });
-  t.match((await server.inject('/coverage?namespace=other')).json(), { namespaces: [] });
-  const text = await server.inject({ url: '/coverage', headers: { accept: 'text/plain' } });
-  t.match(text.headers['content-type'], 'text/plain');
-  t.match(text.body, /^0 of 0 pods in 1 namespaces are guarded/);
-  on = false;
-  t.equal((await server.inject('/coverage')).statusCode, 404);
+  for (const namespace of ['media', 'storage']) {
+    store.cover(namespace, { optedInAt: undefined, forbidsNetAdmin: false });
+    const record = { namespace, name: `${namespace}-0`, facts: FACTS, created: 0, checkerSince: 0 };
+    store.put({ record, owner: OWNER, gone: false });
+  }
+  const state = { on: true, time: 0, asked: 0 };
+  const { pods } = store;
+  store.pods = () => {
+    state.asked += 1;
+    return pods();
+  };
+  const page = coveragePage(
+    () => (state.on ? { store, synced: true, refused: [] } : undefined),
+    () => state.time,
+  );
+  const ask = (query = '', request: Partial<PageRequest> = {}) =>
+    page({ query: new URLSearchParams(query), accept: '', local: true, ...request });
+  return { state, ask, json: (...asked: Parameters<typeof ask>) => JSON.parse(ask(...asked).body) };
+}
+
+t.test('/coverage is JSON, or a table for who asks for text, and 404 where it is off', async (t) => {
+  const { state, ask, json } = coverageOf();
+  t.match(json(), { total: 2, namespaces: [{ namespace: 'media' }, { namespace: 'storage' }] });
+  t.match(json('namespace=storage'), { total: 1, notGuarded: [{ pod: 'storage-0' }], notGuardedMore: 0 });
+  t.match(json('namespace=other'), { total: 0, namespaces: [] });
+  const text = ask('', { accept: 'text/plain' });
+  t.equal(text.type, undefined);
+  t.match(text.body, /^0 of 2 pods in 2 namespaces are guarded/);
+  state.on = false;
+  t.equal(ask().status, 404);
+});
+
+t.test(
+  'names are for who asks from the pod itself; everybody else gets the numbers, and where the names are',
+  async (t) => {
+    const { ask, json } = coverageOf();
+    for (const query of ['', 'namespace=storage']) {
+      for (const accept of ['', 'text/plain']) {
+        t.match(ask(query, { accept }).body, 'storage-0');
+        const answer = ask(query, { accept, local: false }).body;
+        t.notMatch(answer, 'storage-0');
+        t.match(answer, 'kubectl exec');
+      }
+    }
+    const whole = json('', { local: false });
+    t.match(whole, {
+      total: 2,
+      guarded: 0,
+      reasons: { 'created-before-opt-in': 2 },
+      notGuarded: [],
+      notGuardedMore: 2,
+    });
+    t.match(whole.namespaces, [{ namespace: 'media', total: 1 }, { namespace: 'storage' }]);
+    t.equal(json().names, undefined);
+  },
+);
+
+t.test('the pods are gone through once in two seconds at most, whoever asks', async (t) => {
+  const { state, ask } = coverageOf();
+  for (let index = 0; index < 20; index++) {
+    for (const local of [true, false]) for (const query of ['', `namespace=n-${index}`]) ask(query, { local });
+  }
+  t.equal(state.asked, 1);
+  state.time = 2000;
+  ask();
+  t.equal(state.asked, 2);
 });
 
 t.test('each meaning is a sentence without an end, short enough for an Event', async (t) => {

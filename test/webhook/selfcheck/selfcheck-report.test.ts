@@ -1,5 +1,5 @@
 import t from 'tap';
-import { reportTable, runChecks } from '../../../webhook/selfcheck/selfcheck-report.ts';
+import { reportTable, runChecks, selfcheckPage } from '../../../webhook/selfcheck/selfcheck-report.ts';
 
 const reasonOf = (error: unknown) => (error as Error).message;
 
@@ -35,4 +35,21 @@ t.test('the table has a line for each check, in columns', async (t) => {
     reportTable({ ok: false, version: '1', time: '', checks }),
     'ok      canary          5 ms  fine\nFAILED  certificate  1234 ms  it has ended\n',
   );
+});
+
+t.test('the checks run once in five seconds at most, whoever asks', async (t) => {
+  let [runs, time] = [0, 0];
+  const run = async () => {
+    runs += 1;
+    return { ok: runs === 1, version: '1', time: '', checks: [] };
+  };
+  const page = selfcheckPage(run, () => time);
+  const pages = await Promise.all(Array.from({ length: 100 }, page));
+  t.ok(pages.every(({ status }) => status === 200));
+  time = 4999;
+  await page();
+  t.equal(runs, 1);
+  time = 5000;
+  t.equal((await page()).status, 503);
+  t.equal(runs, 2);
 });
