@@ -1,13 +1,15 @@
 // The HTTPS server of the webhook: POST /mutate and nothing else.
 import { Server as TlsServer } from 'node:tls';
 import fastify, { type FastifyError, type FastifyReply, type FastifyRequest, LogController } from 'fastify';
-import type { CodedError } from '../lib/errors.ts';
+import { CodedError } from '../lib/errors.ts';
 import { isObject, shortText } from '../lib/json.ts';
 import { type Admission, admit, admitAfterError, describeRequest } from './admission/admission.ts';
 import type { InjectionSettings } from './admission/containers.ts';
 import { makePatchEncoder, type PatchInputs } from './admission/patch.ts';
 import { REVIEW_SCHEMA, type Review } from './admission/review.ts';
 import type { KeyPair } from './certificates/make-certificates.ts';
+import { createLimitedServer, TLS } from './limited-server.ts';
+import { createBodyReader } from './review-body.ts';
 import { errors } from './webhook-errors.ts';
 import type { Metrics } from './webhook-metrics.ts';
 
@@ -28,25 +30,6 @@ export interface ServerOptions {
   logStream?: { write(line: string): void };
 }
 
-/** Longer than the API server's 90 s for idle connections, so that the API server closes them, not the webhook. */
-const KEEP_ALIVE_MS = 120_000;
-/** The API server waits 30 s at most for a webhook, so a request that takes longer to arrive has no reader. */
-const REQUEST_MS = 30_000;
-
-/** TLS 1.3, and of TLS 1.2 what authenticates the data itself and keeps old traffic secret (RFC 9325, section 4.2). */
-const TLS = {
-  minVersion: 'TLSv1.2',
-  ciphers: [
-    'TLS_AES_256_GCM_SHA384',
-    'TLS_CHACHA20_POLY1305_SHA256',
-    'TLS_AES_128_GCM_SHA256',
-    ...['ECDSA', 'RSA'].flatMap((key) =>
-      ['AES128-GCM-SHA256', 'AES256-GCM-SHA384', 'CHACHA20-POLY1305'].map((cipher) => `ECDHE-${key}-${cipher}`),
-    ),
-  ].join(':'),
-} as const;
-const pairOf = ({ key, cert }: Partial<KeyPair>) => (key && cert ? { key, cert } : {});
-
 /** New connections get this certificate; established ones keep theirs. */
 export function useCertificate({ server }: ReturnType<typeof buildServer>, { key, cert }: KeyPair): void {
   if (server instanceof TlsServer) server.setSecureContext({ key, cert, ...TLS });
@@ -56,16 +39,10 @@ export function useCertificate({ server }: ReturnType<typeof buildServer>, { key
 export function buildServer(options: ServerOptions) {
   const { metrics, tls, logLevel: level, logStream: stream } = options;
   const server = fastify({
-    https: tls ? { ...pairOf(tls), ...TLS } : null,
-    bodyLimit: options.bodyLimit,
-    keepAliveTimeout: KEEP_ALIVE_MS,
-    requestTimeout: REQUEST_MS,
+    serverFactory: (answer) => createLimitedServer(answer, tls),
     // Both defaults make calls fail at a rollout: requests that are under way at closing are answered.
     return503OnClosing: false,
     forceCloseConnections: false,
-    // A Pod is passed on as it came, never merged into anything, so odd keys are harmless.
-    onProtoPoisoning: 'ignore',
-    onConstructorPoisoning: 'ignore',
     // Ajv as fastify sets it up would change the body: convert types, fill in defaults, remove members.
     ajv: { customOptions: { coerceTypes: false, useDefaults: false, removeAdditional: false } },
     logController: new LogController({ disableRequestLogging: true }),
@@ -73,15 +50,23 @@ export function buildServer(options: ServerOptions) {
     childLoggerFactory: (logger) => logger,
     logger: stream ? { level, stream } : { level },
   });
+  server.removeAllContentTypeParsers();
+  const readBody = createBodyReader(options.bodyLimit);
+  // A Pod is passed on as it came, never merged into anything, so odd keys such as __proto__ are harmless.
+  server.addContentTypeParser('application/json', (request: FastifyRequest) => readBody(request.raw));
   server.addHook('onSend', (_request, reply, _payload, done) => {
     if (options.draining()) reply.header('connection', 'close');
     done();
   });
   server.setNotFoundHandler((request, reply) => send(reply, 404, routeUnknown(request)));
   server.setErrorHandler((error: FastifyError, request, reply) => {
-    const [status, answer] = statusAndError(error, request, options.bodyLimit);
-    metrics.admissions.inc({ result: 'invalid', reason: answer.code });
-    if (status >= 500) request.log.error({ err: error }, answer.message);
+    const [status, answer] = statusAndError(error, request);
+    // With failurePolicy Ignore the API server then creates the pod as it is.
+    const failedOpen = status >= 500 || status === 413;
+    metrics.admissions.inc({ result: failedOpen ? 'error' : 'invalid', reason: answer.code });
+    // The rest of such a body is not worth reading.
+    if (failedOpen) reply.header('connection', 'close');
+    if (status === 500) request.log.error({ err: error }, answer.message);
     else request.log.warn({ code: answer.code, from: request.ip }, answer.message);
     return send(reply, status, answer);
   });
@@ -130,15 +115,17 @@ function send(reply: FastifyReply, status: number, { code, message }: CodedError
 
 // Answers to requests that are no AdmissionReview.
 
+/** Errors of the reader of bodies. */
+const BODY_STATUS: Record<string, number> = { REVIEW_TOO_LARGE: 413, REVIEW_TOO_COMPLEX: 413, REVIEWS_TOO_MANY: 503 };
+
 /**
- * @param error what fastify reports of a request
- * @param bodyLimit bytes
+ * @param error what fastify or the reader of bodies reports of a request
  * @returns HTTP status, and the error to answer; 500 only where the fault is ours
  */
-function statusAndError(error: FastifyError, request: FastifyRequest, bodyLimit: number): [number, CodedError] {
+function statusAndError(error: FastifyError | CodedError, request: FastifyRequest): [number, CodedError] {
+  if (error instanceof CodedError) return [BODY_STATUS[error.code] ?? 500, error];
   if (error.validation) return [400, schemaError(error, request.body)];
   const status = error.statusCode ?? 500;
-  if (status === 413) return [413, errors.REVIEW_TOO_LARGE(bodyLimit)];
   if (status === 415) return [415, errors.REVIEW_CONTENT_TYPE(shortText(request.headers['content-type'], 100))];
   if (error instanceof SyntaxError || (status >= 400 && status < 500)) {
     return [400, errors.REVIEW_MALFORMED(shortText(error.message, 200))];

@@ -7,6 +7,9 @@ export const errors = defineErrors({
   REVIEW_MALFORMED: (why: string) => `the body is not JSON (${why}): send an AdmissionReview as JSON`,
   REVIEW_TOO_LARGE: (limit: number) =>
     `the body has more than ${limit} bytes: send a smaller review, or raise the webhook's --body-limit`,
+  REVIEW_TOO_COMPLEX: (limit: number) => `the body has more than ${limit} JSON values: send a pod with fewer entries`,
+  REVIEWS_TOO_MANY: () =>
+    'too many large reviews are waiting for an answer, and this one was given up: create fewer large pods at once',
   REVIEW_CONTENT_TYPE: (type: string) => `content type "${type}" is not accepted: send application/json`,
   REVIEW_WRONG_VERSION: (version: string, kind: string) =>
     `apiVersion "${version}", kind "${kind}" is not accepted: send apiVersion "admission.k8s.io/v1", kind "AdmissionReview"`,

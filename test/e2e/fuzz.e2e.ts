@@ -1,21 +1,15 @@
 // The shipped webhook under malformed bodies, slow clients, and clients that vanish. Needs no cluster.
 
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { Agent, request } from 'node:https';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { connect, type TLSSocket } from 'node:tls';
-import { fileURLToPath } from 'node:url';
 import t from 'tap';
-import { Program } from '../harness/netns/processes.ts';
-import { eventually } from '../harness/wait-until.ts';
+import { startShippedWebhook } from '../harness/shipped-webhook.ts';
 import { creationOf } from '../webhook/admission/injection-settings.ts';
 import { pick, type Random, randomPod, seeded } from '../webhook/admission/random-pod.ts';
 import { reviewOf } from '../webhook/test-server.ts';
 
-const WEBHOOK = fileURLToPath(new URL('../../dist/webhook.js', import.meta.url));
 const BODIES = 100_000;
 const CONNECTIONS = 16;
 /** After so many bodies the size of the heap is steady. */
@@ -73,30 +67,6 @@ function fuzzedBody(random: Random): string {
   }
 }
 
-async function startWebhook() {
-  const folder = await mkdtemp(join(tmpdir(), 'invalid-drop-fuzz-'));
-  const caFile = join(folder, 'ca.pem');
-  // The log goes to a file: this test does not read it.
-  const flags = ['--port=0', '--metrics-port=0', `--ca-file=${caFile}`, '--log-level=info'];
-  const program = new Program('sh', [
-    '-c',
-    'exec "$@" > "$0"',
-    join(folder, 'log'),
-    process.execPath,
-    WEBHOOK,
-    ...flags,
-  ]);
-  const port = await eventually('it serves', async () => {
-    const found = (await readFile(join(folder, 'log'), 'utf8')).match(/"port":(\d+)/)?.[1];
-    return found !== undefined && Number(found);
-  });
-  const remove = async () => {
-    await program.stop('SIGKILL');
-    await rm(folder, { recursive: true });
-  };
-  return { program, port, ca: readFileSync(caFile, 'utf8'), remove };
-}
-
 async function rssMb(pid: number): Promise<number> {
   return Number((await readFile(`/proc/${pid}/status`, 'utf8')).match(/VmRSS:\s+(\d+)/)?.[1]) / 1024;
 }
@@ -104,8 +74,9 @@ async function rssMb(pid: number): Promise<number> {
 t.test(`${BODIES} malformed bodies: each is answered, and memory does not grow`, async (t) => {
   t.comment(`SEED=${SEED}`);
   const random = seeded(SEED);
-  const { program, port, ca, remove } = await startWebhook();
-  t.teardown(remove);
+  const webhook = await startShippedWebhook('--log-level=info');
+  const { program, port, ca } = webhook;
+  t.teardown(webhook.remove);
   const agent = new Agent({ ca, keepAlive: true, maxSockets: CONNECTIONS, servername: 'localhost' });
   t.teardown(() => agent.destroy());
 
@@ -149,6 +120,8 @@ t.test(`${BODIES} malformed bodies: each is answered, and memory does not grow`,
   );
   t.ok((statuses.get(200) ?? 0) > 1000 && (statuses.get(400) ?? 0) > 1000, 'both kinds of answer were had');
   t.ok(end - warm < GROWTH_MB, `grew by ${(end - warm).toFixed(1)} MB`);
+  const { peak, limit } = await webhook.memory();
+  t.ok(peak < limit, `${Math.round(peak)} MiB of ${limit}`);
   t.equal(await post('x'.repeat(OVER_LIMIT)).catch(() => 413), 413, 'over the limit');
   t.equal(await post(JSON.stringify(reviewOf(creationOf(randomPod(random))))), 200, 'and it still answers');
   for (const socket of slow) socket.destroy();
