@@ -10,10 +10,10 @@ const CHUNK_OVERHEAD = 256;
 /** Bytes. Pods are seldom larger than a quarter of it. Larger bodies are read one at a time. */
 const LARGE = 128 * 1024;
 /**
- * JSON values in a large body: a hundred times those of a pod with a sidecar. A value of two bytes takes up to 150 in memory,
+ * JSON values in a large body: thirty times those of a pod with a sidecar. A value of two bytes takes up to 150 in memory,
  * and its share of parsing does not depend on its size.
  */
-const MOST_VALUES = 100_000;
+const MOST_VALUES = 50_000;
 
 /** A body that has not arrived completely. */
 interface Arriving {

@@ -98,12 +98,29 @@ limitTest('small values without number in one body are refused, and counted as f
 limitTest('bodies that are at the limits are answered', async (t, webhook) => {
   const text = inPod(JSON.stringify('x'.repeat(4 * MIB - 1000)));
   const wide = inPod(JSON.stringify('\u2028'.repeat(1.3 * MIB)));
-  const values = inPod(`[${Array.from({ length: 99_000 / 2 }, (_, index) => `{"k${index}":0}`)}]`);
+  const values = inPod(`[${Array.from({ length: 49_000 / 2 }, (_, index) => `{"k${index}":0}`)}]`);
   const statuses = await Promise.all([text, wide, values, text].map((body) => post(webhook, body)));
   t.strictSame(
     statuses.map(({ status }) => status),
     [200, 200, 200, 200],
   );
+});
+
+limitTest('large reviews are answered, and at least as many small ones meanwhile', async (t, webhook) => {
+  const labels = Object.fromEntries(Array.from({ length: 40_000 }, (_, index) => [`label-${index}`, '']));
+  const large = JSON.stringify(reviewOf(creationOf({ ...POD, metadata: { name: 'store-0', labels } })));
+  let left = 20;
+  const large20 = Array.from({ length: left }, async () => {
+    const { status } = await post(webhook, large);
+    left -= 1;
+    return status;
+  });
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  t.teardown(() => agent.destroy());
+  let answered = 0;
+  while (left > 0) answered += (await post(webhook, ADMISSION, agent)).status === 200 ? 1 : 0;
+  t.strictSame(await Promise.all(large20), Array(20).fill(200));
+  t.ok(answered >= 20, `${answered} small ones are answered meanwhile`);
 });
 
 limitTest('bodies that never end', async (_, webhook, hold) => {
