@@ -7,18 +7,19 @@ import { OPTIONS } from '../../webhook/webhook-options.ts';
 import { bytesOf, readPeakMemory } from '../harness/memory-limit.ts';
 import { kernelTest } from '../harness/netns/netns-test.ts';
 import { ADDRESS } from '../harness/netns/network-namespaces.ts';
+import { patient } from '../harness/netns/processes.ts';
 import { install, startChecker } from '../harness/netns/shipped-programs.ts';
 
 const CLIENTS = fileURLToPath(new URL('../harness/traffic/hostile-clients.ts', import.meta.url));
 const LIMIT = bytesOf(containerResources(OPTIONS['checker-resources'].default).limits['memory'] ?? '');
 /** Seconds that the kubelet waits for an answer, and probes in a row: it gives a pod up after three. */
-const [WAIT, PROBES] = ['2', 10];
+const [WAIT, PROBES] = [String(patient(2)), 10];
 
 for (const kind of ['silent', 'half', 'unread', 'pipelined']) {
-  kernelTest(`a probe gets through 300 connections that are ${kind}`, async (t, { pod, gateway }) => {
+  kernelTest(`a probe gets through 150 connections that are ${kind}`, async (t, { pod, gateway }) => {
     t.equal((await install(pod)).exitCode, 0);
     const checker = await startChecker(pod);
-    const clients = gateway.start(process.execPath, [CLIENTS, ADDRESS.pod.ipv4, String(CHECKER_PORT), kind, '300']);
+    const clients = gateway.start(process.execPath, [CLIENTS, ADDRESS.pod.ipv4, String(CHECKER_PORT), kind, '150']);
     await clients.waitForOutput(/holding/);
     const url = `http://${ADDRESS.pod.ipv4}:${CHECKER_PORT}/readyz`;
     for (let probe = 0; probe < PROBES; probe++) {
