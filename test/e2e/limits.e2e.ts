@@ -12,7 +12,7 @@ import {
   waitReady,
 } from '../harness/cluster/pod-status.ts';
 import { optedInNamespace } from '../harness/cluster/test-workloads.ts';
-import { askWebhook, configure, install } from '../harness/cluster/webhook-installation.ts';
+import { askInPod, configure, install } from '../harness/cluster/webhook-installation.ts';
 import { eventually } from '../harness/wait-until.ts';
 
 const RESOURCES = { requests: { cpu: '10m', memory: '64Mi' }, limits: { cpu: '100m', memory: '128Mi' } };
@@ -87,7 +87,7 @@ t.test('a quota that our containers do not fit into: coverage tells which worklo
   await quotaIsKept(t, namespace);
   await apply(deployment(namespace, SIZED));
   const [refused] = await eventually('coverage knows', async () => {
-    const { refused } = JSON.parse(await askWebhook(`/coverage?namespace=${namespace}`));
+    const { refused } = JSON.parse(await askInPod(`/coverage?namespace=${namespace}`));
     return refused.length > 0 && refused;
   });
   t.match(refused, { namespace, owner: /^ReplicaSet\/store-/, message: /^Error creating: .*exceeded quota: quota/ });

@@ -134,7 +134,9 @@ export function coverageTable(report: CoverageReport): string {
   const byOwner = refused.map(({ namespace, owner, message }) => [namespace, owner, message]);
   if (byOwner.length > 0) parts.push(textTable([['NAMESPACE', 'CANNOT CREATE PODS', 'WHY'], ...byOwner]));
   if (refusedMore > 0)
-    parts.push(`${byOwner.length > 0 ? 'and ' : ''}${refusedMore} ${byOwner.length > 0 ? 'more' : 'workloads cannot create pods'}\n`);
+    parts.push(
+      `${byOwner.length > 0 ? 'and ' : ''}${refusedMore} ${byOwner.length > 0 ? 'more' : 'workloads cannot create pods'}\n`,
+    );
   return parts.join('\n');
 }
 

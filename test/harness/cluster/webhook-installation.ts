@@ -65,3 +65,9 @@ export async function configure(variables: Record<string, string>): Promise<void
 export function askWebhook(path: string): Promise<string> {
   return getRaw(`${SERVICE_PROXY}${path}`);
 }
+
+/** As askWebhook, from a replica's own pod: it is told names too. */
+export function askInPod(path: string): Promise<string> {
+  const ask = `fetch('http://127.0.0.1:8080${path}').then((answer) => answer.text()).then(console.log)`;
+  return kubectl(['exec', ...DEPLOYMENT, '--', 'node', '-e', ask]);
+}

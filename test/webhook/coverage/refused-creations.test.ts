@@ -102,6 +102,9 @@ t.test('the report has those of one namespace, the table its own part', async (t
   const none = coverageReport({ store, synced: true, refused }, 'media');
   t.same(none.refused, []);
   t.notMatch(coverageTable(none), 'CANNOT');
+  const withheld = coverageReport({ store, synced: true, refused }, '', 'withheld');
+  t.match(withheld, { refused: [], refusedMore: 1 });
+  t.match(coverageTable(withheld), '1 workloads cannot create pods');
   t.match(
     coverageTable(coverageReport({ store, synced: true, refused })),
     /NAMESPACE +CANNOT CREATE PODS +WHY\nstorage +StatefulSet\/web +create Pod web-0/,
