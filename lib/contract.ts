@@ -15,9 +15,15 @@ export const GUARD_CHECKER_CONTAINER = 'invalid-drop-guard-checker';
 /** TCP port of the checker inside the pod, on all addresses. */
 export const CHECKER_PORT = 15099;
 
-/** Where the bundles are in the image, and the flags of Node that make the checker small (docs/decisions/0009). */
-export const INSTALL_COMMAND = ['node', '/opt/invalid-drop/install.js'];
-export const CHECK_COMMAND = ['node', '--v8-pool-size=0', '--optimize-for-size', '/opt/invalid-drop/check.js'];
+/**
+ * Where the bundles are in the image, and the flags of Node that make the checker small (docs/decisions/0009). At
+ * SIGUSR1 Node would open its debugger, which hands NET_ADMIN to each process that may send the signal.
+ */
+export const INSTALL_COMMAND = ['node', '--disable-sigusr1', '/opt/invalid-drop/install.js'];
+export const CHECK_COMMAND = [
+  ...['node', '--disable-sigusr1', '--v8-pool-size=0', '--optimize-for-size'],
+  '/opt/invalid-drop/check.js',
+];
 
 /** Namespace label that opts in, and the namespace that the webhook itself runs in. */
 export const OPT_IN_LABEL = 'invalid-drop.io/inject';

@@ -76,6 +76,7 @@ t.test('the entry points and users are those of the contract', async (t) => {
   t.equal(init.config.config.User, '0:0');
   t.same(webhook.config.config.Entrypoint, [
     'node',
+    '--disable-sigusr1',
     '--max-semi-space-size=2',
     '--heap-growing-percent=20',
     '--expose-gc',

@@ -97,7 +97,7 @@ t.test('the container has what our init container has, and nothing that an ephem
   if (plan.do !== 'add') throw new Error(plan.outcome);
   t.same(plan.steps[0]?.container, {
     name: 'invalid-drop-guard-1',
-    command: ['node', '/opt/invalid-drop/install.js'],
+    command: ['node', '--disable-sigusr1', '/opt/invalid-drop/install.js'],
     image,
     imagePullPolicy: 'IfNotPresent',
     env: [
