@@ -112,8 +112,8 @@ function coverageExample(): string {
   ] as const;
   for (const [namespace, name, install, checker] of pods) {
     store.cover(namespace, { optedInAt: 0, forbidsNetAdmin: false });
-    const images = install === 'absent' ? ('none' as const) : ('current' as const);
-    const facts = { leftAlone: undefined, images, install, checker, observes: false, ephemeral: false };
+    const own = install === 'absent' ? ('none' as const) : ('current' as const);
+    const facts = { leftAlone: undefined, own, install, checker, observes: false, ephemeral: false };
     const owner = { apiVersion: 'v1', kind: 'Pod', name, uid: name };
     store.put({ record: { namespace, name, facts, created: 1, checkerSince: 0 }, owner, gone: false });
   }

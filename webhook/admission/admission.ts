@@ -2,6 +2,7 @@
 import { CHECKER_CONTAINER, INIT_CONTAINER } from '../../lib/contract.ts';
 import { isObject, type JsonObject, objectAt, shortText } from '../../lib/json.ts';
 import type { InjectionSettings } from './containers.ts';
+import { ownContainers } from './own-containers.ts';
 import { type InjectionPlan, makePatchEncoder, type PatchInputs, patchInputs } from './patch.ts';
 import { type PodOptions, readPodOptions } from './pod-options.ts';
 import { ends, hasContainer, type PodView, viewPod } from './pod-view.ts';
@@ -34,7 +35,9 @@ export function admit(
   const { uid } = request;
   const decision = decide(request, namespaceLabels, settings);
   if (decision.result === 'skip') {
-    return { response: allow(uid, skipWarning(decision.reason)), result: 'skipped', reason: decision.reason };
+    const { reason, difference } = decision;
+    const response = allow(uid, skipWarning(reason));
+    return { response, result: 'skipped', reason, ...(difference !== undefined && { message: difference }) };
   }
   if (decision.result === 'refuse') {
     const { code, message } = decision;
@@ -51,7 +54,7 @@ export function admitAfterError(uid: string): Admission {
 
 export type Decision =
   | { result: 'inject'; pod: PodView; plan: InjectionPlan }
-  | { result: 'skip'; reason: SkipReason }
+  | { result: 'skip'; reason: SkipReason; difference?: string }
   | { result: 'refuse'; code: number; message: string };
 
 /**
@@ -75,6 +78,8 @@ export function decide(
   if (reason !== undefined) return { result: 'skip', reason };
   const { options, wrong } = readPodOptions(pod, settings.options);
   if (wrong.length > 0) return { result: 'refuse', code: 400, message: `invalid-drop: ${wrong.join('; ')}` };
+  const { are, difference } = ownContainers(pod, settings.image, { options, legacyIptables: settings.legacyIptables });
+  if (are === 'name-taken' || are === 'altered') return { result: 'skip', reason: are, difference };
   const plan = planFor(pod, options, settings.nativeSidecars);
   if (!plan.addInit && plan.checker === 'none') return { result: 'skip', reason: 'already-injected' };
   return { result: 'inject', pod, plan };

@@ -84,11 +84,18 @@ export function forbidsNetAdmin(labels: Record<string, string> | undefined): boo
   return level !== undefined && level !== 'privileged';
 }
 
+/** What the comparison of the pod's containers with ours may find (own-containers.ts). */
+export const FOREIGN_CONTAINER_REASONS = {
+  'name-taken': 'a container under a name of ours has another image',
+  altered: 'a container of ours is not as the webhook builds it',
+} as const;
+
 /** Reason of an admission that changes nothing, to the sentence that a user reads. */
 export const SKIP_REASONS = {
   'not-a-pod-creation': 'the webhook handles only the creation of Pods; check the webhook rules',
   'unreadable-pod': 'metadata, spec or containers do not have the form of a Pod',
   ...LEFT_ALONE_REASONS,
+  ...FOREIGN_CONTAINER_REASONS,
   'already-injected': 'the pod has both containers already',
   'internal-error': "the webhook failed; see the webhook's log",
 } as const;

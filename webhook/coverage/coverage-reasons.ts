@@ -1,6 +1,6 @@
 // Every reason that coverage gives for a pod. The same words are in the report, the metric, the log and Events.
 
-import { leftAloneMeanings } from '../admission/reasons.ts';
+import { FOREIGN_CONTAINER_REASONS, leftAloneMeanings } from '../admission/reasons.ts';
 
 interface Meaning {
   /** Whether such a pod counts as guarded. */
@@ -47,6 +47,16 @@ export const COVERAGE_REASONS = {
     guarded: false,
     text: 'it was created after the opt-in without the webhook, which was down or failed',
     remedy: RESTART,
+  },
+  'name-taken': {
+    guarded: false,
+    text: FOREIGN_CONTAINER_REASONS['name-taken'],
+    remedy: 'give that container another name; a copy of a guarded pod must be made without our containers',
+  },
+  altered: {
+    guarded: false,
+    text: FOREIGN_CONTAINER_REASONS.altered,
+    remedy: 'take it out of the template, and the webhook adds its own; webhook.js guard says what differs',
   },
   ...LEFT_ALONE,
   'pod-security': {

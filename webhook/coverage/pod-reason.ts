@@ -14,12 +14,14 @@ export const STARTING_SECONDS = 30;
 
 /** @param now seconds since 1970 */
 export function podReason(pod: PodRecord, namespace: CoveredNamespace, now: number): CoverageReason {
-  const { images, install, ephemeral, leftAlone } = pod.facts;
-  if (images !== 'none' && install !== 'absent') return reasonOfInjected(pod, now);
+  const { own, install, ephemeral, leftAlone } = pod.facts;
+  const isOurs = own === 'current' || own === 'older';
+  if (isOurs && install !== 'absent') return reasonOfInjected(pod, now);
   if (ephemeral) return 'guarded-while-running';
   if (leftAlone !== undefined) return leftAlone;
   // The last reason of the same table: it needs the namespace's labels, which change without the pod.
   if (namespace.forbidsNetAdmin) return 'pod-security';
+  if (own === 'name-taken' || own === 'altered') return own;
   const { optedInAt } = namespace;
   // Times are whole seconds: a pod created within the second of the label counts as older, not as missed by the
   // webhook.
@@ -32,12 +34,12 @@ export function changesWithTime({ facts }: PodRecord): boolean {
 }
 
 function reasonOfInjected({ facts, checkerSince }: PodRecord, now: number): CoverageReason {
-  const { install, checker, images, observes } = facts;
+  const { install, checker, own, observes } = facts;
   if (install === 'failed') return 'install-failed';
   if (install === 'waiting' || checker === 'waiting') return 'starting';
   if (observes) return 'observe-mode';
   if (checker === 'absent') return 'guarded-without-checker';
   if (checker === 'failing') return 'checker-not-ready';
   if (checker === 'running') return now - checkerSince < STARTING_SECONDS ? 'starting' : 'checker-not-ready';
-  return images === 'current' ? 'guarded' : 'guarded-by-older-version';
+  return own === 'current' ? 'guarded' : 'guarded-by-older-version';
 }

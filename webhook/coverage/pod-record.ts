@@ -8,15 +8,16 @@ import {
   POD_OPTIONS,
 } from '../../lib/contract.ts';
 import { isObject, isObjectList, type JsonObject, objectAt, objectsAt, shortText } from '../../lib/json.ts';
-import { allContainers, type PodView, viewPod } from '../admission/pod-view.ts';
+import { isOwnEphemeral, type OwnContainers, ownContainers } from '../admission/own-containers.ts';
+import { allContainers, findContainer, type PodView, viewPod } from '../admission/pod-view.ts';
 import { type LeftAloneReason, reasonToLeaveAlone } from '../admission/reasons.ts';
 
 /** A container of ours in a pod: absent, or what its image and its status say. */
 export interface PodFacts {
   /** Why the webhook leaves such a pod alone, but for the labels of its namespace. */
   leftAlone: LeftAloneReason | undefined;
-  /** Whose images the containers have. */
-  images: Images;
+  /** What stands under the names of our containers: only what the webhook builds guards the pod. */
+  own: OwnContainers['are'];
   install: 'absent' | 'waiting' | 'failed' | 'done';
   /** failing: it has ended again and again. */
   checker: 'absent' | 'waiting' | 'failing' | 'running' | 'ready';
@@ -82,15 +83,14 @@ export function createProjection(image: string): (object: JsonObject) => SeenPod
 }
 
 function factsOf(pod: PodView, namespace: string, status: JsonObject, image: string): PodFacts {
-  const init = allContainers(pod).find(({ name }) => name === INIT_CONTAINER);
-  const checker = allContainers(pod).find(({ name }) => name === CHECKER_CONTAINER);
-  const images = worst([init, checker].map((container) => imageOf(container, image)));
+  const init = findContainer(pod, INIT_CONTAINER);
+  const checker = findContainer(pod, CHECKER_CONTAINER);
   return {
     leftAlone: reasonToLeaveAlone(pod, { name: namespace, labels: undefined }),
-    images,
+    own: ownContainers(pod, image).are,
     install: installOf(init, status),
     checker: checkerOf(checker, status),
-    observes: observes(init),
+    observes: observes(init) || observes(checker),
     ephemeral: readEphemeral(pod, status, image).installed !== undefined,
   };
 }
@@ -127,8 +127,8 @@ function checkerOf(checker: JsonObject | undefined, status: JsonObject): PodFact
   return runningOf(status, CHECKER_CONTAINER) === undefined ? 'waiting' : 'running';
 }
 
-function observes(init: JsonObject | undefined): boolean {
-  const env = objectsAt(init, 'env');
+function observes(container: JsonObject | undefined): boolean {
+  const env = objectsAt(container, 'env');
   return env.some(({ name, value }) => name === POD_OPTIONS.mode.env && value === 'observe');
 }
 
@@ -152,8 +152,8 @@ function ownerOf(metadata: JsonObject): PodOwner {
   return { apiVersion: text('apiVersion'), kind: text('kind'), name: text('name'), uid: text('uid') };
 }
 
-// What the ephemeral containers of `webhook.js guard` have done for a pod. Pure. Read from image, name and status,
-// never from an annotation.
+// What the ephemeral containers of `webhook.js guard` have done for a pod. Pure. Read from what they are and from their
+// status, never from an annotation.
 
 export interface EphemeralGuards {
   /** Name of a container that has installed the rule into the network that the pod has now. */
@@ -181,7 +181,7 @@ export function readEphemeral(pod: PodView, status: JsonObject, image: string): 
   const containers = objectsAt(pod.spec, 'ephemeralContainers');
   const since = networkSince(status);
   const find = (job: Job, fits: (state: JsonObject, container: JsonObject) => boolean) => {
-    const ours = containers.filter((one) => NAME[job].test(shortText(one['name'])) && imageOf(one, image) !== 'none');
+    const ours = containers.filter((one) => NAME[job].test(shortText(one['name'])) && isOwnEphemeral(one, job, image));
     return ours
       .map((one) => shortText(one['name']))
       .find((name, index) => fits(stateOf(status, name), ours[index] ?? {}));
@@ -220,30 +220,6 @@ function stateOf(status: JsonObject, container: string): JsonObject {
     objectsAt(status, 'ephemeralContainerStatuses').find(({ name }) => name === container),
     'state',
   );
-}
-
-// Whether a container's image is ours. Pure.
-
-/** Those that are configured now, other tags of the same repository, or none of ours. */
-export type Images = 'current' | 'older' | 'none';
-
-/** A container of our name with another image is not ours: every pod author can use the name. */
-function imageOf(container: JsonObject | undefined, image: string): Images | undefined {
-  if (container === undefined) return undefined;
-  if (container['image'] === image) return 'current';
-  return repositoryOf(shortText(container['image'], 600)) === repositoryOf(image) ? 'older' : 'none';
-}
-
-/** The worst of several containers; absent ones do not count. */
-export function worst(images: (Images | undefined)[]): Images {
-  const there = images.filter((one) => one !== undefined);
-  if (there.length === 0 || there.includes('none')) return 'none';
-  return there.includes('older') ? 'older' : 'current';
-}
-
-/** Without tag and digest. A colon before the last slash belongs to a port. */
-function repositoryOf(image: string): string {
-  return image.replace(/@.*$/, '').replace(/:[^/:]*$/, '');
 }
 
 /** @returns seconds since 1970; 0 where it is no time */

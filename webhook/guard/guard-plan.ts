@@ -2,6 +2,7 @@
 import { GUARD_CHECKER_CONTAINER, GUARD_CONTAINER } from '../../lib/contract.ts';
 import { isObject, type JsonObject, objectAt, shortText } from '../../lib/json.ts';
 import { ephemeralContainer, type InjectionSettings } from '../admission/containers.ts';
+import { ownContainers } from '../admission/own-containers.ts';
 import { readPodOptions } from '../admission/pod-options.ts';
 import { viewPod } from '../admission/pod-view.ts';
 import { createProjection, type EphemeralGuards, type PodFacts, readEphemeral } from '../coverage/pod-record.ts';
@@ -15,7 +16,10 @@ export interface GuardStep {
   container: JsonObject | undefined;
 }
 
-export type GuardPlan = { do: 'leave'; outcome: GuardOutcome; detail: string } | { do: 'add'; steps: GuardStep[] };
+/** `detail` of add: what stands under the names of our containers where that is not ours, or ''. */
+export type GuardPlan =
+  | { do: 'leave'; outcome: GuardOutcome; detail: string }
+  | { do: 'add'; steps: GuardStep[]; detail: string };
 
 /**
  * Decides about one pod, from its containers and what the kubelet says of them.
@@ -43,7 +47,9 @@ export function planGuard(object: JsonObject, settings: InjectionSettings, stay:
   if (stay && !hasChecker(facts) && ephemeral.checker === undefined) jobs.push('check');
   if (jobs.length === 0) return leave('already-guarded', `by ${installedBy}`);
   const container = (job: GuardStep['job'], name: string) => ephemeralContainer(name, job, options, settings);
-  return { do: 'add', steps: jobs.map((job) => stepFor(job, ephemeral, container)) };
+  const { are, difference } = ownContainers(view, settings.image);
+  const detail = are === 'name-taken' || are === 'altered' ? `${are}: ${difference}` : '';
+  return { do: 'add', steps: jobs.map((job) => stepFor(job, ephemeral, container)), detail };
 }
 
 const leave = (outcome: GuardOutcome, detail = ''): GuardPlan => ({ do: 'leave', outcome, detail });
@@ -51,12 +57,17 @@ const leave = (outcome: GuardOutcome, detail = ''): GuardPlan => ({ do: 'leave',
 /**
  * In mode observe its exit code is always 0. A checker that is not Ready reports that INVALID packets are not dropped.
  */
-function isGuardedByInit({ images, install, checker, observes }: PodFacts): boolean {
-  return images !== 'none' && install === 'done' && !observes && (checker === 'absent' || checker === 'ready');
+function isGuardedByInit({ own, install, checker, observes }: PodFacts): boolean {
+  return (
+    (own === 'current' || own === 'older') &&
+    install === 'done' &&
+    !observes &&
+    (checker === 'absent' || checker === 'ready')
+  );
 }
 
-function hasChecker({ images, checker }: PodFacts): boolean {
-  return images !== 'none' && checker !== 'absent';
+function hasChecker({ own, checker }: PodFacts): boolean {
+  return (own === 'current' || own === 'older') && checker !== 'absent';
 }
 
 /** Ephemeral containers cannot be removed: one that has not ended yet is waited for, and no other is added. */

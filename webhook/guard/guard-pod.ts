@@ -58,7 +58,8 @@ async function attempt(path: string, options: GuardOptions, doing: (action: ApiA
     if (verdict.outcome !== 'guarded') return verdict;
   }
   const names = plan.steps.map(({ name }) => name).join(' and ');
-  return { outcome: options.dryRun ? 'would-guard' : 'guarded', detail: `by ${names}` };
+  const detail = `by ${names}${plan.detail && `; its own containers do not count: ${plan.detail}`}`;
+  return { outcome: options.dryRun ? 'would-guard' : 'guarded', detail };
 }
 
 async function add(path: string, { container }: GuardStep, { client, dryRun }: GuardOptions): Promise<void> {

@@ -6,6 +6,7 @@ import { isObject, type JsonObject } from '../../../lib/json.ts';
 import { decide } from '../../../webhook/admission/admission.ts';
 import type { InjectionSettings } from '../../../webhook/admission/containers.ts';
 import { buildPatch, patchInputs, STATUS_ANNOTATION } from '../../../webhook/admission/patch.ts';
+import { withBuiltContainers } from './built-containers.ts';
 import { creationOf, SETTINGS } from './injection-settings.ts';
 import { applyPatch, byName, names, type PatchedPod } from './patched-pod.ts';
 
@@ -18,6 +19,8 @@ interface Case {
   settings?: Partial<InjectionSettings>;
   expect: {
     skip?: string;
+    /** Of a container under one of our names. */
+    difference?: string;
     refuse?: { code: number; message: string };
     /** The whole patch. */
     patch?: unknown[];
@@ -47,10 +50,13 @@ for (const file of readdirSync(folder).sort()) {
   t.test(`${file}: ${about}`, async (t) => check(t, given));
 }
 
-function check(t: Test, { pod, request, namespaceLabels, settings, expect }: Omit<Case, 'about'>): void {
+function check(t: Test, { pod: written, request, namespaceLabels, settings, expect }: Omit<Case, 'about'>): void {
   const effective = { ...SETTINGS, ...settings };
+  const pod = withBuiltContainers(written, effective);
   const decision = decide(creationOf(pod, request), namespaceLabels, effective);
-  if (expect.skip !== undefined) return void t.strictSame(decision, { result: 'skip', reason: expect.skip });
+  const { skip, difference } = expect;
+  const why = difference !== undefined && { difference };
+  if (skip !== undefined) return void t.strictSame(decision, { result: 'skip', reason: skip, ...why });
   if (expect.refuse !== undefined) return void t.strictSame(decision, { result: 'refuse', ...expect.refuse });
   if (decision.result !== 'inject') return void t.fail('not injected', { decision });
   const operations = buildPatch(patchInputs(decision.pod, decision.plan, effective), effective);

@@ -175,7 +175,7 @@ t.test('the gauges follow the store, and a namespace that is gone leaves no samp
   store.cover('storage', { optedInAt: undefined, forbidsNetAdmin: false });
   const facts = {
     leftAlone: undefined,
-    images: 'none',
+    own: 'none',
     install: 'absent',
     checker: 'absent',
     observes: false,

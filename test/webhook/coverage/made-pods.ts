@@ -1,5 +1,8 @@
 // Pods as the API server stores them, in the states that coverage tells apart.
+import type { Mode } from '../../../lib/contract.ts';
 import type { JsonObject } from '../../../lib/json.ts';
+import { checkerContainer, initContainer } from '../../../webhook/admission/containers.ts';
+import { SETTINGS } from '../admission/injection-settings.ts';
 
 export const IMAGE = 'registry.example:5000/invalid-drop/init-image:2.0.0';
 export const OLDER = 'registry.example:5000/invalid-drop/init-image:1.0.0';
@@ -16,7 +19,10 @@ interface Change {
   checker?: 'none' | 'waiting' | 'crashing' | 'running' | 'ready';
   checkerRestarts?: number;
   checkerSince?: number;
-  mode?: string;
+  mode?: Mode;
+  /** Members of the containers that differ from what the webhook builds. */
+  changeInit?: JsonObject;
+  changeChecker?: JsonObject;
   created?: number;
   spec?: JsonObject;
   metadata?: JsonObject;
@@ -44,8 +50,10 @@ const CHECKER_WAITS: Record<string, JsonObject> = {
 /** A pod that the webhook has been through; guarded and Ready unless told otherwise. */
 export function injectedPod(change: Change = {}): JsonObject {
   const { image = IMAGE, checkerImage = image, install = 'done', checker = 'ready', mode = 'enforce' } = change;
-  const init = { name: 'invalid-drop-init', image, env: [{ name: 'INVALID_DROP_MODE', value: mode }] };
-  const sidecar = { name: 'invalid-drop-checker', image: checkerImage, restartPolicy: 'Always' };
+  const options = { ...SETTINGS.options, mode };
+  const init = { ...initContainer([], options, { ...SETTINGS, image }), ...change.changeInit };
+  const checkerSettings = { ...SETTINGS, image: checkerImage };
+  const sidecar = { ...checkerContainer([], options, checkerSettings, 'sidecar', 'http'), ...change.changeChecker };
   const running = { running: { startedAt: at(change.checkerSince ?? NOW - 3600) } };
   const checkerStatus = {
     name: 'invalid-drop-checker',

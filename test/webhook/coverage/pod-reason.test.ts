@@ -1,12 +1,15 @@
 import t from 'tap';
 import type { JsonObject } from '../../../lib/json.ts';
+import { ephemeralContainer } from '../../../webhook/admission/containers.ts';
 import { REASONS } from '../../../webhook/coverage/coverage-reasons.ts';
 import { type CoveredNamespace, podReason, STARTING_SECONDS } from '../../../webhook/coverage/pod-reason.ts';
 import { createProjection } from '../../../webhook/coverage/pod-record.ts';
 import { seenNamespace } from '../../../webhook/coverage/start-coverage.ts';
+import { SETTINGS } from '../admission/injection-settings.ts';
 import { at, IMAGE, injectedPod, NOW, OLDER, plainPod } from './made-pods.ts';
 
 const project = createProjection(IMAGE);
+const OBSERVE = ephemeralContainer('', 'check', { ...SETTINGS.options, mode: 'observe' }, SETTINGS).env;
 const OPTED_IN: CoveredNamespace = { optedInAt: NOW - 7200, forbidsNetAdmin: false };
 
 function reasonOf(pod: JsonObject, namespace: Partial<CoveredNamespace> = {}) {
@@ -14,8 +17,16 @@ function reasonOf(pod: JsonObject, namespace: Partial<CoveredNamespace> = {}) {
   return seen && podReason(seen.record, { ...OPTED_IN, ...namespace }, NOW);
 }
 
-const ephemeral = (image: string, state: object, networkSince?: string, name = 'invalid-drop-guard-1') => ({
-  spec: { containers: [{ name: 'app' }], ephemeralContainers: [{ name, image }] },
+const guardContainer = (name: string, image: string) =>
+  ephemeralContainer(name, 'install', SETTINGS.options, { ...SETTINGS, image });
+const ephemeral = (
+  image: string,
+  state: object,
+  networkSince?: string,
+  name = 'invalid-drop-guard-1',
+  change: object = {},
+) => ({
+  spec: { containers: [{ name: 'app' }], ephemeralContainers: [{ ...guardContainer(name, image), ...change }] },
   status: {
     conditions: [{ type: 'PodReadyToStartContainers', status: 'True', lastTransitionTime: networkSince }],
     ephemeralContainerStatuses: [{ name, state }],
@@ -30,8 +41,8 @@ const cases: [string, JsonObject, Partial<CoveredNamespace>, string][] = [
     {},
     'webhook-missed',
   ],
-  ['a foreign image under our name', injectedPod({ image: 'evil/init-image:2.0.0' }), {}, 'webhook-missed'],
-  ['a foreign checker beside our init container', injectedPod({ checkerImage: 'evil:1' }), {}, 'webhook-missed'],
+  ['a foreign image under our name', injectedPod({ image: 'evil/init-image:2.0.0' }), {}, 'name-taken'],
+  ['a foreign checker beside our init container', injectedPod({ checkerImage: 'evil:1' }), {}, 'name-taken'],
   ['an older tag', injectedPod({ image: OLDER }), {}, 'guarded-by-older-version'],
   ['an older tag, not Ready', injectedPod({ image: OLDER, checker: 'running' }), {}, 'checker-not-ready'],
   [
@@ -111,6 +122,33 @@ const cases: [string, JsonObject, Partial<CoveredNamespace>, string][] = [
     'webhook-missed',
   ],
   ['a foreign ephemeral container', plainPod(ephemeral('evil', { terminated: { exitCode: 0 } })), {}, 'webhook-missed'],
+  [
+    'an ephemeral container that does something else',
+    plainPod(ephemeral(IMAGE, { terminated: { exitCode: 0 } }, undefined, undefined, { args: ['--help'] })),
+    {},
+    'webhook-missed',
+  ],
+  [
+    'an ephemeral container whose exit code is no verdict',
+    plainPod(ephemeral(IMAGE, { terminated: { exitCode: 0 } }, undefined, undefined, { env: OBSERVE })),
+    {},
+    'webhook-missed',
+  ],
+  ['an install that does something else', injectedPod({ changeInit: { args: ['--help'] } }), {}, 'altered'],
+  ['a checker that does something else', injectedPod({ changeChecker: { command: ['sleep'] } }), {}, 'altered'],
+  [
+    'an older tag that does something else',
+    injectedPod({ image: OLDER, changeInit: { args: ['--mode', 'observe'] } }),
+    {},
+    'altered',
+  ],
+  [
+    'an older version with another command line',
+    injectedPod({ image: OLDER, changeInit: { command: ['node', '/opt/invalid-drop/install.js'] } }),
+    {},
+    'guarded-by-older-version',
+  ],
+  ['only the checker observes', injectedPod({ changeChecker: { env: OBSERVE } }), {}, 'observe-mode'],
   ['host network', plainPod({ spec: { containers: [{ name: 'app' }], hostNetwork: true } }), {}, 'host-network'],
   ['a static pod', plainPod({ metadata: { annotations: { 'kubernetes.io/config.mirror': 'x' } } }), {}, 'mirror-pod'],
   ['Windows', plainPod({ spec: { containers: [{ name: 'app' }], os: { name: 'windows' } } }), {}, 'windows'],

@@ -16,6 +16,7 @@ function planned(pod: JsonObject, stay = false): string {
   return plan.steps.map(({ name, container }) => `${name}${container ? '' : '?'}`).join(' ');
 }
 
+const HELP = { args: ['--help'] };
 const withEphemeral = (...ephemeral: Ephemeral[]) => runningPod({ ephemeral });
 const annotated = (name: string, value: string) => runningPod({ metadata: { annotations: { [name]: value } } });
 
@@ -65,6 +66,12 @@ const cases: [string, JsonObject, string][] = [
     'invalid-drop-guard-2',
   ],
   [
+    'an ephemeral container of ours that did something else',
+    withEphemeral({ name: 'invalid-drop-guard-1', state: ENDED_WELL, change: { args: ['--help'] } }),
+    'invalid-drop-guard-2',
+  ],
+  ['containers of ours that do something else', injectedPod({ image, changeInit: HELP }), 'invalid-drop-guard-1'],
+  [
     'our image under another name, as for a look from inside',
     withEphemeral({ name: 'debugger-x7k2p', state: ENDED_WELL }),
     'invalid-drop-guard-1',
@@ -73,6 +80,17 @@ const cases: [string, JsonObject, string][] = [
 
 t.test('a pod is left alone with a reason, or gets one container with a name that is free', async (t) => {
   for (const [what, pod, expected] of cases) t.equal(planned(pod), expected, what);
+});
+
+t.test('what stands under our names and is not ours is told', async (t) => {
+  const detailOf = (pod: JsonObject) => {
+    const plan = planGuard(pod, SETTINGS, false);
+    return plan.do === 'add' ? plan.detail : undefined;
+  };
+  t.equal(detailOf(runningPod()), '');
+  t.equal(detailOf(injectedPod({ image, checker: 'running' })), '');
+  t.equal(detailOf(injectedPod({ image, changeInit: HELP })), 'altered: invalid-drop-init: args');
+  t.equal(detailOf(injectedPod({ image, checkerImage: 'evil:1' })), 'name-taken: invalid-drop-checker: image');
 });
 
 t.test('stay: the checker comes after the install, and only where there is none', async (t) => {

@@ -1,5 +1,6 @@
 // Pods that run, as the API server stores them, with ephemeral containers in each state.
 import type { JsonObject } from '../../../lib/json.ts';
+import { ephemeralContainer } from '../../../webhook/admission/containers.ts';
 import { SETTINGS } from '../admission/injection-settings.ts';
 
 export const SANDBOX_AT = '2030-01-01T10:00:00Z';
@@ -10,6 +11,8 @@ export const ENDED_WELL = { terminated: { exitCode: 0, finishedAt: LATER } };
 export interface Ephemeral {
   name: string;
   image?: string;
+  /** Members that differ from what `guard` adds. */
+  change?: object;
   state?: object;
 }
 
@@ -24,7 +27,10 @@ interface Change {
 
 export function runningPod(change: Change = {}) {
   const { name = 'store-0', namespace = 'storage', ephemeral = [], metadata, spec, status } = change;
-  const containers = ephemeral.map(({ name, image = SETTINGS.image }) => ({ name, image }));
+  const containers = ephemeral.map(({ name, image = SETTINGS.image, change }) => {
+    const job = name.includes('checker') ? 'check' : 'install';
+    return { ...ephemeralContainer(name, job, SETTINGS.options, { ...SETTINGS, image }), ...change };
+  });
   const statuses = ephemeral.flatMap(({ name, state }) => (state ? [{ name, state }] : []));
   return {
     apiVersion: 'v1',

@@ -1,0 +1,238 @@
+// Whether a container under one of our names is what the webhook builds. Every pod author can use a name, and can have
+// our image do something else: what stands in a pod is compared with what the webhook would have written.
+import { posix } from 'node:path';
+import { CHECKER_CONTAINER, INIT_CONTAINER, POD_OPTIONS } from '../../lib/contract.ts';
+import { isObject, type JsonObject, objectAt, objectsAt, shortText, textsIn } from '../../lib/json.ts';
+import { checkerContainer, ephemeralContainer, type InjectionSettings, initContainer } from './containers.ts';
+import type { PodOptions } from './pod-options.ts';
+import type { PodView } from './pod-view.ts';
+
+/** What stands under one of our names; `older` is another tag of the image, from the webhook before an upgrade. */
+export type OwnContainer = 'current' | 'older' | 'altered' | 'name-taken';
+
+/** From what is as it should be to what is least so. */
+const WORSE: readonly OwnContainer[] = ['current', 'older', 'altered', 'name-taken'];
+
+export interface OwnContainers {
+  /** The worst of them; none where the pod has none. */
+  are: OwnContainer | 'none';
+  /** What is not as the webhook builds it, such as `invalid-drop-init: command`; '' where nothing is. */
+  difference: string;
+}
+
+/** What the webhook would put into this very pod; without it, what it could put into any pod will do. */
+export interface WantedContainers {
+  options: PodOptions;
+  legacyIptables: boolean;
+}
+
+type Role = 'init' | 'checker' | 'install' | 'check';
+type Compared = { is: OwnContainer; difference: string };
+
+/**
+ * Compares both containers of a pod with what the webhook builds.
+ * @param image that is configured now
+ * @param wanted at admission: other options, and other tags, are then differences too
+ */
+export function ownContainers(pod: PodView, image: string, wanted?: WantedContainers): OwnContainers {
+  const all = [
+    ...(pod.initContainers ?? []).map((container) => ({ container, place: 'initContainers' as const })),
+    ...pod.containers.map((container) => ({ container, place: 'containers' as const })),
+  ];
+  const found = all.flatMap(({ container, place }): Compared[] => {
+    const role = ROLES.get(container['name']);
+    if (role === undefined) return [];
+    const expected = expectedRestart(role, place);
+    const compared = compare(container, role, image, wanted);
+    if (compared.is === 'name-taken' || compared.is === 'altered') return [compared];
+    if (expected === 'misplaced') return [altered(container, `stands in ${place}`)];
+    return [(container['restartPolicy'] ?? undefined) === expected ? compared : altered(container, 'restartPolicy')];
+  });
+  const [worst] = found.toSorted((a, b) => WORSE.indexOf(b.is) - WORSE.indexOf(a.is));
+  return worst === undefined ? { are: 'none', difference: '' } : { are: worst.is, difference: worst.difference };
+}
+
+/** Whether an ephemeral container is one that `webhook.js guard` adds. */
+export function isOwnEphemeral(container: JsonObject, role: 'install' | 'check', image: string): boolean {
+  return ['current', 'older'].includes(compare(container, role, image).is);
+}
+
+const ROLES = new Map<unknown, Role>([
+  [INIT_CONTAINER, 'init'],
+  [CHECKER_CONTAINER, 'checker'],
+]);
+
+/** The restartPolicy that a container has in its place. */
+function expectedRestart(role: Role, place: 'initContainers' | 'containers'): 'Always' | 'misplaced' | undefined {
+  if (role === 'checker') return place === 'initContainers' ? 'Always' : undefined;
+  return place === 'initContainers' ? undefined : 'misplaced';
+}
+
+const altered = ({ name }: JsonObject, what: string): Compared => ({
+  is: 'altered',
+  difference: `${shortText(name, 63)}: ${what}`,
+});
+
+function compare(container: JsonObject, role: Role, image: string, wanted?: WantedContainers): Compared {
+  const images = compareImages(container['image'], image);
+  if (images === 'foreign') return { ...altered(container, 'image'), is: 'name-taken' };
+  if (images === 'older' && wanted !== undefined) return altered(container, 'image');
+  const difference = differenceIn(container, role, images === 'older', wanted);
+  return difference === undefined ? { is: images, difference: '' } : altered(container, difference);
+}
+
+/** Fields that the webhook never writes, and with which a container would do something else. */
+const NEVER_WRITTEN = [
+  ...['args', 'envFrom', 'volumeDevices', 'lifecycle', 'livenessProbe', 'startupProbe', 'restartPolicyRules'],
+];
+
+/**
+ * Resources, image pulls, termination messages and unknown fields are not compared: quotas, admission plugins and new
+ * versions of Kubernetes set them.
+ * @param older whether flags of Node, options that are new, and times of the probe may differ
+ * @returns the field that differs
+ */
+function differenceIn(container: JsonObject, role: Role, older: boolean, wanted?: WantedContainers) {
+  const extra = NEVER_WRITTEN.find((field) => !isEmpty(container[field]));
+  if (extra !== undefined) return extra;
+  if (objectsAt(container, 'volumeMounts').some(hidesPrograms)) return 'volumeMounts';
+  const env = environmentOf(container);
+  const options = env && optionsOf(env, older);
+  if (options === undefined || (role === 'install' && options.mode !== 'enforce')) return 'env';
+  if (wanted !== undefined && OPTION_NAMES.some((name) => options[name] !== wanted.options[name])) return 'env';
+  const capabilities = textsIn(objectAt(container, 'securityContext', 'capabilities')['add']);
+  const settings = {
+    image: '',
+    legacyIptables: wanted?.legacyIptables ?? capabilities.includes('NET_RAW'),
+  };
+  const expected = build(role, options, settings);
+  const command = older ? hasCommandOf : isSame;
+  if (!command(container['command'], expected.command)) return 'command';
+  if (!contains(container['securityContext'], expected.securityContext)) return 'securityContext';
+  if (role !== 'checker') return isEmpty(container['readinessProbe']) ? undefined : 'readinessProbe';
+  return PROBES.some((probe) => isProbe(container['readinessProbe'], probe, older)) ? undefined : 'readinessProbe';
+}
+
+/** As an empty list or object, the API server keeps what was absent. */
+function isEmpty(value: unknown): boolean {
+  return value === undefined || value === null || (Array.isArray(value) && value.length === 0);
+}
+
+const NO_RESOURCES = { requests: {}, limits: {} };
+
+function build(role: Role, options: PodOptions, settings: Pick<InjectionSettings, 'image' | 'legacyIptables'>) {
+  if (role === 'init') return initContainer([], options, { ...settings, initResources: NO_RESOURCES });
+  if (role === 'checker') return checkerWith('http', options, settings);
+  return ephemeralContainer('', role, options, settings);
+}
+
+function checkerWith(
+  probe: 'http' | 'exec',
+  options: PodOptions,
+  settings: Pick<InjectionSettings, 'image' | 'legacyIptables'>,
+) {
+  return checkerContainer([], options, { ...settings, checkerResources: NO_RESOURCES }, 'sidecar', probe);
+}
+
+// Commands.
+
+/** Flags of Node that the command of any version has had. */
+const NODE_FLAGS = ['--disable-sigusr1', '--v8-pool-size=0', '--optimize-for-size'];
+
+function hasCommandOf(found: unknown, expected: string[]): boolean {
+  const [node, ...rest] = textsIn(found);
+  return (
+    node === 'node' && rest.at(-1) === expected.at(-1) && rest.slice(0, -1).every((one) => NODE_FLAGS.includes(one))
+  );
+}
+
+const isSame = (found: unknown, expected: unknown) => JSON.stringify(found) === JSON.stringify(expected);
+
+/** Whether all members of `expected` are in `found`, with the same values. */
+function contains(found: unknown, expected: unknown): boolean {
+  if (!isObject(expected)) return isSame(found, expected);
+  return isObject(found) && Object.entries(expected).every(([key, value]) => contains(found[key], value));
+}
+
+// Environment.
+
+const OPTION_NAMES = ['mode', 'protocol', 'onDrift', 'rescue'] as const;
+const OPTION_VARIABLES: string[] = OPTION_NAMES.map((name) => POD_OPTIONS[name].env);
+/**
+ * Variables by which Node, the dynamic loader or our programs do something else. Others are harmless: the webhooks of
+ * cloud providers add variables to every container.
+ */
+const TAKES_EFFECT = /^(?:INVALID_DROP_|NODE_|LD_|GLIBC_|XTABLES_|OPENSSL_|PATH$|GCONV_PATH$|LOCPATH$)/;
+
+/** @returns our variables; undefined where one stands there twice or is no text, or another one takes effect */
+function environmentOf(container: JsonObject): Map<string, string> | undefined {
+  const ours = new Map<string, string>();
+  for (const { name, value } of objectsAt(container, 'env')) {
+    if (typeof name !== 'string' || !TAKES_EFFECT.test(name)) continue;
+    if (!OPTION_VARIABLES.includes(name) || ours.has(name) || typeof value !== 'string') return undefined;
+    ours.set(name, value);
+  }
+  return ours;
+}
+
+/** @returns undefined where a value is not allowed, or is not there */
+function optionsOf(env: Map<string, string>, older: boolean): PodOptions | undefined {
+  const value = <const V extends string>({ env: name, values }: { env: string; values: readonly [V, ...V[]] }) => {
+    const text = env.get(name);
+    return text === undefined && older ? values[0] : values.find((allowed) => allowed === text);
+  };
+  const [mode, protocol] = [value(POD_OPTIONS.mode), value(POD_OPTIONS.protocol)];
+  const [onDrift, rescue] = [value(POD_OPTIONS.onDrift), value(POD_OPTIONS.rescue)];
+  if (!(mode && protocol && onDrift && rescue)) return undefined;
+  return { mode, protocol, onDrift, rescue, checker: 'enabled' };
+}
+
+// Volumes.
+
+/** What the programs of the image consist of, and what decides how they start. */
+const PROGRAMS = [
+  ...['/opt/invalid-drop', '/usr', '/bin', '/sbin', '/lib', '/lib64', '/proc'],
+  ...['/etc/alternatives', '/etc/ld.so.cache', '/etc/ld.so.preload'],
+];
+
+/** Service account tokens and the like are mounted into every container, and hide nothing. */
+function hidesPrograms({ mountPath }: JsonObject): boolean {
+  const path = `${posix.resolve('/', shortText(mountPath, 4096))}/`.replace('//', '/');
+  return PROGRAMS.some((program) => `${program}/`.startsWith(path) || path.startsWith(`${program}/`));
+}
+
+// Probes.
+
+/** Where Istio's webhook sends the kubelet: its agent asks the checker in the kubelet's place. */
+const REWRITTEN = { httpGet: { path: `/app-health/${CHECKER_CONTAINER}/readyz` } };
+
+const PROBES = (['http', 'exec'] as const).map((kind) => {
+  const options = {
+    mode: 'enforce',
+    protocol: 'tcp',
+    onDrift: 'repair',
+    rescue: 'enabled',
+    checker: 'enabled',
+  } as const;
+  return checkerWith(kind, options, { image: '', legacyIptables: false }).readinessProbe;
+});
+
+function isProbe(found: unknown, expected: JsonObject, older: boolean): boolean {
+  const { httpGet, exec, ...times } = expected;
+  if (!older && !contains(found, times)) return false;
+  const handlers = httpGet === undefined ? [{ exec }] : [{ httpGet }, REWRITTEN];
+  return handlers.some((handler) => contains(found, handler));
+}
+
+// Images.
+
+/** Whether an image is the configured one, another tag of its repository, or none of ours. */
+function compareImages(found: unknown, image: string): 'current' | 'older' | 'foreign' {
+  if (found === image) return 'current';
+  return repositoryOf(shortText(found, 600)) === repositoryOf(image) ? 'older' : 'foreign';
+}
+
+/** Without tag and digest. A colon before the last slash belongs to a port. */
+function repositoryOf(image: string): string {
+  return image.replace(/@.*$/, '').replace(/:[^/:]*$/, '');
+}
