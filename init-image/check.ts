@@ -11,6 +11,7 @@ import { checkRuleset, summarize } from '../lib/netfilter/ruleset-check.ts';
 import { makeRulesetReader } from '../lib/netfilter/ruleset-reader.ts';
 import { helpText, type OptionValues, readOptions } from '../lib/options.ts';
 import type { PageServer } from '../lib/page-server.ts';
+import { printableJson } from '../lib/printable.ts';
 import { CheckSchedule } from './checker/check-schedule.ts';
 import { Checker } from './checker/checker.ts';
 import { describeCheck, describeChecker } from './checker/checker-report.ts';
@@ -43,7 +44,7 @@ type Values = OptionValues<typeof CHECK_OPTIONS>;
 
 async function once(values: Values): Promise<number> {
   const check = await checkRuleset(makeRulesetReader(values['command-timeout'] * 1000));
-  process.stdout.write(`${JSON.stringify(describeCheck(check, readEvidence()), null, 2)}\n`);
+  process.stdout.write(`${printableJson(describeCheck(check, readEvidence()), 2)}\n`);
   return { guarded: 0, 'not guarded': 1, 'cannot tell': 2 }[summarize(check)];
 }
 

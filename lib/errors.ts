@@ -1,11 +1,13 @@
 // Every error that these programs report: a stable code, and a message that says what was wrong, with what
 // value, and what to do. The webhook adds its own table with the same helper (webhook/webhook-errors.ts).
+import { printable } from './printable.ts';
 
 /** An error with a code that stays the same from release to release, so that people can search for it. */
 export class CodedError extends Error {
   readonly code: string;
   constructor(code: string, message: string) {
-    super(message);
+    // It quotes what others wrote, and ends on terminals: one line, and nothing that a terminal would obey.
+    super(printable(message));
     this.name = 'CodedError';
     this.code = code;
   }

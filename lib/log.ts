@@ -1,5 +1,6 @@
 // One JSON object a line on standard output, as log collectors expect.
 import { CodedError } from './errors.ts';
+import { printableJson } from './printable.ts';
 
 export type Level = 'info' | 'warn' | 'error';
 
@@ -10,7 +11,7 @@ export type Log = (level: Level, event: string, details?: Record<string, unknown
 export function makeLog(program: string, write: (line: string) => void, now: () => number = Date.now): Log {
   return (level, event, details = {}) => {
     const time = new Date(now()).toISOString();
-    write(`${JSON.stringify({ time, level, program, event, ...details })}\n`);
+    write(`${printableJson({ time, level, program, event, ...details })}\n`);
   };
 }
 

@@ -1,11 +1,13 @@
 // Tables for terminals.
+import { printable } from './printable.ts';
 
 /**
- * @param rows cells as text, the headings first
+ * @param table cells as text, the headings first; what a terminal does not show is escaped
  * @param right numbers of the columns that are aligned to the right
  * @returns lines with columns two spaces apart
  */
-export function textTable(rows: string[][], right: readonly number[] = []): string {
+export function textTable(table: string[][], right: readonly number[] = []): string {
+  const rows = table.map((row) => row.map(printable));
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
   const pad = (cell: string, column: number) =>
     right.includes(column) ? cell.padStart(widths[column] ?? 0) : cell.padEnd(widths[column] ?? 0);

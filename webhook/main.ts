@@ -5,6 +5,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { VERSION } from '../lib/contract.ts';
 import { CodedError } from '../lib/errors.ts';
 import { helpText, readOptions } from '../lib/options.ts';
+import { printable, printableLines } from '../lib/printable.ts';
 import { buildServer, useCertificate } from './admission-server.ts';
 import { startCertificates } from './certificates/start-certificates.ts';
 import { reasonOf } from './cluster/api-error.ts';
@@ -136,7 +137,7 @@ function guard(argv: string[], print: (text: string) => void): Promise<number> {
       (await import('./cluster/cluster-client.ts')).connectOperator(kubeconfig, context),
     print,
     progress: process.stderr.isTTY ? note : undefined,
-    note: (text) => note(`invalid-drop guard: ${text}\n`),
+    note: (text) => note(`invalid-drop guard: ${printable(text)}\n`),
     stop: stop.signal,
   });
 }
@@ -152,12 +153,15 @@ async function main(): Promise<void> {
   const { values, given } = readOptions(OPTIONS, command ? argv.slice(1) : argv, process.env, ['help']);
   if (given.has('help')) print(helpText(USAGE, OPTIONS));
   else if (command === 'selfcheck') process.exitCode = await selfcheck(values['metrics-port'], print);
-  else if (command === 'coverage') print(await askLocal(values['metrics-port'], '/coverage', 'text/plain'));
+  else if (command === 'coverage')
+    print(printableLines(await askLocal(values['metrics-port'], '/coverage', 'text/plain')));
   else await serve(values);
 }
 
 main().catch((error: unknown) => {
   const coded = error instanceof CodedError;
-  process.stderr.write(`invalid-drop webhook: ${coded ? `${error.code}: ${error.message}` : String(error)}\n`);
+  process.stderr.write(
+    `invalid-drop webhook: ${coded ? `${error.code}: ${error.message}` : printable(String(error))}\n`,
+  );
   process.exit(coded ? 2 : 1);
 });

@@ -1,5 +1,6 @@
 // The webhook's log lines: what its parts need of a logger, and where the lines go.
 import { destination } from 'pino';
+import { printableLines } from '../lib/printable.ts';
 
 /** Writes one line: plain data, and a message that is the same for every occurrence. pino's logger has it. */
 export interface WebhookLog {
@@ -16,5 +17,7 @@ const MOST = 4 * 1024 * 1024;
  * @param fd file descriptor
  */
 export function logDestination(fd: number) {
-  return destination({ dest: fd, sync: false, maxLength: MOST });
+  const output = destination({ dest: fd, sync: false, maxLength: MOST });
+  // A line may quote what others wrote, and is read on terminals.
+  return { write: (line: string) => void output.write(printableLines(line)) };
 }

@@ -14,6 +14,7 @@ import {
   unguardedReasons,
   unsparedReasons,
 } from '../../lib/netfilter/ruleset-check.ts';
+import { printable } from '../../lib/printable.ts';
 import { addCheck, emptyDropCounters, restartCounters } from './drop-counters.ts';
 import type { RulesetChange } from './nft-monitor.ts';
 
@@ -96,7 +97,7 @@ export class Checker {
     const age = this.dependencies.now() - this.lastAt;
     const limit = this.nextCheckIn() + 2 * this.settings.interval + CHECK_LIMIT;
     if (age > limit) return `the last successful check is ${Math.round(age / 1000)} s old`;
-    return this.guarded ? undefined : (unguardedReasons(this.last)[0] ?? 'not guarded');
+    return this.guarded ? undefined : printable(unguardedReasons(this.last)[0] ?? 'not guarded');
   }
 
   /** One check, and what follows from it. Never throws; false where the ruleset could not be read. */

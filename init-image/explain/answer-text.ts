@@ -1,4 +1,5 @@
 // Prints an answer with its evidence, for people and for programs.
+import { printable } from '../../lib/printable.ts';
 import type { Answer } from './answer.ts';
 import type { EvidenceSample, NamespaceCounters, RulesetEvidence } from './evidence.ts';
 import { portsText, redirectionText } from './redirection.ts';
@@ -96,5 +97,5 @@ function strayLines({ strays: { connections, rescue }, rules }: EvidenceSample):
 const WIDTH = 19;
 
 function toBlock(lines: Line[]): string[] {
-  return lines.map(([name, text]) => `  ${name.padEnd(WIDTH)}${text}`);
+  return lines.map(([name, text]) => `  ${name.padEnd(WIDTH)}${printable(text)}`);
 }

@@ -1,6 +1,7 @@
 // `check --explain`: takes two samples, some seconds apart, and prints the answer.
 import { setTimeout as wait } from 'node:timers/promises';
 import type { RulesetSnapshot } from '../../lib/netfilter/ruleset-reader.ts';
+import { printableJson } from '../../lib/printable.ts';
 import { type AnswerWord, answer } from './answer.ts';
 import { answerData, answerText } from './answer-text.ts';
 import { takeSample } from './evidence.ts';
@@ -44,7 +45,7 @@ export async function explain({
   await countDown(seconds, stop, progress);
   const after = await takeSample(read, readStrays);
   const found = answer(before, after);
-  write(json ? `${JSON.stringify(answerData(found, before, after), null, 2)}\n` : answerText(found, before, after));
+  write(json ? `${printableJson(answerData(found, before, after), 2)}\n` : answerText(found, before, after));
   return EXIT_CODES[found.answer];
 }
 

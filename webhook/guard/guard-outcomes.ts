@@ -1,5 +1,6 @@
 // What can become of a pod that is to be guarded while it runs, and how the command prints it.
 
+import { printable } from '../../lib/printable.ts';
 import { textTable } from '../../lib/text-table.ts';
 import { leftAloneMeanings, SKIP_REASONS } from '../admission/reasons.ts';
 
@@ -49,7 +50,7 @@ export const kindOf = (outcome: GuardOutcome): Meaning['kind'] => GUARD_OUTCOMES
 /** One line for a pod that is done. */
 export function resultLine(result: GuardResult, done: number, total: number): string {
   const { namespace, pod, outcome } = result;
-  return `[${done}/${total}] ${namespace}/${pod}: ${outcome}: ${meaningOf(result)}`;
+  return printable(`[${done}/${total}] ${namespace}/${pod}: ${outcome}: ${meaningOf(result)}`);
 }
 
 /** Every pod with what became of it, and how many are guarded. */

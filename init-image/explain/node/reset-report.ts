@@ -1,4 +1,5 @@
 // Prints one classified reset, and a summary of many.
+import { printable } from '../../../lib/printable.ts';
 import { KINDS, type ResetKind } from './reset-kind.ts';
 import type { ResetOrigin } from './reset-origin.ts';
 import type { Reset } from './trace-line.ts';
@@ -19,7 +20,8 @@ export function resetText({ reset, kind, origin }: ClassifiedReset, at: Date): s
   const { local, remote, state = 'no socket', reason } = reset;
   const peer = remote.port === 0 ? '' : ` to ${endpointText(remote)}`;
   const kernelWords = [state, reason].filter((word) => word !== undefined).join(' ');
-  return `${at.toISOString().slice(11, 23)} ${originText(origin, reset)} port ${local.port}${peer}: ${KINDS[kind].text} [${kernelWords}]`;
+  const where = `${originText(origin, reset)} port ${local.port}${peer}`;
+  return printable(`${at.toISOString().slice(11, 23)} ${where}: ${KINDS[kind].text} [${kernelWords}]`);
 }
 
 /** The same for JSON. */
@@ -87,7 +89,8 @@ export function summaryText(rows: ResetSummaryRow[], seconds: number, lost: numb
   const bugs = rows.filter(({ kind }) => KINDS[kind].bug).reduce((sum, { resets }) => sum + resets, 0);
   const all = rows.reduce((sum, { resets }) => sum + resets, 0);
   const lostText = lost > 0 ? ` ${lost} more were lost: the kernel's buffer was full.` : '';
-  const line = (count: string, kind: string, where: string) => `${count.padStart(7)}  ${kind.padEnd(18)}  ${where}`;
+  const line = (count: string, kind: string, where: string) =>
+    `${count.padStart(7)}  ${kind.padEnd(18)}  ${printable(where)}`;
   const lines = rows.map(({ where, kind, resets }) => line(String(resets), kind, where));
   return [
     '',

@@ -1,5 +1,6 @@
 // `check --explain --node`: reports every reset that the node's kernel sends, with its pod and its cause.
 import { setTimeout as wait } from 'node:timers/promises';
+import { printableJson } from '../../../lib/printable.ts';
 import { CLEAR } from '../explain.ts';
 import { makeNamespaceTracker, type NamespaceTracker } from './namespace-tracker.ts';
 import { namespaceOf, readNamespaceCounters, scanNamespaces } from './node-namespaces.ts';
@@ -84,7 +85,7 @@ type Report = ReturnType<typeof makeReport>;
 function makeReport(json: boolean, write: (text: string) => void) {
   const summary = makeSummary();
   let [lines, lost, bugs] = [0, 0, 0];
-  const put = (text: string, data: unknown) => write(json ? `${JSON.stringify(data)}\n` : text);
+  const put = (text: string, data: unknown) => write(json ? `${printableJson(data)}\n` : text);
   return {
     begin({ format }: TraceInstance, tracker: NamespaceTracker, seconds: number): void {
       const namespaces = tracker.namespaces().length;

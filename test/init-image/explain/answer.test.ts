@@ -182,3 +182,11 @@ t.test('the data for machines has the word, the code, both samples and the ports
   t.match(data.rules, { result: 'not guarded', mesh: { ipv4: { mode: 'REDIRECT', excluded: /15099/ } } });
   t.same(answerData(answer(...samples(BOTH, UNREADABLE)), ...samples(BOTH, UNREADABLE)).rules, UNREADABLE);
 });
+
+t.test('a comment of a rule is printed escaped', async (t) => {
+  const accepts = '-m comment --comment "x\u001b[2J\u009b1Ay" -m owner --uid-owner 1 -j ACCEPT';
+  const pair = samples(BOTH, rulesOf(`${MESH}${mangle(accepts, RULE.tcp)}`));
+  const text = answerText(answer(...pair), ...pair);
+  t.match(text, 'x\\u001b[2J\\u009b1Ay');
+  t.notMatch(text.replaceAll('\n', ''), /\p{Cc}/u);
+});

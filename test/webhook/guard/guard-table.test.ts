@@ -50,3 +50,10 @@ t.test('the exit code is 0 only if every pod is guarded', async (t) => {
   t.same(good, ['guarded', 'already-guarded', 'would-guard']);
   t.equal(exitCodeOf([]), 0);
 });
+
+t.test('messages of others reach the terminal escaped, each in its line', async (t) => {
+  const hostile = result('store-0', 'install-failed', 'x\u001b[2J\n[2/2] storage/store-1: guarded');
+  t.match(resultLine(hostile, 1, 2), /\(x\\u001b\[2J\\n\[2\/2\] storage\/store-1: guarded\)$/);
+  t.equal(resultTable([hostile]).split('\n').length, 5);
+  t.notMatch(resultTable([hostile]), '\u001b');
+});

@@ -93,3 +93,11 @@ t.test('a watch without resets says so, and lost events are reported', async (t)
   t.equal(summaryText([], 10, 0), '\n0 resets in 10 s, 0 of them of the kind that the rule prevents.\n');
   t.match(summaryText([], 10, 23), /23 more were lost/);
 });
+
+t.test('names of processes and pods are printed escaped', async (t) => {
+  const origin = { candidates: [namespace({ label: 'x\u001b[2J\ny' })], foundBy: 'listener' as const };
+  t.match(resetText({ ...BUG, origin }, AT), ' x\\u001b[2J\\ny port 9000');
+  const summary = makeSummary();
+  summary.add({ ...BUG, origin });
+  t.match(summaryText(summary.rows(), 1, 0), 'x\\u001b[2J\\ny');
+});
