@@ -1,6 +1,7 @@
 // The checker container: keeps verifying that the rule still does its job, repairs it, reports.
 import { setFlagsFromString } from 'node:v8';
 import { startCommand } from '../lib/command.ts';
+import { POD_OPTIONS } from '../lib/contract.ts';
 import { CodedError, errors } from '../lib/errors.ts';
 import { makeLog } from '../lib/log.ts';
 import { lacksExemption, listListeners, raisesAlarm } from '../lib/netfilter/exemption-installer.ts';
@@ -38,6 +39,8 @@ const USAGE = `check: keeps verifying that INVALID TCP packets are dropped in th
            a pod sends, with its cause, and exit. 0: none of this kind; 1: some; 2: cannot watch
   --help   print this`;
 const PROBE_TIMEOUT = 2000;
+/** Milliseconds between tries to get a port that is taken. */
+const PORT_RETRY = 5000;
 const log = makeLog('check', (line) => process.stdout.write(line));
 
 type Values = OptionValues<typeof CHECK_OPTIONS>;
@@ -118,21 +121,33 @@ async function serve(values: Values): Promise<void> {
   });
   const report = () => describeChecker(checker, readEvidence(), monitor, rescue ? rescuer : undefined);
   const server = makeCheckerServer(report, () => checker.notReady());
-  await listen(server, values.port);
+  await listen(server, values.port, values.mode === 'observe');
   stopOnSignal(server, [schedule, monitor, rescuer]);
   monitor.start();
   if (rescue) rescuer.start();
   await schedule.start();
 }
 
-/** All addresses: `::` takes IPv4 too, and Node falls back to 0.0.0.0 where there is no IPv6. */
-function listen({ server }: PageServer, port: number): Promise<void> {
+/**
+ * All addresses: `::` takes IPv4 too, and Node falls back to 0.0.0.0 where there is no IPv6.
+ * @param goesOn where the port is taken: checks, repairs and rescues need no pages
+ */
+function listen({ server }: PageServer, port: number, goesOn: boolean): Promise<void> {
   return new Promise((resolve, reject) => {
-    server.once('error', (error) => reject(errors.PORT_TAKEN(port, error.message)));
-    server.listen(port, () => {
+    let told = false;
+    server.on('error', (error) => {
+      const taken = errors.PORT_TAKEN(port, error.message);
+      if (!goesOn) return reject(taken);
+      if (!told) log('warn', 'port-taken', { code: taken.code, message: taken.message });
+      told = true;
+      setTimeout(() => server.listen(port), PORT_RETRY).unref();
+      resolve();
+    });
+    server.on('listening', () => {
       log('info', 'listening', { port });
       resolve();
     });
+    server.listen(port);
   });
 }
 
@@ -160,13 +175,29 @@ async function main(argv: string[], env: NodeJS.ProcessEnv): Promise<number | un
   return undefined;
 }
 
+function reportFailure(error: unknown): void {
+  const code = error instanceof CodedError ? error.code : 'UNEXPECTED';
+  log('error', 'failed', { code, message: error instanceof Error ? error.message : String(error) });
+}
+
+/** The container stays as it is: one that ends makes its pod not Ready. */
+function idle(): void {
+  setInterval(() => undefined, 2 ** 30);
+  process.once('SIGTERM', () => process.exit());
+}
+
+// Nothing is held back in mode observe, whatever happens. With arguments, somebody waits for the end.
+const stays = process.env[POD_OPTIONS.mode.env] === 'observe' && process.argv.length === 2;
+if (stays) process.on('uncaughtException', reportFailure);
+// A reader of the log that has gone ends nothing.
+process.stdout.on('error', () => undefined);
 main(process.argv.slice(2), process.env).then(
   (exitCode) => {
     if (exitCode !== undefined) process.exitCode = exitCode;
   },
   (error: unknown) => {
-    const code = error instanceof CodedError ? error.code : 'UNEXPECTED';
-    log('error', 'failed', { code, message: error instanceof Error ? error.message : String(error) });
-    process.exitCode = 2;
+    reportFailure(error);
+    if (stays) idle();
+    else process.exitCode = 2;
   },
 );

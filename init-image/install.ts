@@ -61,5 +61,7 @@ async function main(argv: string[], env: NodeJS.ProcessEnv): Promise<number> {
   }
 }
 
+// A reader of the log that has gone ends nothing.
+process.stdout.on('error', () => undefined);
 // At once: what is printed has been written, for Node writes to files and pipes synchronously on Linux.
 main(process.argv.slice(2), process.env).then((exitCode) => process.exit(exitCode));

@@ -1,5 +1,5 @@
 // The options of install and check. Both read them from the environment that the webhook writes into the Pod.
-import { CHECKER_PORT, POD_OPTIONS } from '../lib/contract.ts';
+import { CHECKER_PORT, CHECKER_PORT_VARIABLE, POD_OPTIONS } from '../lib/contract.ts';
 import type { InstallOptions } from '../lib/netfilter/installer.ts';
 import { type OptionValues, oneOf, wholeNumber } from '../lib/options.ts';
 
@@ -51,7 +51,7 @@ export const CHECK_OPTIONS = {
     help: 'Seconds from one check to the next. Three times as many while nft monitor runs and iptables-legacy holds no tables: then the kernel reports every change.',
   }),
   port: wholeNumber(1, 65535, {
-    env: 'INVALID_DROP_PORT',
+    env: CHECKER_PORT_VARIABLE,
     default: CHECKER_PORT,
     help: 'TCP port, on all addresses.',
   }),

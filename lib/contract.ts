@@ -12,8 +12,10 @@ export const CHECKER_CONTAINER = 'invalid-drop-checker';
 export const GUARD_CONTAINER = 'invalid-drop-guard';
 export const GUARD_CHECKER_CONTAINER = 'invalid-drop-guard-checker';
 
-/** TCP port of the checker inside the pod, on all addresses. */
+/** TCP port of the checker inside the pod, on all addresses, unless the pod has the annotation. */
 export const CHECKER_PORT = 15099;
+export const CHECKER_PORT_ANNOTATION = 'invalid-drop.io/checker-port';
+export const CHECKER_PORT_VARIABLE = 'INVALID_DROP_PORT';
 
 /**
  * Where the bundles are in the image, and the flags of Node that make the checker small (docs/decisions/0009). At
@@ -31,7 +33,7 @@ export const OWN_NAMESPACE = 'invalid-drop-system';
 
 /** What a pod's author may choose, default first. Each option is a pod annotation and an environment variable. */
 export const POD_OPTIONS = {
-  /** enforce: a failed install stops the pod, an unguarded pod is not Ready. observe: nothing is ever blocked. */
+  /** enforce: a failed install stops the pod, an unguarded pod is not Ready. observe: nothing is ever held back. */
   mode: { annotation: 'invalid-drop.io/mode', env: 'INVALID_DROP_MODE', values: ['enforce', 'observe'] },
   /** tcp: only TCP is dropped. all: every protocol, exactly Istio's own iptables rule up to 1.23. */
   protocol: { annotation: 'invalid-drop.io/protocol', env: 'INVALID_DROP_PROTOCOL', values: ['tcp', 'all'] },

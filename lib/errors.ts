@@ -1,5 +1,6 @@
 // Every error that these programs report: a stable code, and a message that says what was wrong, with what
 // value, and what to do. The webhook adds its own table with the same helper (webhook/webhook-errors.ts).
+import { CHECKER_PORT_ANNOTATION } from './contract.ts';
 import { printable } from './printable.ts';
 
 /** An error with a code that stays the same from release to release, so that people can search for it. */
@@ -52,7 +53,7 @@ export const errors = defineErrors({
     `INVALID ${family} packets on the ${interfaceClass} interface are not certain to be dropped: ${reason}`,
   REPAIR_FAILED: (reasons: string) => `the rule was put back, and INVALID packets are still not dropped: ${reasons}`,
   PORT_TAKEN: (port: number, reason: string) =>
-    `cannot listen on port ${port} (${reason}): another container of the pod uses it; change the port of that container`,
+    `cannot listen on port ${port} (${reason}): another container of the pod uses it; give the checker another port with the pod's annotation ${CHECKER_PORT_ANNOTATION}`,
   TRACING_UNAVAILABLE: (reason: string) =>
     `the kernel's tracepoint cannot be watched here (${reason}): run it on the node with ` +
     'kubectl debug node/NAME --profile=sysadmin, where tracefs is mounted at /sys/kernel/tracing',

@@ -1,9 +1,13 @@
 // Every error of the webhook: a stable code, and a message that says what was wrong, with what value, and what to do.
+import { CHECKER_PORT_ANNOTATION } from '../lib/contract.ts';
 import { defineErrors } from '../lib/errors.ts';
 
 export const errors = defineErrors({
   ANNOTATION_INVALID: (kind: string, name: string, value: string, allowed: string) =>
     `${kind} ${name}="${value}" is not allowed: use ${allowed}`,
+  // A warning of kubectl's: at most 120 characters.
+  PORT_DECLARED: (port: number) =>
+    `invalid-drop: port ${port} is declared by another container: choose one with ${CHECKER_PORT_ANNOTATION}`,
   REVIEW_MALFORMED: (why: string) => `the body is not JSON (${why}): send an AdmissionReview as JSON`,
   REVIEW_TOO_LARGE: (limit: number) =>
     `the body has more than ${limit} bytes: send a smaller review, or raise the webhook's --body-limit`,

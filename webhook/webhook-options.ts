@@ -2,7 +2,7 @@
 import { POD_OPTIONS, VERSION } from '../lib/contract.ts';
 import { duration, type OptionValues, oneOf, textLike, wholeNumber } from '../lib/options.ts';
 import { containerResources, type InjectionSettings, resourcesOption } from './admission/containers.ts';
-import { SWITCH } from './admission/pod-options.ts';
+import { CHECKER_PORT_OPTION, SWITCH } from './admission/pod-options.ts';
 
 const { mode, protocol, onDrift, rescue } = POD_OPTIONS;
 const ADDRESS = /^[0-9A-Za-z.:_-]{1,253}$/;
@@ -56,6 +56,7 @@ export const OPTIONS = {
     help: 'For pods without the annotation. disabled: the init container only.',
     default: SWITCH[0],
   }),
+  'checker-port': CHECKER_PORT_OPTION,
   'native-sidecars': oneOf(SWITCH, {
     env: 'INVALID_DROP_NATIVE_SIDECARS',
     help: 'Whether the cluster runs init containers with restartPolicy Always (Kubernetes 1.29 and later).',
@@ -153,6 +154,7 @@ export function injectionSettings(configuration: Configuration): InjectionSettin
       onDrift: configuration['on-drift'],
       rescue: configuration.rescue,
       checker: configuration.checker,
+      port: configuration['checker-port'],
     },
     nativeSidecars: configuration['native-sidecars'] === 'enabled',
     legacyIptables: configuration['legacy-iptables'] === 'enabled',

@@ -4,7 +4,14 @@ import { configurationFinding, neededPermissions } from '../../webhook/selfcheck
 import { findKubectl, one, type Rendered, render } from './render.ts';
 
 const FOLDERS = ['.', 'overlays/cert-manager', 'overlays/fail-closed', 'overlays/monitoring'];
-const OPTIONS = { mode: 'enforce', protocol: 'tcp', onDrift: 'repair', rescue: 'enabled', checker: 'enabled' } as const;
+const OPTIONS = {
+  mode: 'enforce',
+  protocol: 'tcp',
+  onDrift: 'repair',
+  rescue: 'enabled',
+  checker: 'enabled',
+  port: 15099,
+} as const;
 const skip = (await findKubectl()) ? false : 'kubectl is missing: install it, or run make cluster-up once';
 
 function permissionsOf(objects: Rendered[]): string[] {

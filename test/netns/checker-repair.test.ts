@@ -18,6 +18,7 @@ import { until } from '../harness/wait-until.ts';
 
 const CONNECTOR = fileURLToPath(new URL('../harness/random-rulesets/connector.ts', import.meta.url));
 const BOTH = ['NET_ADMIN', 'NET_RAW'];
+const LISTENER = "require('node:net').createServer().listen(15099, () => console.log('listening'))";
 const REPAIRED = /"event":"repaired"[\s\S]*"event":"ready"/;
 const SELFCHECK = 'http://127.0.0.1:15099/selfcheck';
 
@@ -218,6 +219,51 @@ kernelTest('observe is always ready', async (t, { pod }) => {
   await startChecker(pod, { INVALID_DROP_MODE: 'observe', INVALID_DROP_ON_DRIFT: 'report' });
   t.equal((await getPage(pod, 'http://127.0.0.1:15099/readyz')).status, 200);
   t.match(await selfcheck(pod), { status: 503, report: { guarded: false, ready: true } });
+});
+
+kernelTest('observe: a port that is taken holds nothing back, and is used once it is free', async (t, { pod }) => {
+  const taken = pod.start(process.execPath, ['-e', LISTENER]);
+  await taken.waitForOutput(/listening/);
+  const checker = await startChecker(pod, { INVALID_DROP_MODE: 'observe' });
+  await checker.waitForOutput(/"event":"repaired"/);
+  t.match(checker.output, /"code":"PORT_TAKEN".*invalid-drop\.io\/checker-port/);
+  t.match(await pod.must('nft', ['list', 'ruleset']), /ct state invalid .*drop/, 'it repairs all the same');
+  await taken.stop('SIGKILL');
+  await checker.waitForOutput(/"event":"listening"/);
+  t.equal((await getPage(pod, 'http://127.0.0.1:15099/selfcheck')).status, 200);
+  t.equal((await checker.stop('SIGTERM')).exitCode, 0);
+});
+
+kernelTest('observe: options that make no sense, and lost privileges, end nothing', async (t, { pod }) => {
+  const env = { INVALID_DROP_MODE: 'observe' };
+  const wrong = startContainer(pod, containerSpec('check', ['NET_ADMIN']), { ...env, INVALID_DROP_INTERVAL: 'x' });
+  await wrong.waitForOutput(/"code":"OPTION_INVALID"/);
+  t.equal(wrong.child.exitCode, null);
+  t.equal((await wrong.stop('SIGTERM')).exitCode, 0);
+  const powerless = await startChecker(pod, env, []);
+  t.equal((await getPage(pod, 'http://127.0.0.1:15099/readyz')).status, 200);
+  t.equal((await powerless.stop('SIGTERM')).exitCode, 0);
+});
+
+kernelTest('a reader of the log that has gone ends neither program', async (t, { pod }) => {
+  t.equal((await install(pod)).exitCode, 0);
+  const checker = await startChecker(pod);
+  checker.child.stdout?.destroy();
+  await pod.must('nft', ['flush', 'ruleset']);
+  await until('it is repaired', async () => (await selfcheck(pod)).report.repairs > 0);
+  t.equal(checker.child.exitCode, null);
+  const installer = startContainer(pod, containerSpec('install', ['NET_ADMIN']));
+  installer.child.stdout?.destroy();
+  t.equal((await installer.end()).exitCode, 0);
+});
+
+kernelTest('another port is used by the checker and by its probe', async (t, { pod }) => {
+  await install(pod);
+  const env = { INVALID_DROP_PORT: '25099' };
+  await startChecker(pod, env);
+  t.equal((await getPage(pod, 'http://127.0.0.1:25099/readyz')).status, 200);
+  const probe = startContainer(pod, containerSpec('check', ['NET_ADMIN'], '--probe'), env);
+  t.equal((await probe.end()).exitCode, 0);
 });
 
 kernelTest('a port that is taken is an error that says so', async (t, { pod }) => {

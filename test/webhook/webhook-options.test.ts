@@ -11,7 +11,14 @@ t.test(
   async (t) => {
     t.match(injectionSettings(read()), {
       version: VERSION,
-      options: { mode: 'enforce', protocol: 'tcp', onDrift: 'repair', rescue: 'enabled', checker: 'enabled' },
+      options: {
+        mode: 'enforce',
+        protocol: 'tcp',
+        onDrift: 'repair',
+        rescue: 'enabled',
+        checker: 'enabled',
+        port: 15099,
+      },
       nativeSidecars: true,
       legacyIptables: false,
       initResources: SETTINGS.initResources,
@@ -29,6 +36,7 @@ t.test('each option of injection reaches the settings', async (t) => {
     '--on-drift=report',
     '--rescue=disabled',
     '--checker=disabled',
+    '--checker-port=25099',
     '--image=a.example/b:1',
     '--init-resources=cpu=0.05:50m,memory=64Mi:1Gi',
     '--checker-resources=cpu=20m,memory=64Mi',
@@ -37,7 +45,14 @@ t.test('each option of injection reaches the settings', async (t) => {
   t.strictSame(injectionSettings(read(...words, '--native-sidecars=disabled', '--legacy-iptables=enabled', ports)), {
     image: 'a.example/b:1',
     version: VERSION,
-    options: { mode: 'observe', protocol: 'all', onDrift: 'report', rescue: 'disabled', checker: 'disabled' },
+    options: {
+      mode: 'observe',
+      protocol: 'all',
+      onDrift: 'report',
+      rescue: 'disabled',
+      checker: 'disabled',
+      port: 25099,
+    },
     nativeSidecars: false,
     legacyIptables: true,
     initResources: { requests: { cpu: '0.05', memory: '64Mi' }, limits: { cpu: '50m', memory: '1Gi' } },

@@ -4,8 +4,9 @@ import { readFile } from 'node:fs/promises';
 import { METRICS } from '../../init-image/checker/checker-metrics.ts';
 import { KINDS } from '../../init-image/explain/node/reset-kind.ts';
 import { CHECK_OPTIONS, INSTALL_OPTIONS } from '../../init-image/program-options.ts';
-import { POD_OPTIONS } from '../../lib/contract.ts';
+import { CHECKER_PORT, CHECKER_PORT_ANNOTATION, POD_OPTIONS } from '../../lib/contract.ts';
 import { type OptionTable, optionRows } from '../../lib/options.ts';
+import { CHECKER_PORT_OPTION } from '../../webhook/admission/pod-options.ts';
 import { SKIP_REASONS } from '../../webhook/admission/reasons.ts';
 import { createCoverageMetrics } from '../../webhook/coverage/coverage-metrics.ts';
 import { COVERAGE_REASONS, REASONS, remedyFor } from '../../webhook/coverage/coverage-reasons.ts';
@@ -41,7 +42,7 @@ function options(table: OptionTable): string {
 
 function annotations(): string {
   const meaning: Record<string, string> = {
-    mode: '`enforce`: a failed install stops the pod, an unguarded pod is not Ready. `observe`: no pod is blocked, everything is reported',
+    mode: '`enforce`: a failed install stops the pod, an unguarded pod is not Ready. `observe`: nothing is held back, everything is reported',
     protocol: "what the rule covers; `all` is every protocol, exactly the rule of Istio's `INVALID_DROP` up to 1.23",
     onDrift: 'what the checker does when the rule or the exemption no longer does its job',
     rescue:
@@ -60,6 +61,11 @@ function annotations(): string {
       ],
       ...own,
       ['`invalid-drop.io/checker`', '`enabled`, `disabled`', '`disabled`: the init container only'],
+      [
+        `\`${CHECKER_PORT_ANNOTATION}\``,
+        `\`${CHECKER_PORT}\`; ${CHECKER_PORT_OPTION.allowed}`,
+        'TCP port of the checker, where a container of the pod has the default',
+      ],
     ],
   );
 }

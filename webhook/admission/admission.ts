@@ -1,11 +1,12 @@
 // From one valid review to its answer, and to what log and metrics say of it. Pure.
 import { CHECKER_CONTAINER, INIT_CONTAINER } from '../../lib/contract.ts';
 import { isObject, type JsonObject, objectAt, shortText } from '../../lib/json.ts';
+import { errors } from '../webhook-errors.ts';
 import type { InjectionSettings } from './containers.ts';
 import { ownContainers } from './own-containers.ts';
 import { type InjectionPlan, makePatchEncoder, type PatchInputs, patchInputs } from './patch.ts';
 import { type PodOptions, readPodOptions } from './pod-options.ts';
-import { ends, hasContainer, type PodView, viewPod } from './pod-view.ts';
+import { declaresPort, ends, hasContainer, type PodView, viewPod } from './pod-view.ts';
 import { isProtectedNamespace, reasonToLeaveAlone, type SkipReason, skipWarning } from './reasons.ts';
 import { allow, allowPatched, deny, type Review, type ReviewResponse } from './review.ts';
 
@@ -43,8 +44,9 @@ export function admit(
     const { code, message } = decision;
     return { response: deny(uid, code, message), result: 'refused', reason: 'annotation-invalid', message };
   }
-  const response = allowPatched(uid, encode(patchInputs(decision.pod, decision.plan, settings)));
-  return { response, result: 'injected', reason: '' };
+  const { pod, plan, warning } = decision;
+  const response = allowPatched(uid, encode(patchInputs(pod, plan, settings)), warning);
+  return { response, result: 'injected', reason: '', ...(warning !== undefined && { message: warning }) };
 }
 
 /** The answer where deciding itself failed: the pod is created, with a warning. */
@@ -53,7 +55,7 @@ export function admitAfterError(uid: string): Admission {
 }
 
 export type Decision =
-  | { result: 'inject'; pod: PodView; plan: InjectionPlan }
+  | { result: 'inject'; pod: PodView; plan: InjectionPlan; warning?: string }
   | { result: 'skip'; reason: SkipReason; difference?: string }
   | { result: 'refuse'; code: number; message: string };
 
@@ -82,7 +84,8 @@ export function decide(
   if (are === 'name-taken' || are === 'altered') return { result: 'skip', reason: are, difference };
   const plan = planFor(pod, options, settings.nativeSidecars);
   if (!plan.addInit && plan.checker === 'none') return { result: 'skip', reason: 'already-injected' };
-  return { result: 'inject', pod, plan };
+  const portTaken = plan.checker !== 'none' && declaresPort(pod, options.port, [INIT_CONTAINER, CHECKER_CONTAINER]);
+  return { result: 'inject', pod, plan, ...(portTaken && { warning: errors.PORT_DECLARED(options.port).message }) };
 }
 
 function isPodCreation(request: JsonObject): boolean {

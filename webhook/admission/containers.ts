@@ -4,6 +4,7 @@ import {
   CHECK_COMMAND,
   CHECKER_CONTAINER,
   CHECKER_PORT,
+  CHECKER_PORT_VARIABLE,
   INIT_CONTAINER,
   INSTALL_COMMAND,
   POD_OPTIONS,
@@ -67,10 +68,11 @@ export function checkerContainer(
     command: CHECK_COMMAND,
     ...common(options, settings),
     resources: resourcesWithin(budgeted, settings.checkerResources),
-    ports: [{ name: 'idrop-checker', containerPort: CHECKER_PORT, protocol: 'TCP' }],
+    ports: [{ name: 'idrop-checker', containerPort: options.port, protocol: 'TCP' }],
     // No liveness probe: a restart of the checker repairs nothing. No startup probe: the next containers would wait for
     // it.
-    readinessProbe: READINESS_PROBES[probe],
+    // In mode observe nothing is held back: a probe can fail for other reasons than a verdict.
+    ...(options.mode === 'observe' ? {} : { readinessProbe: READINESS_PROBES[probe](options.port) }),
     ...(placement === 'sidecar' ? { restartPolicy: 'Always' } : {}),
   };
 }
@@ -85,21 +87,22 @@ export function ephemeralContainer(name: string, job: 'install' | 'check', optio
   return { name, command, ...common({ ...options, mode: job === 'install' ? 'enforce' : options.mode }, settings) };
 }
 
-const READINESS_PROBES = {
-  http: {
-    httpGet: { path: '/readyz', port: CHECKER_PORT, scheme: 'HTTP' },
+/** How the kubelet can ask the checker. */
+export const READINESS_PROBES = {
+  http: (port: number) => ({
+    httpGet: { path: '/readyz', port, scheme: 'HTTP' },
     // A pod waits for the first successful probe: with a period of 5 s, pods were Ready 2 s later than without us.
     periodSeconds: 2,
     timeoutSeconds: 2,
     failureThreshold: 3,
-  },
+  }),
   // Each probe starts a process, about 50 ms of CPU under the container's limit: a longer period and timeout.
-  exec: {
+  exec: () => ({
     exec: { command: [...CHECK_COMMAND, '--probe'] },
     periodSeconds: 10,
     timeoutSeconds: 5,
     failureThreshold: 2,
-  },
+  }),
 };
 
 /** Requests and limits on both, as quotas demand, but for what the pod budgets as a whole. */
@@ -118,6 +121,7 @@ function common(options: PodOptions, { image, legacyIptables }: Settings) {
       { name: POD_OPTIONS.protocol.env, value: options.protocol },
       { name: POD_OPTIONS.onDrift.env, value: options.onDrift },
       { name: POD_OPTIONS.rescue.env, value: options.rescue },
+      ...(options.port === CHECKER_PORT ? [] : [{ name: CHECKER_PORT_VARIABLE, value: String(options.port) }]),
     ],
     securityContext: {
       // Capabilities that are added are effective only for uid 0.

@@ -1,10 +1,22 @@
 // Whether a container under one of our names is what the webhook builds. Every pod author can use a name, and can have
 // our image do something else: what stands in a pod is compared with what the webhook would have written.
 import { posix } from 'node:path';
-import { CHECKER_CONTAINER, INIT_CONTAINER, POD_OPTIONS } from '../../lib/contract.ts';
+import {
+  CHECKER_CONTAINER,
+  CHECKER_PORT,
+  CHECKER_PORT_VARIABLE,
+  INIT_CONTAINER,
+  POD_OPTIONS,
+} from '../../lib/contract.ts';
 import { isObject, type JsonObject, objectAt, objectsAt, shortText, textsIn } from '../../lib/json.ts';
-import { checkerContainer, ephemeralContainer, type InjectionSettings, initContainer } from './containers.ts';
-import type { PodOptions } from './pod-options.ts';
+import {
+  checkerContainer,
+  ephemeralContainer,
+  type InjectionSettings,
+  initContainer,
+  READINESS_PROBES,
+} from './containers.ts';
+import { CHECKER_PORT_OPTION, type PodOptions } from './pod-options.ts';
 import type { PodView } from './pod-view.ts';
 
 /** What stands under one of our names; `older` is another tag of the image, from the webhook before an upgrade. */
@@ -106,11 +118,10 @@ function differenceIn(container: JsonObject, role: Role, older: boolean, wanted?
     legacyIptables: wanted?.legacyIptables ?? capabilities.includes('NET_RAW'),
   };
   const expected = build(role, options, settings);
-  const command = older ? hasCommandOf : isSame;
-  if (!command(container['command'], expected.command)) return 'command';
+  if (!isCommand(container['command'], expected.command, older)) return 'command';
   if (!contains(container['securityContext'], expected.securityContext)) return 'securityContext';
-  if (role !== 'checker') return isEmpty(container['readinessProbe']) ? undefined : 'readinessProbe';
-  return PROBES.some((probe) => isProbe(container['readinessProbe'], probe, older)) ? undefined : 'readinessProbe';
+  const probes = role === 'checker' ? probesOf(options, older) : [undefined];
+  return probes.some((probe) => isProbe(container['readinessProbe'], probe, older)) ? undefined : 'readinessProbe';
 }
 
 /** As an empty list or object, the API server keeps what was absent. */
@@ -122,16 +133,8 @@ const NO_RESOURCES = { requests: {}, limits: {} };
 
 function build(role: Role, options: PodOptions, settings: Pick<InjectionSettings, 'image' | 'legacyIptables'>) {
   if (role === 'init') return initContainer([], options, { ...settings, initResources: NO_RESOURCES });
-  if (role === 'checker') return checkerWith('http', options, settings);
-  return ephemeralContainer('', role, options, settings);
-}
-
-function checkerWith(
-  probe: 'http' | 'exec',
-  options: PodOptions,
-  settings: Pick<InjectionSettings, 'image' | 'legacyIptables'>,
-) {
-  return checkerContainer([], options, { ...settings, checkerResources: NO_RESOURCES }, 'sidecar', probe);
+  if (role !== 'checker') return ephemeralContainer('', role, options, settings);
+  return checkerContainer([], options, { ...settings, checkerResources: NO_RESOURCES }, 'sidecar', 'http');
 }
 
 // Commands.
@@ -139,11 +142,9 @@ function checkerWith(
 /** Flags of Node that the command of any version has had. */
 const NODE_FLAGS = ['--disable-sigusr1', '--v8-pool-size=0', '--optimize-for-size'];
 
-function hasCommandOf(found: unknown, expected: string[]): boolean {
-  const [node, ...rest] = textsIn(found);
-  return (
-    node === 'node' && rest.at(-1) === expected.at(-1) && rest.slice(0, -1).every((one) => NODE_FLAGS.includes(one))
-  );
+function isCommand(found: unknown, expected: string[], older: boolean): boolean {
+  const words = (list: unknown) => (older ? textsIn(list).filter((word) => !NODE_FLAGS.includes(word)) : list);
+  return isSame(words(found), words(expected));
 }
 
 const isSame = (found: unknown, expected: unknown) => JSON.stringify(found) === JSON.stringify(expected);
@@ -156,8 +157,8 @@ function contains(found: unknown, expected: unknown): boolean {
 
 // Environment.
 
-const OPTION_NAMES = ['mode', 'protocol', 'onDrift', 'rescue'] as const;
-const OPTION_VARIABLES: string[] = OPTION_NAMES.map((name) => POD_OPTIONS[name].env);
+const OPTION_NAMES = ['mode', 'protocol', 'onDrift', 'rescue', 'port'] as const;
+const OPTION_VARIABLES: string[] = [...Object.values(POD_OPTIONS).map(({ env }) => env), CHECKER_PORT_VARIABLE];
 /**
  * Variables by which Node, the dynamic loader or our programs do something else. Others are harmless: the webhooks of
  * cloud providers add variables to every container.
@@ -183,8 +184,9 @@ function optionsOf(env: Map<string, string>, older: boolean): PodOptions | undef
   };
   const [mode, protocol] = [value(POD_OPTIONS.mode), value(POD_OPTIONS.protocol)];
   const [onDrift, rescue] = [value(POD_OPTIONS.onDrift), value(POD_OPTIONS.rescue)];
-  if (!(mode && protocol && onDrift && rescue)) return undefined;
-  return { mode, protocol, onDrift, rescue, checker: 'enabled' };
+  const port = CHECKER_PORT_OPTION.parse(env.get(CHECKER_PORT_VARIABLE) ?? String(CHECKER_PORT));
+  if (!(mode && protocol && onDrift && rescue && port)) return undefined;
+  return { mode, protocol, onDrift, rescue, port, checker: 'enabled' };
 }
 
 // Volumes.
@@ -203,25 +205,24 @@ function hidesPrograms({ mountPath }: JsonObject): boolean {
 
 // Probes.
 
+type Probe = ReturnType<(typeof READINESS_PROBES)['http' | 'exec']>;
+
+/** In mode observe there is none; an older version had one there too. */
+function probesOf({ mode, port }: PodOptions, older: boolean): (Probe | undefined)[] {
+  const probes = [READINESS_PROBES.http(port), READINESS_PROBES.exec()];
+  if (mode === 'observe') return older ? [undefined, ...probes] : [undefined];
+  return probes;
+}
+
 /** Where Istio's webhook sends the kubelet: its agent asks the checker in the kubelet's place. */
-const REWRITTEN = { httpGet: { path: `/app-health/${CHECKER_CONTAINER}/readyz` } };
+const REWRITTEN = { path: `/app-health/${CHECKER_CONTAINER}/readyz` };
 
-const PROBES = (['http', 'exec'] as const).map((kind) => {
-  const options = {
-    mode: 'enforce',
-    protocol: 'tcp',
-    onDrift: 'repair',
-    rescue: 'enabled',
-    checker: 'enabled',
-  } as const;
-  return checkerWith(kind, options, { image: '', legacyIptables: false }).readinessProbe;
-});
-
-function isProbe(found: unknown, expected: JsonObject, older: boolean): boolean {
-  const { httpGet, exec, ...times } = expected;
+function isProbe(found: unknown, expected: Probe | undefined, older: boolean): boolean {
+  if (expected === undefined) return isEmpty(found);
+  const { httpGet, exec, ...times } = { httpGet: undefined, exec: undefined, ...expected };
   if (!older && !contains(found, times)) return false;
-  const handlers = httpGet === undefined ? [{ exec }] : [{ httpGet }, REWRITTEN];
-  return handlers.some((handler) => contains(found, handler));
+  if (exec !== undefined) return isCommand(objectAt(found, 'exec')['command'], exec.command, older);
+  return [httpGet, REWRITTEN].some((handler) => contains(objectAt(found, 'httpGet'), handler));
 }
 
 // Images.

@@ -42,10 +42,10 @@ export interface PatchInputs extends InjectionPlan {
 export function patchInputs(pod: PodView, plan: InjectionPlan, settings: InjectionSettings): PatchInputs {
   const { initContainers, annotations } = pod;
   const afterInit = () => (initContainers ?? []).findIndex(({ name }) => name === INIT_CONTAINER) + 1;
-  const ports = () => excludeInboundPorts(pod, settings.meshExcludeInboundPorts) ?? null;
+  const ports = () => excludeInboundPorts(pod, plan.options.port, settings.meshExcludeInboundPorts) ?? null;
   return {
     ...plan,
-    probe: probeKind(pod),
+    probe: probeKind(pod, plan.options.port),
     budgeted: podLevelResources(pod),
     initIndex: initContainers === undefined ? null : plan.addInit ? 0 : afterInit(),
     hasAnnotations: annotations !== undefined,

@@ -1,12 +1,29 @@
 // The options of a pod: annotations, and their precedence over the configuration.
-import { type Mode, type OnDrift, OPT_IN_LABEL, POD_OPTIONS, type Protocol, type Rescue } from '../../lib/contract.ts';
+import {
+  CHECKER_PORT,
+  CHECKER_PORT_ANNOTATION,
+  type Mode,
+  type OnDrift,
+  OPT_IN_LABEL,
+  POD_OPTIONS,
+  type Protocol,
+  type Rescue,
+} from '../../lib/contract.ts';
 import { shortText } from '../../lib/json.ts';
+import { wholeNumber } from '../../lib/options.ts';
 import { errors } from '../webhook-errors.ts';
 import type { PodView } from './pod-view.ts';
 
 export const SWITCH = ['enabled', 'disabled'] as const;
 export type Switch = (typeof SWITCH)[number];
 const CHECKER_ANNOTATION = 'invalid-drop.io/checker';
+
+/** Lower ports take a capability that the checker does not have. */
+export const CHECKER_PORT_OPTION = wholeNumber(1024, 65535, {
+  env: 'INVALID_DROP_CHECKER_PORT',
+  help: 'For pods without the annotation. TCP port of the checker in the pod.',
+  default: CHECKER_PORT,
+});
 
 export interface PodOptions {
   mode: Mode;
@@ -15,6 +32,8 @@ export interface PodOptions {
   rescue: Rescue;
   /** disabled: the init container only. */
   checker: Switch;
+  /** TCP port of the checker. */
+  port: number;
 }
 
 /**
@@ -50,6 +69,17 @@ export function readPodOptions(pod: PodView, configured: PodOptions): { options:
     onDrift: annotation(onDrift.annotation, onDrift.values) ?? configured.onDrift,
     rescue: annotation(rescue.annotation, rescue.values) ?? configured.rescue,
     checker: annotation(CHECKER_ANNOTATION, SWITCH) ?? configured.checker,
+    port: portOf(pod.annotations?.[CHECKER_PORT_ANNOTATION], wrong) ?? configured.port,
   };
   return { options, wrong };
+}
+
+function portOf(text: string | undefined, wrong: string[]): number | undefined {
+  if (text === undefined) return undefined;
+  const { parse, allowed } = CHECKER_PORT_OPTION;
+  const port = parse(text);
+  if (port === undefined) {
+    wrong.push(errors.ANNOTATION_INVALID('annotation', CHECKER_PORT_ANNOTATION, shortText(text, 100), allowed).message);
+  }
+  return port;
 }

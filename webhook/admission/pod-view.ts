@@ -1,5 +1,5 @@
 // The parts of a Pod that decisions read, checked once, so that later code need not check them.
-import { isObject, isObjectList, isTextMap, type JsonObject } from '../../lib/json.ts';
+import { isObject, isObjectList, isTextMap, type JsonObject, objectsAt } from '../../lib/json.ts';
 
 export interface PodView {
   /** undefined where the Pod has none (absent or null): a patch must then add the object itself. */
@@ -45,6 +45,19 @@ export function findContainer({ initContainers, containers }: PodView, name: str
 /** True where a container of that name is in the pod. */
 export function hasContainer(pod: PodView, name: string): boolean {
   return findContainer(pod, name) !== undefined;
+}
+
+/**
+ * True where a container that runs as long as the application declares the TCP port. A declaration is no promise, and
+ * a container may listen without one.
+ * @param ours names of containers that do not count
+ */
+export function declaresPort({ initContainers, containers }: PodView, port: number, ours: readonly string[]): boolean {
+  const sidecars = (initContainers ?? []).filter(({ restartPolicy }) => restartPolicy === 'Always');
+  const others = [...sidecars, ...containers].filter(({ name }) => !ours.some((our) => our === name));
+  return others.some((container) =>
+    objectsAt(container, 'ports').some((one) => one['containerPort'] === port && (one['protocol'] ?? 'TCP') === 'TCP'),
+  );
 }
 
 /** True where the pod is meant to end by itself, as a Job's is. An absent restartPolicy means Always. */

@@ -50,8 +50,9 @@ export function allow(uid: string, warning?: string): ReviewResponse {
  * The pod may be created with these changes.
  * @param patch a JSON Patch, base64
  */
-export function allowPatched(uid: string, patch: string): ReviewResponse {
-  return envelope({ uid, allowed: true, patchType: 'JSONPatch', patch });
+export function allowPatched(uid: string, patch: string, warning?: string): ReviewResponse {
+  const warnings = warning !== undefined && { warnings: [warning] };
+  return envelope({ uid, allowed: true, patchType: 'JSONPatch', patch, ...warnings });
 }
 
 /** The pod may not be created; kubectl prints the message. */

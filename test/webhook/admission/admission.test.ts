@@ -25,6 +25,20 @@ t.test('a skip lets the pod through with one warning', async (t) => {
   t.strictSame([result, reason], ['skipped', 'host-network']);
 });
 
+t.test('an injected pod that has the port of the checker causes a warning that no client cuts off', async (t) => {
+  const annotations = { 'invalid-drop.io/checker-port': '65535' };
+  const containers = [{ name: 'app', ports: [{ containerPort: 65_535 }] }];
+  const { response, result, message } = admit(
+    { request: creationOf({ metadata: { annotations }, spec: { containers } }) },
+    undefined,
+    SETTINGS,
+  );
+  t.equal(result, 'injected');
+  t.ok(response.response.patch);
+  t.match(response.response.warnings, [/^invalid-drop: port 65535 is declared .* invalid-drop\.io\/checker-port$/]);
+  t.ok(message !== undefined && message.length < 120);
+});
+
 t.test('a refusal carries the message where kubectl prints it', async (t) => {
   const pod = { ...POD, metadata: { annotations: { 'invalid-drop.io/mode': 'off' } } };
   const { response, result, reason } = admit({ request: creationOf(pod) }, undefined, SETTINGS);

@@ -25,6 +25,8 @@ interface Case {
     /** The whole patch. */
     patch?: unknown[];
     inject?: InjectFacts;
+    /** Of an injection; without it there is none. */
+    warning?: string;
   };
 }
 
@@ -51,7 +53,7 @@ for (const file of readdirSync(folder).sort()) {
 }
 
 function check(t: Test, { pod: written, request, namespaceLabels, settings, expect }: Omit<Case, 'about'>): void {
-  const effective = { ...SETTINGS, ...settings };
+  const effective = { ...SETTINGS, ...settings, options: { ...SETTINGS.options, ...settings?.options } };
   const pod = withBuiltContainers(written, effective);
   const decision = decide(creationOf(pod, request), namespaceLabels, effective);
   const { skip, difference } = expect;
@@ -59,6 +61,7 @@ function check(t: Test, { pod: written, request, namespaceLabels, settings, expe
   if (skip !== undefined) return void t.strictSame(decision, { result: 'skip', reason: skip, ...why });
   if (expect.refuse !== undefined) return void t.strictSame(decision, { result: 'refuse', ...expect.refuse });
   if (decision.result !== 'inject') return void t.fail('not injected', { decision });
+  t.equal(decision.warning, expect.warning, 'warning');
   const operations = buildPatch(patchInputs(decision.pod, decision.plan, effective), effective);
   if (expect.patch !== undefined) t.strictSame(operations, expect.patch);
   const patched = applyPatch(pod, operations);

@@ -4,7 +4,7 @@ import type { InjectionSettings } from '../../../webhook/admission/containers.ts
 export const SETTINGS: InjectionSettings = {
   image: 'registry.example/invalid-drop:1.0.0',
   version: '1.0.0',
-  options: { mode: 'enforce', protocol: 'tcp', onDrift: 'repair', rescue: 'enabled', checker: 'enabled' },
+  options: { mode: 'enforce', protocol: 'tcp', onDrift: 'repair', rescue: 'enabled', checker: 'enabled', port: 15099 },
   nativeSidecars: true,
   legacyIptables: false,
   initResources: { requests: { cpu: '10m', memory: '32Mi' }, limits: { cpu: '1', memory: '128Mi' } },

@@ -148,7 +148,12 @@ const cases: [string, JsonObject, Partial<CoveredNamespace>, string][] = [
     {},
     'guarded-by-older-version',
   ],
-  ['only the checker observes', injectedPod({ changeChecker: { env: OBSERVE } }), {}, 'observe-mode'],
+  [
+    'only the checker observes',
+    injectedPod({ changeChecker: { env: OBSERVE, readinessProbe: null } }),
+    {},
+    'observe-mode',
+  ],
   ['host network', plainPod({ spec: { containers: [{ name: 'app' }], hostNetwork: true } }), {}, 'host-network'],
   ['a static pod', plainPod({ metadata: { annotations: { 'kubernetes.io/config.mirror': 'x' } } }), {}, 'mirror-pod'],
   ['Windows', plainPod({ spec: { containers: [{ name: 'app' }], os: { name: 'windows' } } }), {}, 'windows'],
