@@ -1,5 +1,6 @@
 import t from 'tap';
 import { checkerContainer } from '../../webhook/admission/containers.ts';
+import { NO_POD_LEVEL } from '../../webhook/admission/pod-view.ts';
 import { configurationFinding, neededPermissions } from '../../webhook/selfcheck/selfchecks.ts';
 import { findKubectl, one, type Rendered, render } from './render.ts';
 
@@ -133,7 +134,7 @@ t.test('the token is given to the Deployment alone', { skip }, async (t) => {
 t.test('monitoring looks for ports that are there', { skip }, async (t) => {
   const objects = await render('overlays/monitoring');
   const { ports } = checkerContainer(
-    [],
+    NO_POD_LEVEL,
     OPTIONS,
     { image: '', legacyIptables: false, checkerResources: { requests: {}, limits: {} } },
     'sidecar',

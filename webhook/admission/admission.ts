@@ -6,7 +6,7 @@ import type { InjectionSettings } from './containers.ts';
 import { ownContainers } from './own-containers.ts';
 import { type InjectionPlan, makePatchEncoder, type PatchInputs, patchInputs } from './patch.ts';
 import { type PodOptions, readPodOptions } from './pod-options.ts';
-import { declaresPort, ends, hasContainer, type PodView, viewPod } from './pod-view.ts';
+import { declaresPort, ends, hasContainer, type PodView, podLevelSettings, viewPod } from './pod-view.ts';
 import { isProtectedNamespace, reasonToLeaveAlone, type SkipReason, skipWarning } from './reasons.ts';
 import { allow, allowPatched, deny, type Review, type ReviewResponse } from './review.ts';
 
@@ -80,7 +80,11 @@ export function decide(
   if (reason !== undefined) return { result: 'skip', reason };
   const { options, wrong } = readPodOptions(pod, settings.options);
   if (wrong.length > 0) return { result: 'refuse', code: 400, message: `invalid-drop: ${wrong.join('; ')}` };
-  const { are, difference } = ownContainers(pod, settings.image, { options, legacyIptables: settings.legacyIptables });
+  const { are, difference } = ownContainers(pod, settings.image, {
+    options,
+    level: podLevelSettings(pod),
+    legacyIptables: settings.legacyIptables,
+  });
   if (are === 'name-taken' || are === 'altered') return { result: 'skip', reason: are, difference };
   const plan = planFor(pod, options, settings.nativeSidecars);
   if (!plan.addInit && plan.checker === 'none') return { result: 'skip', reason: 'already-injected' };

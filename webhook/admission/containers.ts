@@ -11,6 +11,7 @@ import {
 } from '../../lib/contract.ts';
 import { type Option, textLike } from '../../lib/options.ts';
 import type { PodOptions } from './pod-options.ts';
+import type { PodLevelSettings } from './pod-view.ts';
 
 /** What the webhook is configured to put into pods. */
 export interface InjectionSettings {
@@ -39,25 +40,25 @@ type CheckerSettings = Settings & Pick<InjectionSettings, 'checkerResources'>;
 
 /**
  * The init container that installs the rule and ends.
- * @param budgeted names of the resources that the pod budgets as a whole
+ * @param level what the pod sets for all of its containers
  */
-export function initContainer(budgeted: string[], options: PodOptions, settings: InitSettings) {
+export function initContainer(level: PodLevelSettings, options: PodOptions, settings: InitSettings) {
   return {
     name: INIT_CONTAINER,
     command: INSTALL_COMMAND,
-    ...common(options, settings),
-    resources: resourcesWithin(budgeted, settings.initResources),
+    ...common(level, options, settings),
+    resources: resourcesWithin(level.budgeted, settings.initResources),
   };
 }
 
 /**
  * The container that stays and answers whether the rule still holds.
- * @param budgeted as above
+ * @param level as above
  * @param placement sidecar: an init container that keeps running; container: an ordinary one
  * @param probe how the kubelet asks it
  */
 export function checkerContainer(
-  budgeted: string[],
+  level: PodLevelSettings,
   options: PodOptions,
   settings: CheckerSettings,
   placement: 'sidecar' | 'container',
@@ -66,8 +67,8 @@ export function checkerContainer(
   return {
     name: CHECKER_CONTAINER,
     command: CHECK_COMMAND,
-    ...common(options, settings),
-    resources: resourcesWithin(budgeted, settings.checkerResources),
+    ...common(level, options, settings),
+    resources: resourcesWithin(level.budgeted, settings.checkerResources),
     ports: [{ name: 'idrop-checker', containerPort: options.port, protocol: 'TCP' }],
     // No liveness probe: a restart of the checker repairs nothing. No startup probe: the next containers would wait for
     // it.
@@ -81,10 +82,17 @@ export function checkerContainer(
  * An ephemeral container for a pod that runs already. Such containers have no resources, ports, probes or restarts.
  * @param job install: puts the rule in, verifies it and ends. check: stays, as the checker does.
  */
-export function ephemeralContainer(name: string, job: 'install' | 'check', options: PodOptions, settings: Settings) {
+export function ephemeralContainer(
+  name: string,
+  job: 'install' | 'check',
+  level: PodLevelSettings,
+  options: PodOptions,
+  settings: Settings,
+) {
   const command = { install: INSTALL_COMMAND, check: CHECK_COMMAND }[job];
   // It never blocks a pod. In mode observe its exit code would not be the verdict.
-  return { name, command, ...common({ ...options, mode: job === 'install' ? 'enforce' : options.mode }, settings) };
+  const mode = job === 'install' ? 'enforce' : options.mode;
+  return { name, command, ...common(level, { ...options, mode }, settings) };
 }
 
 /** How the kubelet can ask the checker. */
@@ -112,7 +120,8 @@ function resourcesWithin(budgeted: string[], { requests, limits }: ContainerReso
   return { requests: own(requests), limits: own(limits) };
 }
 
-function common(options: PodOptions, { image, legacyIptables }: Settings) {
+function common({ localhostAppArmor, seLinuxLevel }: PodLevelSettings, options: PodOptions, settings: Settings) {
+  const { image, legacyIptables } = settings;
   return {
     image,
     imagePullPolicy: 'IfNotPresent',
@@ -133,6 +142,10 @@ function common(options: PodOptions, { image, legacyIptables }: Settings) {
       readOnlyRootFilesystem: true,
       capabilities: { drop: ['ALL'], add: legacyIptables ? ['NET_ADMIN', 'NET_RAW'] : ['NET_ADMIN'] },
       seccompProfile: { type: 'RuntimeDefault' },
+      // Only where the pod has one: a node without AppArmor refuses a pod that names any profile.
+      ...(localhostAppArmor && { appArmorProfile: { type: 'RuntimeDefault' } }),
+      // Without a type the runtime takes its own.
+      ...(seLinuxLevel !== undefined && { seLinuxOptions: seLinuxLevel === '' ? {} : { level: seLinuxLevel } }),
     },
     terminationMessagePolicy: 'FallbackToLogsOnError',
   };

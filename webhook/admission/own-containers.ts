@@ -17,7 +17,7 @@ import {
   READINESS_PROBES,
 } from './containers.ts';
 import { CHECKER_PORT_OPTION, type PodOptions } from './pod-options.ts';
-import type { PodView } from './pod-view.ts';
+import { NO_POD_LEVEL, type PodLevelSettings, type PodView } from './pod-view.ts';
 
 /** What stands under one of our names; `older` is another tag of the image, from the webhook before an upgrade. */
 export type OwnContainer = 'current' | 'older' | 'altered' | 'name-taken';
@@ -35,6 +35,7 @@ export interface OwnContainers {
 /** What the webhook would put into this very pod; without it, what it could put into any pod will do. */
 export interface WantedContainers {
   options: PodOptions;
+  level: PodLevelSettings;
   legacyIptables: boolean;
 }
 
@@ -117,7 +118,7 @@ function differenceIn(container: JsonObject, role: Role, older: boolean, wanted?
     image: '',
     legacyIptables: wanted?.legacyIptables ?? capabilities.includes('NET_RAW'),
   };
-  const expected = build(role, options, settings);
+  const expected = build(role, wanted?.level ?? NO_POD_LEVEL, options, settings);
   if (!isCommand(container['command'], expected.command, older)) return 'command';
   if (!contains(container['securityContext'], expected.securityContext)) return 'securityContext';
   const probes = role === 'checker' ? probesOf(options, older) : [undefined];
@@ -131,10 +132,15 @@ function isEmpty(value: unknown): boolean {
 
 const NO_RESOURCES = { requests: {}, limits: {} };
 
-function build(role: Role, options: PodOptions, settings: Pick<InjectionSettings, 'image' | 'legacyIptables'>) {
-  if (role === 'init') return initContainer([], options, { ...settings, initResources: NO_RESOURCES });
-  if (role !== 'checker') return ephemeralContainer('', role, options, settings);
-  return checkerContainer([], options, { ...settings, checkerResources: NO_RESOURCES }, 'sidecar', 'http');
+function build(
+  role: Role,
+  level: PodLevelSettings,
+  options: PodOptions,
+  settings: Pick<InjectionSettings, 'image' | 'legacyIptables'>,
+) {
+  if (role === 'init') return initContainer(level, options, { ...settings, initResources: NO_RESOURCES });
+  if (role !== 'checker') return ephemeralContainer('', role, level, options, settings);
+  return checkerContainer(level, options, { ...settings, checkerResources: NO_RESOURCES }, 'sidecar', 'http');
 }
 
 // Commands.

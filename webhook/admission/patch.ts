@@ -4,7 +4,7 @@ import { INIT_CONTAINER } from '../../lib/contract.ts';
 import { checkerContainer, type InjectionSettings, initContainer } from './containers.ts';
 import { EXCLUDE_INBOUND_PORTS, excludeInboundPorts, probeKind } from './istio-inbound.ts';
 import type { PodOptions } from './pod-options.ts';
-import { type PodView, podLevelResources } from './pod-view.ts';
+import { type PodLevelSettings, type PodView, podLevelSettings } from './pod-view.ts';
 
 /** For people. Nothing is ever decided from it. */
 export const STATUS_ANNOTATION = 'invalid-drop.io/status';
@@ -26,8 +26,8 @@ export interface InjectionPlan {
 /** All that a patch depends on beside the settings, as plain data: pods that agree in it get the same patch. */
 export interface PatchInputs extends InjectionPlan {
   probe: 'http' | 'exec';
-  /** Resources that the pod budgets as a whole. */
-  budgeted: string[];
+  /** What the pod sets for all of its containers. */
+  level: PodLevelSettings;
   /** Where the first new init container goes; null where the pod has no init containers at all. */
   initIndex: number | null;
   hasAnnotations: boolean;
@@ -46,7 +46,7 @@ export function patchInputs(pod: PodView, plan: InjectionPlan, settings: Injecti
   return {
     ...plan,
     probe: probeKind(pod, plan.options.port),
-    budgeted: podLevelResources(pod),
+    level: podLevelSettings(pod),
     initIndex: initContainers === undefined ? null : plan.addInit ? 0 : afterInit(),
     hasAnnotations: annotations !== undefined,
     excludePorts: plan.checker === 'none' ? null : ports(),
@@ -58,9 +58,9 @@ export function patchInputs(pod: PodView, plan: InjectionPlan, settings: Injecti
  *   excludeInboundPorts, whose new value begins with the old one
  */
 export function buildPatch(inputs: PatchInputs, settings: InjectionSettings): PatchOperation[] {
-  const { options, checker, budgeted, excludePorts } = inputs;
-  const init = inputs.addInit ? initContainer(budgeted, options, settings) : undefined;
-  const check = checker === 'none' ? undefined : checkerContainer(budgeted, options, settings, checker, inputs.probe);
+  const { options, checker, level, excludePorts } = inputs;
+  const init = inputs.addInit ? initContainer(level, options, settings) : undefined;
+  const check = checker === 'none' ? undefined : checkerContainer(level, options, settings, checker, inputs.probe);
   const added = [init, check].filter((container) => container !== undefined);
   return [
     ...addInitContainers(inputs.initIndex, init, checker === 'sidecar' ? check : undefined),

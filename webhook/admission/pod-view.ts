@@ -1,5 +1,5 @@
 // The parts of a Pod that decisions read, checked once, so that later code need not check them.
-import { isObject, isObjectList, isTextMap, type JsonObject, objectsAt } from '../../lib/json.ts';
+import { isObject, isObjectList, isTextMap, type JsonObject, objectAt, objectsAt, shortText } from '../../lib/json.ts';
 
 export interface PodView {
   /** undefined where the Pod has none (absent or null): a patch must then add the object itself. */
@@ -66,13 +66,44 @@ export function ends(pod: PodView): boolean {
   return policy !== 'Always';
 }
 
+/** What a pod sets for all of its containers, as far as ours must not inherit it, or must not contradict it. */
+export interface PodLevelSettings {
+  /** Names such as `cpu`: the API server refuses containers whose own requests and limits do not fit into that budget. */
+  budgeted: string[];
+  /** An AppArmor profile of the node's administrator, which need not allow NET_ADMIN. Its node has AppArmor then. */
+  localhostAppArmor: boolean;
+  /** SELinux options: the level, by which containers of a pod share files and sockets, or '' where they name none. */
+  seLinuxLevel: string | undefined;
+}
+
+/** Of a pod that sets nothing for all. */
+export const NO_POD_LEVEL: PodLevelSettings = { budgeted: [], localhostAppArmor: false, seLinuxLevel: undefined };
+
+/** `spec.resources` (Kubernetes 1.32 and later) and `spec.securityContext`. */
+export function podLevelSettings({ spec }: PodView): PodLevelSettings {
+  const { requests, limits } = objectAt(spec, 'resources');
+  const { seLinuxOptions } = objectAt(spec, 'securityContext');
+  return {
+    budgeted: [requests, limits].filter(isObject).flatMap(Object.keys),
+    localhostAppArmor: objectAt(spec, 'securityContext', 'appArmorProfile')['type'] === 'Localhost',
+    seLinuxLevel: isObject(seLinuxOptions) ? shortText(seLinuxOptions['level']) : undefined,
+  };
+}
+
 /**
- * The resources that the pod budgets as a whole (`spec.resources`, Kubernetes 1.32 and later). The API server
- * refuses containers whose own requests and limits do not fit into that budget.
- * @returns names such as `cpu`
+ * True where the pod can only run on nodes that have one of these labels with the value: by node selector, or by
+ * required node affinity, whose terms are alternatives.
  */
-export function podLevelResources(pod: PodView): string[] {
-  const { resources } = pod.spec;
-  if (!isObject(resources)) return [];
-  return [resources['requests'], resources['limits']].filter(isObject).flatMap(Object.keys);
+export function requiresNode({ spec }: PodView, labels: readonly string[], value: string): boolean {
+  const selector = objectAt(spec, 'nodeSelector');
+  if (labels.some((label) => selector[label] === value)) return true;
+  const required = 'requiredDuringSchedulingIgnoredDuringExecution';
+  const terms = objectsAt(spec, 'affinity', 'nodeAffinity', required, 'nodeSelectorTerms');
+  const demands = ({ key, operator, values }: JsonObject) =>
+    labels.some((label) => label === key) && operator === 'In' && isOnly(values, value);
+  return terms.length > 0 && terms.every((term) => objectsAt(term, 'matchExpressions').some(demands));
+}
+
+function isOnly(values: unknown, value: string): boolean {
+  return Array.isArray(values) && values.length > 0 && values.every((one) => one === value);
 }

@@ -1,7 +1,7 @@
 // Why a pod is not injected. The same words are in warnings, logs, metrics, coverage and the results of `guard`.
 import { OPT_IN_LABEL, OWN_NAMESPACE } from '../../lib/contract.ts';
-import { isObject } from '../../lib/json.ts';
-import type { PodView } from './pod-view.ts';
+import { objectAt, objectsAt } from '../../lib/json.ts';
+import { allContainers, type PodView, requiresNode } from './pod-view.ts';
 
 /**
  * Why a pod is left alone: admission, coverage and `guard` share this table. Of several reasons the first
@@ -12,6 +12,9 @@ export const LEFT_ALONE_REASONS = {
   'opted-out': 'the pod has invalid-drop.io/inject=disabled',
   'mirror-pod': 'a static pod cannot be changed through the API',
   windows: 'a Windows node has no netfilter',
+  fargate: 'Fargate refuses NET_ADMIN',
+  'virtual-node': 'a virtual node has no network namespace for the rule',
+  gvisor: 'gVisor has a network stack of its own, without conntrack',
   'host-network': "the rule would apply to the node's network",
   'pod-security': 'Pod Security of its namespace refuses NET_ADMIN',
 } as const;
@@ -38,6 +41,9 @@ const APPLIES: Record<LeftAloneReason, (pod: PodView, namespace: NamespaceFacts)
   'opted-out': isOptedOut,
   'mirror-pod': isMirrorPod,
   windows: isWindows,
+  fargate: isOnFargate,
+  'virtual-node': isOnVirtualNode,
+  gvisor: ({ spec }) => GVISOR.some((name) => spec['runtimeClassName'] === name),
   'host-network': ({ spec }) => spec['hostNetwork'] === true,
   'pod-security': (_, { labels }) => forbidsNetAdmin(labels),
 };
@@ -51,6 +57,8 @@ export function reasonToLeaveAlone(pod: PodView, namespace: NamespaceFacts): Lef
 /** A webhook that blocks its own pods, or the cluster's, cannot be repaired through the cluster. */
 const PROTECTED_NAMESPACES = [OWN_NAMESPACE, 'kube-system'];
 const OS_LABELS = ['kubernetes.io/os', 'beta.kubernetes.io/os'];
+/** Names of runtime classes: the handler behind a name is not visible in the pod. */
+const GVISOR = ['gvisor', 'runsc'];
 const ENFORCE_LABEL = 'pod-security.kubernetes.io/enforce';
 
 export function isProtectedNamespace(namespace: unknown): boolean {
@@ -67,11 +75,33 @@ function isMirrorPod(pod: PodView): boolean {
   return pod.annotations !== undefined && Object.hasOwn(pod.annotations, 'kubernetes.io/config.mirror');
 }
 
-/** By `spec.os` (Kubernetes 1.24 and later) or by the node selector. */
+/**
+ * By `spec.os` (Kubernetes 1.24 and later), by the nodes that it requires, or by options that only Windows has where
+ * nothing says Linux.
+ */
 function isWindows(pod: PodView): boolean {
-  const { os, nodeSelector } = pod.spec;
-  if (isObject(os) && os['name'] === 'windows') return true;
-  return isObject(nodeSelector) && OS_LABELS.some((label) => nodeSelector[label] === 'windows');
+  const os = objectAt(pod.spec, 'os')['name'];
+  if (os === 'windows' || requiresNode(pod, OS_LABELS, 'windows')) return true;
+  if (os === 'linux' || requiresNode(pod, OS_LABELS, 'linux')) return false;
+  const has = (one: unknown) => Object.keys(objectAt(one, 'securityContext', 'windowsOptions')).length > 0;
+  return has(pod.spec) || allContainers(pod).some(has);
+}
+
+/** By the scheduler and the label that EKS gives such a pod, or by the nodes that it requires. */
+function isOnFargate(pod: PodView): boolean {
+  const { schedulerName } = pod.spec;
+  if (schedulerName === 'fargate-scheduler' || Object.hasOwn(pod.labels, 'eks.amazonaws.com/fargate-profile'))
+    return true;
+  return requiresNode(pod, ['eks.amazonaws.com/compute-type'], 'fargate');
+}
+
+/**
+ * By the nodes that it requires, or by the toleration of such nodes: nobody tolerates them by name who does not mean
+ * to run there, and there the container would keep the pod from starting.
+ */
+function isOnVirtualNode(pod: PodView): boolean {
+  if (requiresNode(pod, ['type'], 'virtual-kubelet')) return true;
+  return objectsAt(pod.spec, 'tolerations').some(({ key }) => key === 'virtual-kubelet.io/provider');
 }
 
 /**

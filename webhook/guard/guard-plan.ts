@@ -4,7 +4,7 @@ import { isObject, type JsonObject, objectAt, shortText } from '../../lib/json.t
 import { ephemeralContainer, type InjectionSettings } from '../admission/containers.ts';
 import { ownContainers } from '../admission/own-containers.ts';
 import { readPodOptions } from '../admission/pod-options.ts';
-import { viewPod } from '../admission/pod-view.ts';
+import { podLevelSettings, viewPod } from '../admission/pod-view.ts';
 import { createProjection, type EphemeralGuards, type PodFacts, readEphemeral } from '../coverage/pod-record.ts';
 import type { GuardOutcome } from './guard-outcomes.ts';
 
@@ -46,7 +46,8 @@ export function planGuard(object: JsonObject, settings: InjectionSettings, stay:
   const jobs: GuardStep['job'][] = installedBy === undefined ? ['install'] : [];
   if (stay && !hasChecker(facts) && ephemeral.checker === undefined) jobs.push('check');
   if (jobs.length === 0) return leave('already-guarded', `by ${installedBy}`);
-  const container = (job: GuardStep['job'], name: string) => ephemeralContainer(name, job, options, settings);
+  const level = podLevelSettings(view);
+  const container = (job: GuardStep['job'], name: string) => ephemeralContainer(name, job, level, options, settings);
   const { are, difference } = ownContainers(view, settings.image);
   const detail = are === 'name-taken' || are === 'altered' ? `${are}: ${difference}` : '';
   return { do: 'add', steps: jobs.map((job) => stepFor(job, ephemeral, container)), detail };

@@ -1,11 +1,12 @@
 // What the webhook builds, for cases that are about pods with our containers in them.
 import { isObject, isObjectList, type JsonObject } from '../../../lib/json.ts';
 import { checkerContainer, type InjectionSettings, initContainer } from '../../../webhook/admission/containers.ts';
+import { NO_POD_LEVEL } from '../../../webhook/admission/pod-view.ts';
 
 const BUILDERS: Record<string, (settings: InjectionSettings) => JsonObject> = {
-  init: (settings) => initContainer([], settings.options, settings),
-  checker: (settings) => checkerContainer([], settings.options, settings, 'sidecar', 'http'),
-  'plain checker': (settings) => checkerContainer([], settings.options, settings, 'container', 'http'),
+  init: (settings) => initContainer(NO_POD_LEVEL, settings.options, settings),
+  checker: (settings) => checkerContainer(NO_POD_LEVEL, settings.options, settings, 'sidecar', 'http'),
+  'plain checker': (settings) => checkerContainer(NO_POD_LEVEL, settings.options, settings, 'container', 'http'),
 };
 
 /**

@@ -86,11 +86,11 @@ function checkFacts(t: Test, { metadata, spec, ...rest }: PatchedPod, facts: Inj
   }
 }
 
-/** Objects are compared member by member, all else as a whole. */
+/** Objects are compared member by member; all else, and an empty object, as a whole. */
 function checkParts(t: Test, found: unknown, expected: JsonObject | undefined, where: string): void {
   for (const [key, value] of Object.entries(expected ?? {})) {
     const member = isObject(found) ? found[key] : undefined;
-    if (isObject(value)) checkParts(t, member, value, `${where}.${key}`);
+    if (isObject(value) && Object.keys(value).length > 0) checkParts(t, member, value, `${where}.${key}`);
     else if (value === null) t.equal(member, undefined, `${where}.${key} is not there`);
     else t.strictSame(member, value, `${where}.${key}`);
   }

@@ -57,6 +57,9 @@ function podWith(reasons: LeftAloneReason[]) {
     spec: {
       containers: [{ name: 'app' }],
       ...(has('windows') && { os: { name: 'windows' } }),
+      ...(has('fargate') && { schedulerName: 'fargate-scheduler' }),
+      ...(has('virtual-node') && { tolerations: [{ key: 'virtual-kubelet.io/provider', operator: 'Exists' }] }),
+      ...(has('gvisor') && { runtimeClassName: 'runsc' }),
       ...(has('host-network') && { hostNetwork: true }),
     },
     status: { phase: 'Running' },

@@ -2,6 +2,7 @@
 import type { Mode } from '../../../lib/contract.ts';
 import type { JsonObject } from '../../../lib/json.ts';
 import { checkerContainer, initContainer } from '../../../webhook/admission/containers.ts';
+import { NO_POD_LEVEL } from '../../../webhook/admission/pod-view.ts';
 import { SETTINGS } from '../admission/injection-settings.ts';
 
 export const IMAGE = 'registry.example:5000/invalid-drop/init-image:2.0.0';
@@ -51,9 +52,12 @@ const CHECKER_WAITS: Record<string, JsonObject> = {
 export function injectedPod(change: Change = {}): JsonObject {
   const { image = IMAGE, checkerImage = image, install = 'done', checker = 'ready', mode = 'enforce' } = change;
   const options = { ...SETTINGS.options, mode };
-  const init = { ...initContainer([], options, { ...SETTINGS, image }), ...change.changeInit };
+  const init = { ...initContainer(NO_POD_LEVEL, options, { ...SETTINGS, image }), ...change.changeInit };
   const checkerSettings = { ...SETTINGS, image: checkerImage };
-  const sidecar = { ...checkerContainer([], options, checkerSettings, 'sidecar', 'http'), ...change.changeChecker };
+  const sidecar = {
+    ...checkerContainer(NO_POD_LEVEL, options, checkerSettings, 'sidecar', 'http'),
+    ...change.changeChecker,
+  };
   const running = { running: { startedAt: at(change.checkerSince ?? NOW - 3600) } };
   const checkerStatus = {
     name: 'invalid-drop-checker',

@@ -1,6 +1,7 @@
 import t from 'tap';
 import type { JsonObject } from '../../../lib/json.ts';
 import { ephemeralContainer } from '../../../webhook/admission/containers.ts';
+import { NO_POD_LEVEL } from '../../../webhook/admission/pod-view.ts';
 import { REASONS } from '../../../webhook/coverage/coverage-reasons.ts';
 import { type CoveredNamespace, podReason, STARTING_SECONDS } from '../../../webhook/coverage/pod-reason.ts';
 import { createProjection } from '../../../webhook/coverage/pod-record.ts';
@@ -9,7 +10,7 @@ import { SETTINGS } from '../admission/injection-settings.ts';
 import { at, IMAGE, injectedPod, NOW, OLDER, plainPod } from './made-pods.ts';
 
 const project = createProjection(IMAGE);
-const OBSERVE = ephemeralContainer('', 'check', { ...SETTINGS.options, mode: 'observe' }, SETTINGS).env;
+const OBSERVE = ephemeralContainer('', 'check', NO_POD_LEVEL, { ...SETTINGS.options, mode: 'observe' }, SETTINGS).env;
 const OPTED_IN: CoveredNamespace = { optedInAt: NOW - 7200, forbidsNetAdmin: false };
 
 function reasonOf(pod: JsonObject, namespace: Partial<CoveredNamespace> = {}) {
@@ -18,7 +19,7 @@ function reasonOf(pod: JsonObject, namespace: Partial<CoveredNamespace> = {}) {
 }
 
 const guardContainer = (name: string, image: string) =>
-  ephemeralContainer(name, 'install', SETTINGS.options, { ...SETTINGS, image });
+  ephemeralContainer(name, 'install', NO_POD_LEVEL, SETTINGS.options, { ...SETTINGS, image });
 const ephemeral = (
   image: string,
   state: object,
@@ -157,6 +158,14 @@ const cases: [string, JsonObject, Partial<CoveredNamespace>, string][] = [
   ['host network', plainPod({ spec: { containers: [{ name: 'app' }], hostNetwork: true } }), {}, 'host-network'],
   ['a static pod', plainPod({ metadata: { annotations: { 'kubernetes.io/config.mirror': 'x' } } }), {}, 'mirror-pod'],
   ['Windows', plainPod({ spec: { containers: [{ name: 'app' }], os: { name: 'windows' } } }), {}, 'windows'],
+  ['Fargate', plainPod({ spec: { containers: [{ name: 'app' }], schedulerName: 'fargate-scheduler' } }), {}, 'fargate'],
+  [
+    'a virtual node',
+    plainPod({ spec: { containers: [{ name: 'app' }], nodeSelector: { type: 'virtual-kubelet' } } }),
+    {},
+    'virtual-node',
+  ],
+  ['gVisor', plainPod({ spec: { containers: [{ name: 'app' }], runtimeClassName: 'gvisor' } }), {}, 'gvisor'],
   ['opted out by label', plainPod({ metadata: { labels: { 'invalid-drop.io/inject': 'disabled' } } }), {}, 'opted-out'],
   ['Pod Security', plainPod(), { forbidsNetAdmin: true }, 'pod-security'],
   ['a namespace of the cluster', plainPod({ metadata: { namespace: 'kube-system' } }), {}, 'protected-namespace'],

@@ -1,6 +1,7 @@
 // Pods that run, as the API server stores them, with ephemeral containers in each state.
 import type { JsonObject } from '../../../lib/json.ts';
 import { ephemeralContainer } from '../../../webhook/admission/containers.ts';
+import { NO_POD_LEVEL } from '../../../webhook/admission/pod-view.ts';
 import { SETTINGS } from '../admission/injection-settings.ts';
 
 export const SANDBOX_AT = '2030-01-01T10:00:00Z';
@@ -29,7 +30,7 @@ export function runningPod(change: Change = {}) {
   const { name = 'store-0', namespace = 'storage', ephemeral = [], metadata, spec, status } = change;
   const containers = ephemeral.map(({ name, image = SETTINGS.image, change }) => {
     const job = name.includes('checker') ? 'check' : 'install';
-    return { ...ephemeralContainer(name, job, SETTINGS.options, { ...SETTINGS, image }), ...change };
+    return { ...ephemeralContainer(name, job, NO_POD_LEVEL, SETTINGS.options, { ...SETTINGS, image }), ...change };
   });
   const statuses = ephemeral.flatMap(({ name, state }) => (state ? [{ name, state }] : []));
   return {
