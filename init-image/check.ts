@@ -196,8 +196,8 @@ main(process.argv.slice(2), process.env).then(
     if (exitCode !== undefined) process.exitCode = exitCode;
   },
   (error: unknown) => {
-    reportFailure(error);
     if (stays) idle();
     else process.exitCode = 2;
+    reportFailure(error);
   },
 );

@@ -47,8 +47,8 @@ export const errors = defineErrors({
     'this kernel has no nftables: connections with stray segments cannot be noted, and those that hang are not rescued',
   EXEMPTION_FAILED: (reasons: string) =>
     `INVALID packets of connections that the pod opened are dropped, so that some may hang: ${reasons}`,
-  LOCK_BUSY: (milliseconds: number) =>
-    `another run has held this pod's lock for ${milliseconds} ms: continuing without it`,
+  LOCK_BUSY: (holder: string, milliseconds: number) =>
+    `${holder} holds the abstract socket that is this pod's lock: continuing without it after ${milliseconds} ms; look for a program in the pod that keeps @invalid-drop.lock`,
   NOT_GUARDED: (family: string, interfaceClass: string, reason: string) =>
     `INVALID ${family} packets on the ${interfaceClass} interface are not certain to be dropped: ${reason}`,
   REPAIR_FAILED: (reasons: string) => `the rule was put back, and INVALID packets are still not dropped: ${reasons}`,

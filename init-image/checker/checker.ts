@@ -159,7 +159,8 @@ export class Checker {
     const started = this.dependencies.now();
     const wasGuarded = this.guarded;
     try {
-      const { guarded, families, exemption, check } = await this.dependencies.repair();
+      const { guarded, families, exemption, check, warnings } = await this.dependencies.repair();
+      for (const { code, message } of warnings) this.dependencies.log('warn', 'warning', { code, message });
       if (Object.values(families).some(({ action }) => action === 'inserted'))
         this.dropCounters = restartCounters(this.dropCounters);
       this.accept(check);

@@ -56,7 +56,9 @@ const MAX_TRIES = 5;
  * @throws CodedError where the ruleset cannot be read at all
  */
 export async function install(read: () => Promise<RulesetSnapshot>, options: InstallOptions): Promise<InstallResult> {
+  const started = performance.now();
   const lock = await takeNamespaceLock(options.lockWait);
+  const waited = Math.round(performance.now() - started);
   try {
     const before = await checkRuleset(read);
     const lacking = lacksExemption(before);
@@ -73,7 +75,7 @@ export async function install(read: () => Promise<RulesetSnapshot>, options: Ins
       check = await checkRuleset(read);
     }
     const exemption = exemptionInstall(lacking, noTable, check);
-    const warnings = lock.held ? [] : [errors.LOCK_BUSY(options.lockWait)];
+    const warnings = lock.held ? [] : [errors.LOCK_BUSY(lock.holder, waited)];
     return { guarded: isGuarded(check), families, exemption, check, warnings };
   } finally {
     lock.release();

@@ -1,6 +1,7 @@
 // Locks: one run of ours at a time in a network namespace, and the file that iptables-legacy locks.
-import { accessSync, constants } from 'node:fs';
+import { accessSync, constants, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
+import { setTimeout as wait } from 'node:timers/promises';
 
 /**
  * Containers of a pod share no file system, but abstract Unix sockets belong to the network namespace (unix(7)), and
@@ -8,25 +9,43 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
  */
 const NAME = '\0invalid-drop.lock';
 
+/** What a holder of ours says to each that waits. Every process of the pod can hold the name. */
+const GREETING = 'invalid-drop\n';
+/** Milliseconds in which a holder of ours has greeted, unless it is busy evaluating a very large ruleset. */
+const GREETS_WITHIN = 500;
+/** Milliseconds for which a holder that does not greet is waited for. */
+const STRANGER_LIMIT = 1000;
+/** Milliseconds between tries, at first and at most: a holder may close each connection at once. */
+const [SHORT_PAUSE, LONG_PAUSE] = [10, 200];
+
 export interface NamespaceLock {
-  /** False where another process kept it for longer than the limit. */
+  /** False where another process kept it for too long. */
   held: boolean;
+  /** Who keeps it, in words; '' where it is held. */
+  holder: string;
   release(): void;
 }
 
 /**
  * Waits for the lock of this network namespace.
- * @param limit milliseconds to wait at most; a lock that is never released must not keep a pod from its rule
- * @returns the lock, or one that is not held when the limit has passed. Never throws.
+ * @param limit milliseconds to wait at most for another run of ours: a lock that is never released must not keep a pod
+ *   from its rule. A stranger is waited for much less.
+ * @returns the lock, or one that is not held. Never throws.
  */
 export async function takeNamespaceLock(limit: number): Promise<NamespaceLock> {
   const deadline = performance.now() + limit;
-  while (performance.now() < deadline) {
+  let strangerUntil = Number.POSITIVE_INFINITY;
+  let isStranger = false;
+  for (let pause = SHORT_PAUSE; ; pause = Math.min(pause * 2, LONG_PAUSE)) {
     const lock = await tryLock();
     if (lock) return lock;
-    await holderGone(deadline - performance.now());
+    const left = Math.min(deadline, strangerUntil) - performance.now();
+    if (left <= 0) break;
+    isStranger = !(await waitForHolder(left));
+    strangerUntil = isStranger ? Math.min(strangerUntil, performance.now() + STRANGER_LIMIT) : Number.POSITIVE_INFINITY;
+    await wait(Math.min(pause, left));
   }
-  return { held: false, release: () => undefined };
+  return { held: false, holder: describeHolder(isStranger), release: () => undefined };
 }
 
 function tryLock(): Promise<NamespaceLock | undefined> {
@@ -34,28 +53,71 @@ function tryLock(): Promise<NamespaceLock | undefined> {
     const waiting = new Set<Socket>();
     const server: Server = createServer((socket) => {
       waiting.add(socket.on('error', () => undefined));
+      socket.write(GREETING);
     });
     const release = () => {
       server.close();
       for (const socket of waiting) socket.destroy();
     };
     server.once('error', () => resolve(undefined));
-    server.listen({ path: NAME }, () => resolve({ held: true, release }));
+    server.listen({ path: NAME }, () => resolve({ held: true, holder: '', release }));
   });
 }
 
-/** The holder's socket closes when it releases the lock or dies. */
-function holderGone(limit: number): Promise<void> {
+/**
+ * Waits until the holder's end closes: when it releases the lock or dies.
+ * @returns whether it has greeted as a run of ours does
+ */
+function waitForHolder(limit: number): Promise<boolean> {
   return new Promise((resolve) => {
+    let greeting = '';
     const socket = connect({ path: NAME });
-    const timer = setTimeout(() => socket.destroy(), Math.max(limit, 1));
+    const isOurs = () => greeting === GREETING;
+    const patience = setTimeout(() => !isOurs() && socket.destroy(), Math.min(GREETS_WITHIN, limit));
+    const timer = setTimeout(() => socket.destroy(), limit);
+    socket.setEncoding('utf8').on('data', (text) => {
+      greeting += text;
+      if (!GREETING.startsWith(greeting)) socket.destroy();
+    });
     socket.on('error', () => undefined);
     socket.once('close', () => {
+      clearTimeout(patience);
       clearTimeout(timer);
-      resolve();
+      resolve(isOurs());
     });
-    socket.resume();
   });
+}
+
+/** Its process is visible where the pod's containers share their processes. */
+function describeHolder(isStranger: boolean): string {
+  const who = isStranger ? 'another program' : 'another run of invalid-drop';
+  try {
+    // proc_net_unix(5): the seventh column is the inode, then follows the name, with an @ for its first byte. Connections
+    // that were accepted have the name too.
+    const lines = readFileSync('/proc/net/unix', 'utf8').split('\n');
+    const named = lines.filter((line) => line.endsWith(` @${NAME.slice(1)}`));
+    const links = new Set(named.map((line) => `socket:[${line.trim().split(/\s+/)[6]}]`));
+    const pids = readdirSync('/proc').filter((entry) => /^\d+$/.test(entry));
+    const pid = pids.find((entry) => linksOf(entry).some((link) => links.has(link)));
+    if (pid === undefined) return who;
+    return `${who} (${readFileSync(`/proc/${pid}/comm`, 'utf8').trim()}, pid ${pid})`;
+  } catch {
+    return who;
+  }
+}
+
+/** What the files of a process are; none where it may not be seen. Files and processes may be gone meanwhile. */
+function linksOf(pid: string): string[] {
+  const folder = `/proc/${pid}/fd`;
+  return orNothing(() => readdirSync(folder)).flatMap((fd) => orNothing(() => [readlinkSync(`${folder}/${fd}`)]));
+}
+
+function orNothing(read: () => string[]): string[] {
+  try {
+    return read();
+  } catch {
+    return [];
+  }
 }
 
 const XTABLES_LOCK = '/run/xtables.lock';

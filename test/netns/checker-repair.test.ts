@@ -19,6 +19,8 @@ import { until } from '../harness/wait-until.ts';
 const CONNECTOR = fileURLToPath(new URL('../harness/random-rulesets/connector.ts', import.meta.url));
 const BOTH = ['NET_ADMIN', 'NET_RAW'];
 const LISTENER = "require('node:net').createServer().listen(15099, () => console.log('listening'))";
+const LOCK_HOLDER =
+  "require('node:net').createServer(() => 0).listen({ path: '\\0invalid-drop.lock' }, () => console.log('listening'))";
 const REPAIRED = /"event":"repaired"[\s\S]*"event":"ready"/;
 const SELFCHECK = 'http://127.0.0.1:15099/selfcheck';
 
@@ -255,6 +257,19 @@ kernelTest('a reader of the log that has gone ends neither program', async (t, {
   const installer = startContainer(pod, containerSpec('install', ['NET_ADMIN']));
   installer.child.stdout?.destroy();
   t.equal((await installer.end()).exitCode, 0);
+});
+
+kernelTest('a lock that another program holds delays no repair for long, and the log says who', async (t, { pod }) => {
+  t.equal((await install(pod)).exitCode, 0);
+  const checker = await startChecker(pod, { INVALID_DROP_LOCK_WAIT: '300' });
+  const holder = pod.start('setpriv', ['--inh-caps=-all', '--bounding-set=-all', process.execPath, '-e', LOCK_HOLDER]);
+  await holder.waitForOutput(/listening/);
+  await pod.must('nft', ['flush', 'ruleset']);
+  await checker.waitForOutput(REPAIRED);
+  t.match(
+    checker.output,
+    new RegExp(`"code":"LOCK_BUSY","message":"another program \\(.*, pid ${holder.child.pid}\\)`),
+  );
 });
 
 kernelTest('another port is used by the checker and by its probe', async (t, { pod }) => {
