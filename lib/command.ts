@@ -1,6 +1,7 @@
 // The only place that starts a program. Arguments are arrays, never a shell's string, and every run has a time limit.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { errors } from './errors.ts';
+import { type MemoryBudget, memoryBudget, watchMemory } from './memory-budget.ts';
 
 export interface ProgramOutput {
   /** Null where it was ended by a signal. */
@@ -13,15 +14,16 @@ export interface ProgramOutput {
  * Runs a program to its end.
  * @param options.input what it reads on standard input; without it there is none, which saves a pipe for each run
  * @param options.timeout milliseconds until it is killed
+ * @param options.memory what it may take and print, and is killed beyond; of the container's limit where it is not given
  * @returns its exit code and output, also where the exit code is not 0
- * @throws CodedError COMMAND_MISSING or COMMAND_TIMEOUT
+ * @throws CodedError COMMAND_MISSING, COMMAND_TIMEOUT or COMMAND_TOO_LARGE
  */
 export function runCommand(
   command: string,
   args: string[],
-  options: { timeout: number; input?: string; env?: NodeJS.ProcessEnv },
+  options: { timeout: number; input?: string; env?: NodeJS.ProcessEnv; memory?: MemoryBudget },
 ): Promise<ProgramOutput> {
-  const { timeout, input, env } = options;
+  const { timeout, input, env, memory = memoryBudget() } = options;
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, {
       stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
@@ -30,9 +32,15 @@ export function runCommand(
       ...(env && { env }),
     });
     const output = { stdout: '', stderr: '' };
+    const giveUp = (what: string, bytes: number) => {
+      reject(errors.COMMAND_TOO_LARGE(command, what, bytes));
+      child.kill('SIGKILL');
+    };
+    watchMemory(child, memory.programs, () => giveUp('took', memory.programs));
     for (const name of ['stdout', 'stderr'] as const) {
       child[name]?.setEncoding('utf8').on('data', (text: string) => {
         output[name] += text;
+        if (output[name].length > memory.output) giveUp('printed', memory.output);
       });
     }
     child.once('error', (error: NodeJS.ErrnoException) => {

@@ -35,6 +35,9 @@ export const errors = defineErrors({
     `${command} did not end within ${milliseconds} ms: look for an overloaded node, or for a program that holds the xtables lock`,
   COMMAND_FAILED: (command: string, exitCode: number | null, stderr: string) =>
     `${command} failed with exit code ${exitCode}: ${stderr.replaceAll('\n', '; ')}${adviceOn(stderr)}`,
+  COMMAND_TOO_LARGE: (command: string, what: string, bytes: number) =>
+    `${command} ${what} more than ${(bytes / 1024 ** 2).toFixed(1)} MiB, which the container's memory limit leaves: the ruleset is very large; ` +
+    'raise the webhook options init-resources and checker-resources',
   LEGACY_UNREADABLE: (family: string, stderr: string) =>
     `iptables-legacy holds ${family} tables here and cannot be read (${stderr}): it needs CAP_NET_RAW, ` +
     'so set the webhook option legacy-iptables=enabled',

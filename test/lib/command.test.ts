@@ -1,5 +1,6 @@
 import t from 'tap';
 import { runCommand } from '../../lib/command.ts';
+import { memoryBudget } from '../../lib/memory-budget.ts';
 
 const node = (program: string, options: Partial<Parameters<typeof runCommand>[2]> = {}) =>
   runCommand(process.execPath, ['-e', program], { timeout: 30_000, ...options });
@@ -39,4 +40,34 @@ t.test('a program that is not there, or takes too long, is an error that names i
 t.test('arguments are passed as they are: there is no shell', async (t) => {
   const { stdout } = await runCommand('printf', ['%s', '$(id); `id` && *'], { timeout: 30_000 });
   t.equal(stdout, '$(id); `id` && *');
+});
+
+t.test('a program that takes or prints more than its budget is ended, and that is said', async (t) => {
+  const memory = { programs: 64 * 1024 ** 2, output: 1024 ** 2 };
+  const perl = (script: string) => runCommand('perl', ['-e', script], { timeout: 60_000, memory });
+  const grows = 'push @all, "x" x 1_000_000 for 1..300; sleep 60';
+  await t.rejects(perl(grows), { code: 'COMMAND_TOO_LARGE', message: /^perl took more than 64\.0 MiB.*resources/ });
+  await t.rejects(perl('print "x" x 1000 for 1..50_000'), {
+    code: 'COMMAND_TOO_LARGE',
+    message: /^perl printed more than 1\.0 /,
+  });
+  t.equal((await perl('print "x" x 1_000_000')).stdout.length, 1_000_000);
+});
+
+t.test('the largest of several programs is ended', async (t) => {
+  const memory = { programs: 64 * 1024 ** 2, output: 1024 ** 2 };
+  const small = runCommand('cat', [], { timeout: 60_000, memory, input: 'x' });
+  const large = runCommand('perl', ['-e', 'push @all, "x" x 1_000_000 for 1..300; sleep 60'], {
+    timeout: 60_000,
+    memory,
+  });
+  await t.rejects(large, { code: 'COMMAND_TOO_LARGE' });
+  t.equal((await small).stdout, 'x');
+});
+
+t.test('without a limit of the container there is no budget', async (t) => {
+  const none = { programs: Number.POSITIVE_INFINITY, output: Number.POSITIVE_INFINITY };
+  for (const limit of [0, 2 ** 63]) t.strictSame(memoryBudget(limit), none);
+  const { programs, output } = memoryBudget(128 * 1024 ** 2);
+  t.ok(programs > 40 * 1024 ** 2 && programs < 64 * 1024 ** 2 && output > 1024 ** 2);
 });

@@ -1,0 +1,90 @@
+// The programs under the memory limit of the shipped manifests, as a cgroup of the kernel's.
+import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import type { Test } from 'tap';
+import { kernelTest } from '../harness/netns/netns-test.ts';
+import type { NetworkNamespace } from '../harness/netns/network-namespaces.ts';
+import { type ContainerSpec, containerSpec, eventsOf, startContainer } from '../harness/netns/shipped-programs.ts';
+import { until } from '../harness/wait-until.ts';
+import { SETTINGS } from '../webhook/admission/injection-settings.ts';
+
+/** Where cgroups that limit memory are made, and the file of the limit: version 2, or version 1. */
+const CGROUPS = [
+  { folder: '/sys/fs/cgroup', needs: '/sys/fs/cgroup/memory.stat', file: 'memory.max' },
+  { folder: '/sys/fs/cgroup/memory', needs: '/sys/fs/cgroup/memory/memory.stat', file: 'memory.limit_in_bytes' },
+];
+const MEMORY = `${Number.parseInt(SETTINGS.initResources.limits['memory'] ?? '', 10)}M`;
+
+let made = 0;
+
+/** A cgroup with the limit, gone at the test's end; undefined where this machine has none. */
+function limitedCgroup(t: Test): string | undefined {
+  const kind = CGROUPS.find(
+    ({ folder, needs, file }) => existsSync(needs) && (file !== 'memory.max' || enabled(folder)),
+  );
+  if (kind === undefined) return undefined;
+  const cgroup = `${kind.folder}/invalid-drop-test-${process.pid}-${++made}`;
+  mkdirSync(cgroup);
+  // What was killed at the end of a program leaves the cgroup a moment later.
+  t.teardown(() => until('the cgroup is empty', () => removed(cgroup)));
+  writeFileSync(`${cgroup}/${kind.file}`, MEMORY);
+  return cgroup;
+}
+
+function removed(cgroup: string): boolean {
+  try {
+    rmdirSync(cgroup);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Whether the groups below may have limits: never changed here, for it is the whole machine's. */
+function enabled(folder: string): boolean {
+  return readFileSync(`${folder}/cgroup.subtree_control`, 'utf8').includes('memory');
+}
+
+/** The same container in the cgroup. It sees /sys as it is: a read-only one of its own would hide the cgroup. */
+function limited(spec: ContainerSpec, cgroup: string): ContainerSpec {
+  const enter = ['sh', '-c', `echo $$ > ${cgroup}/cgroup.procs; exec "$@"`, 'sh'];
+  const { readOnlyRootFilesystem: _, ...securityContext } = spec.securityContext ?? {};
+  return { ...spec, command: [...enter, ...(spec.command ?? [])], securityContext };
+}
+
+const rules = (count: number) =>
+  Array.from({ length: count }, (_, i) => `ip saddr 10.0.${i >> 8}.${i & 255} tcp dport 80 counter accept\n`).join('');
+
+const fill = (pod: NetworkNamespace, count: number) =>
+  pod.must('nft', ['-f', '-'], {
+    input: `table ip large {\nchain c {\ntype filter hook input priority 0;\n${rules(count)}}\n}\n`,
+  });
+
+kernelTest('a ruleset too large for the container ends no installer of observe, and is told', async (t, { pod }) => {
+  const cgroup = limitedCgroup(t);
+  if (cgroup === undefined) return void t.pass('no cgroup of this machine limits memory');
+  await fill(pod, 12_000);
+  for (const [mode, code] of [
+    ['observe', 0],
+    ['enforce', 1],
+  ] as const) {
+    const spec = limited(containerSpec('install', ['NET_ADMIN']), cgroup);
+    const { exitCode, stdout } = await startContainer(pod, spec, { INVALID_DROP_MODE: mode }).end();
+    t.equal(exitCode, code, mode);
+    const failed = eventsOf({ output: stdout }).find(({ event }) => event === 'failed');
+    t.match(failed, { code: 'COMMAND_TOO_LARGE', message: /^nft .* MiB, .*init-resources/ });
+  }
+});
+
+kernelTest('a checker of observe stays where the ruleset grows too large', async (t, { pod }) => {
+  const cgroup = limitedCgroup(t);
+  if (cgroup === undefined) return void t.pass('no cgroup of this machine limits memory');
+  const spec = limited(containerSpec('check', ['NET_ADMIN']), cgroup);
+  const checker = startContainer(pod, spec, { INVALID_DROP_MODE: 'observe' });
+  await checker.waitForOutput(/"event":"ready"/);
+  await fill(pod, 12_000);
+  await checker.waitForOutput(/"event":"check-failed","code":"COMMAND_TOO_LARGE"/);
+  await pod.must('nft', ['delete', 'table', 'ip', 'large']);
+  await pod.must('nft', ['flush', 'ruleset']);
+  await checker.waitForOutput(/"event":"drift"[\s\S]*"event":"ready"/);
+  t.equal((await checker.stop('SIGTERM')).exitCode, 0);
+});
