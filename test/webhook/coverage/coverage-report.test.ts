@@ -195,7 +195,7 @@ t.test('the gauges follow the store, and a namespace that is gone leaves no samp
 
 const FACTS = {
   leftAlone: undefined,
-  images: 'none',
+  own: 'none',
   install: 'absent',
   checker: 'absent',
   observes: false,
