@@ -4,6 +4,8 @@ import { parseOptions } from './iptables-save.ts';
 import { type Backend, type IptablesOption, type RuleLocation, type Ruleset, tableName } from './model.ts';
 import type { Family } from './packet.ts';
 
+/** Of our own rule, in reports. */
+export const OWNER = 'invalid-drop';
 export const TABLE = 'mangle';
 export const CHAIN = 'PREROUTING';
 
@@ -36,7 +38,7 @@ export function ownerOf({ table, chain, rule }: RuleLocation): string {
   if (tableName(table) === 'inet istio-proxy-mangle') return 'istio (INVALID_DROP, native nftables)';
   if (chain.name !== CHAIN) return 'another program';
   if (isRule(rule?.options, 'all')) return 'istio (INVALID_DROP, up to 1.23) or invalid-drop with protocol=all';
-  return isRule(rule?.options, 'tcp') ? 'invalid-drop' : 'another program';
+  return isRule(rule?.options, 'tcp') ? OWNER : 'another program';
 }
 
 /** A rule, or a chain's policy, as a report names it. */

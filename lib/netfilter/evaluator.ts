@@ -1,20 +1,17 @@
 // Evaluates a packet against a ruleset: base chains in order, rule by rule. Where a condition is undecidable both
 // branches are traversed, so that the results are all that the packet can come to, and perhaps a few that it cannot.
+import { type BaseChain, baseChainsInOrder, conntrackHasRun, orders } from './base-chains.ts';
+import { type Action, type Chain, type HookName, type Rule, type RuleLocation, type Ruleset, xtText } from './model.ts';
 import {
-  type Action,
-  type BaseChainHook,
-  type Chain,
-  HOOKS,
-  type HookName,
-  type Rule,
-  type RuleLocation,
-  type Ruleset,
-  type Step,
-  type Table,
-  tableName,
-  xtText,
-} from './model.ts';
-import { type Condition, changeMark, meets, type Packet, type PacketState, toMark, UNKNOWN_MARK } from './packet.ts';
+  type Condition,
+  changeMark,
+  LOOPBACK,
+  meets,
+  type Packet,
+  type PacketState,
+  toMark,
+  UNKNOWN_MARK,
+} from './packet.ts';
 
 /** A path that the packet can take through the ruleset, up to a point. */
 export interface Path extends PacketState {
@@ -24,6 +21,13 @@ export interface Path extends PacketState {
   assumptions: string[];
   /** A rule has noted its connection, if there was room. */
   noted: boolean;
+  /** Up to here every packet of its flow takes the same path (see dependsOnFlow). */
+  byFlow: boolean;
+  /**
+   * NOTRACK takes every packet of its flow out of conntrack as it arrives: none of them is INVALID, and none is
+   * redirected by NAT.
+   */
+  untrackedFlow: boolean;
 }
 
 /** How one path of the packet ends. */
@@ -32,7 +36,8 @@ export type PathResult =
   /** Handed to a proxy; only a packet of a new connection is. `port` where the rule names one. */
   | { result: 'redirected'; by: 'REDIRECT' | 'TPROXY'; port?: number; at: RuleLocation; path: Path }
   | { result: 'passed'; path: Path }
-  | { result: 'unknown'; reason: string };
+  /** Without `path` where more than one came to it. */
+  | { result: 'unknown'; reason: string; path?: Path };
 
 export interface EvaluationOptions {
   /** Rules to evaluate as if they were not there. */
@@ -68,7 +73,10 @@ interface Traversal {
 export function evaluate(ruleset: Ruleset, packet: Packet, options: EvaluationOptions = {}): PathResult[] {
   const context: EvaluationContext = { packet, without: options.without ?? new Set(), budget: BUDGET };
   let paths: Path[] = [
-    { ct: 'none', mark: toMark(packet.mark), rewritten: false, noted: false, acceptedBy: [], assumptions: [] },
+    {
+      ...{ ct: 'none', mark: toMark(packet.mark), rewritten: false },
+      ...{ acceptedBy: [], assumptions: [], noted: false, byFlow: true, untrackedFlow: false },
+    },
   ];
   const results: PathResult[] = [];
   for (const group of baseChainsInOrder(ruleset, packet, options.lastHook ?? 'input')) {
@@ -82,7 +90,7 @@ export function evaluate(ruleset: Ruleset, packet: Packet, options: EvaluationOp
 
 /** What the results depend on where they differ, in words. */
 export function dependsOn(results: PathResult[]): string {
-  const assumptions = results.flatMap((one) => (one.result === 'unknown' ? [] : one.path.assumptions));
+  const assumptions = results.flatMap((one) => one.path?.assumptions ?? []);
   const [first, ...rest] = [...new Set(assumptions)];
   if (!first) return 'depends on the order of chains at one priority';
   return `depends on ${first}${rest.length > 0 ? ` and ${rest.length} more` : ''}`;
@@ -90,7 +98,9 @@ export function dependsOn(results: PathResult[]): string {
 
 /** A packet whose header was rewritten may be routed elsewhere, or be discarded: it is not known to pass. */
 function endOf(path: Path): PathResult {
-  return path.rewritten ? { result: 'unknown', reason: 'a rule rewrites the packet' } : { result: 'passed', path };
+  return path.rewritten
+    ? { result: 'unknown', reason: 'a rule rewrites the packet', path }
+    : { result: 'passed', path };
 }
 
 /** Of paths that rules cannot tell apart the first one stays. */
@@ -98,7 +108,8 @@ function distinct(paths: Path[]): Path[] {
   if (paths.length < 2) return paths;
   const seen = new Map<string, Path>();
   for (const path of paths) {
-    const key = `${path.ct} ${path.mark.value} ${path.mark.known} ${path.rewritten} ${path.noted}`;
+    const { ct, mark, rewritten, noted, byFlow, untrackedFlow } = path;
+    const key = [ct, mark.value, mark.known, rewritten, noted, byFlow, untrackedFlow].join(' ');
     if (!seen.has(key)) seen.set(key, path);
   }
   return [...seen.values()];
@@ -115,96 +126,6 @@ function acceptBy(path: Path, location: RuleLocation): Path {
 }
 
 // Base chains in order.
-
-/** Conntrack runs in prerouting at this priority (NF_IP_PRI_CONNTRACK), and takes templates off the packet. */
-const CONNTRACK_PRIORITY = -200;
-
-/** Undefined for chains at conntrack's own priority: the kernel does not list which of the two it calls first. */
-function conntrackHasRun({ name, priority }: BaseChainHook): boolean | undefined {
-  if (name !== 'prerouting') return name === 'input';
-  return priority === CONNTRACK_PRIORITY ? undefined : priority > CONNTRACK_PRIORITY;
-}
-
-interface BaseChain {
-  table: Table;
-  chain: Chain;
-  hook: BaseChainHook;
-  /** Why it is in doubt that the kernel calls the chain, if it is. */
-  doubt?: string;
-}
-
-/** The base chains that the packet meets, in order; those in one group share hook and priority. */
-function baseChainsInOrder(ruleset: Ruleset, packet: Packet, lastHook: HookName): BaseChain[][] {
-  const groups = new Map<string, BaseChain[]>();
-  const met = ruleset
-    .flatMap(baseChains)
-    .filter(({ hook }) => HOOKS.indexOf(hook.name) <= HOOKS.indexOf(lastHook))
-    .flatMap((base) => chainsMet(base, packet));
-  for (const base of met.sort(byOrder)) {
-    const key = `${base.hook.name} ${base.hook.priority}`;
-    groups.set(key, [...(groups.get(key) ?? []), base]);
-  }
-  return [...groups.values()];
-}
-
-function baseChains(table: Table): BaseChain[] {
-  if (table.dormant === true) return [];
-  const doubt = table.dormant === 'maybe' ? { doubt: `flags of table "${tableName(table)}"` } : {};
-  return [...table.chains.values()].flatMap((chain) =>
-    chain.hook ? [{ table, chain, hook: chain.hook, ...doubt }] : [],
-  );
-}
-
-/** The chain, if the packet meets it. */
-function chainsMet(base: BaseChain, packet: Packet): BaseChain[] {
-  const { table, chain, hook } = base;
-  if (hook.nat && packet.ctstate === 'invalid') return [];
-  if (hook.name !== 'ingress') {
-    return table.family === 'inet' || table.family === (packet.family === 'ipv4' ? 'ip' : 'ip6') ? [base] : [];
-  }
-  if (!hook.devices) return [{ ...base, doubt: `devices of ingress chain "${table.name} ${chain.name}"` }];
-  return hook.devices.some((device) => isDevice(packet.iif, device)) ? [base] : [];
-}
-
-function isDevice(name: string, device: string): boolean {
-  return device.endsWith('*') ? name.startsWith(device.slice(0, -1)) : name === device;
-}
-
-function byOrder(a: BaseChain, b: BaseChain): number {
-  return HOOKS.indexOf(a.hook.name) - HOOKS.indexOf(b.hook.name) || a.hook.priority - b.hook.priority;
-}
-
-/** Orders of more chains than these are not evaluated. */
-const MAX_PERMUTED = 4;
-
-/**
- * Which of several chains at one priority runs first depends on the time of their registration, which the kernel does
- * not list. It does not matter where all that they do is to accept or drop.
- * @returns every order that may make a difference, or undefined where there are too many
- */
-function orders(group: BaseChain[]): BaseChain[][] | undefined {
-  if (group.length === 1 || !group.some(({ table }) => orderMatters(table))) return [group];
-  return group.length > MAX_PERMUTED ? undefined : permutations(group);
-}
-
-const ORDERLESS = new Set(['accept', 'drop', 'return', 'continue', 'note', 'alarm', 'jump', 'goto']);
-
-function orderMatters(table: Table): boolean {
-  const steps = [...table.chains.values()].flatMap((chain) => chain.rules.flatMap((rule) => rule.steps));
-  return steps.some((step) => {
-    if ('xt' in step) return step.xt.type !== 'match' || step.xt.name === 'socket';
-    return 'when' in step ? false : actionsOf(step).some((act) => !ORDERLESS.has(act.do));
-  });
-}
-
-function actionsOf(step: Extract<Step, { act: unknown } | { choose: unknown }>): Action[] {
-  return 'choose' in step ? step.choose.map(({ act }) => act) : [step.act];
-}
-
-function permutations<T>(items: T[]): T[][] {
-  if (items.length < 2) return [items];
-  return items.flatMap((item, i) => permutations(items.toSpliced(i, 1)).map((rest) => [item, ...rest]));
-}
 
 function tooManyOrders(group: BaseChain[]): Traversal {
   return { paths: [], results: [{ result: 'unknown', reason: `${group.length} chains share one priority` }] };
@@ -227,11 +148,13 @@ function traverseInOrder(context: EvaluationContext, chains: BaseChain[], arrivi
 
 /** The packet as the chain meets it: conntrack takes a template off, and gives a new connection to its first packet. */
 function passConntrack({ packet }: EvaluationContext, path: Path, { hook }: BaseChain): Path[] {
-  const after: Path =
-    path.ct === 'none' || path.ct === 'template' ? { ...path, ct: packet.ctstate === 'new' ? 'new' : 'none' } : path;
   const hasRun = conntrackHasRun(hook);
+  if (hasRun === false) return [path];
+  const tracked = { byFlow: false, ct: packet.ctstate === 'new' ? 'new' : 'none' } as const;
+  const after: Path =
+    path.ct === 'none' || path.ct === 'template' ? { ...path, ...tracked } : { ...path, byFlow: false };
   if (hasRun === undefined && packet.ctstate === 'new') return [path, after];
-  return [hasRun ? after : path];
+  return [hasRun ? after : { ...path, byFlow: false }];
 }
 
 /** Chains of type nat are left out for packets without a connection, as the kernel does. */
@@ -307,10 +230,10 @@ class ChainTraversal {
     } else if ('xt' in step) {
       const text = xtText(step.xt);
       if (step.xt.type !== 'match') {
-        this.giveUpAt(out, text);
+        this.giveUpAt(out, path, text);
         return;
       }
-      const assuming = assume(path, `"${text}" in rule "${out.location.rule.text}"`);
+      const assuming = { ...assume(path, `"${text}" in rule "${out.location.rule.text}"`), byFlow: false };
       // Its options are not known, and one of them sets the mark (socket_match, net/netfilter/xt_socket.c).
       const met = step.xt.name === 'socket' ? { ...assuming, mark: UNKNOWN_MARK } : assuming;
       this.traverseSteps(out, met, from + 1);
@@ -322,9 +245,12 @@ class ChainTraversal {
 
   /** Where the path goes by the condition; an undecidable one sends it both ways. */
   private split({ location }: RuleTraversal, path: Path, condition: Condition): { met?: Path; unmet?: Path } {
-    const holds = meets(this.context.packet, path, condition);
-    if (holds !== undefined) return holds ? { met: path } : { unmet: path };
-    const both = assume(path, `"${condition.text}" in rule "${location.rule.text}"`);
+    const { packet } = this.context;
+    const holds = meets(packet, path, condition);
+    const byFlow = path.byFlow && dependsOnFlow(packet, condition);
+    const one = byFlow === path.byFlow ? path : { ...path, byFlow };
+    if (holds !== undefined) return holds ? { met: one } : { unmet: one };
+    const both = assume(one, `"${condition.text}" in rule "${location.rule.text}"`);
     return { met: both, unmet: both };
   }
 
@@ -338,7 +264,7 @@ class ChainTraversal {
         this.results.push(resetAt(location, path, this.context.packet));
         return;
       case 'unknown':
-        this.giveUpAt(out, action.text);
+        this.giveUpAt(out, path, action.text);
         return;
       case 'accept':
         this.accepted.push(acceptBy(path, location));
@@ -361,7 +287,7 @@ class ChainTraversal {
         return;
       case 'redirect':
         // The kernel takes it in chains of type nat only (nft_redir_validate, xt_REDIRECT.c).
-        if (path.ct !== 'new') this.giveUpAt(out, action.text);
+        if (path.ct !== 'new') this.giveUpAt(out, path, action.text);
         else this.results.push(redirectedBy('REDIRECT', location, path, action.port));
         return;
       case 'tproxy':
@@ -379,7 +305,7 @@ class ChainTraversal {
   private change(out: RuleTraversal, path: Path, action: Change, from: number): void {
     // Set after conntrack has run, a template stays, and the packet reads as one of a connection.
     if (action.do === 'template' && conntrackHasRun(this.base.hook) !== false) {
-      this.giveUp(`rule "${out.location.rule.text}" sets a conntrack zone after conntrack has run`);
+      this.giveUp(`rule "${out.location.rule.text}" sets a conntrack zone after conntrack has run`, path);
       return;
     }
     const changed = applyChange(path, action);
@@ -390,24 +316,39 @@ class ChainTraversal {
   private enter({ location, depth }: RuleTraversal, path: Path, name: string): Path[] {
     const chain = this.base.table.chains.get(name);
     if (chain) return this.traverse(chain, [path], depth + 1);
-    return this.giveUp(`target "${name}" in rule "${location.rule.text}" is not known`);
+    return this.giveUp(`target "${name}" in rule "${location.rule.text}" is not known`, path);
   }
 
-  private giveUpAt({ location }: RuleTraversal, text: string): void {
-    this.giveUp(`"${text}" in rule "${location.rule.text}" is not known`);
+  private giveUpAt({ location }: RuleTraversal, path: Path, text: string): void {
+    this.giveUp(`"${text}" in rule "${location.rule.text}" is not known`, path);
   }
 
-  private giveUp(reason: string): [] {
-    this.results.push({ result: 'unknown', reason });
+  private giveUp(reason: string, path?: Path): [] {
+    this.results.push({ result: 'unknown', reason, ...(path && { path }) });
     return [];
   }
+}
+
+/** Fields that are the same in every packet of a flow that arrives on one interface. */
+const FLOW_FIELDS = new Set(['iif', 'protocol', 'family', 'source', 'destination', 'sourcePort', 'destinationPort']);
+
+/**
+ * Whether the condition, before conntrack has run, holds for all packets of a flow or for none. On loopback conntrack
+ * has run in OUTPUT, and knows some of them.
+ */
+function dependsOnFlow({ iif }: Packet, condition: Condition): boolean {
+  if ('field' in condition) {
+    return condition.field === 'ctstate' ? iif !== LOOPBACK : FLOW_FIELDS.has(condition.field);
+  }
+  if ('withConnection' in condition) return iif !== LOOPBACK;
+  return 'constant' in condition ? condition.constant !== undefined : 'redirected' in condition;
 }
 
 const RST = 4;
 
 /** No reset is answered with a reset (nf_reject_ip_tcphdr_get, net/ipv4/netfilter/nf_reject_ipv4.c). */
 function resetAt(at: RuleLocation, path: Path, { flags }: Packet): PathResult {
-  if (path.rewritten) return { result: 'unknown', reason: 'a rule rewrites the packet before it is rejected' };
+  if (path.rewritten) return { result: 'unknown', reason: 'a rule rewrites the packet before it is rejected', path };
   return { result: ((flags ?? 0) & RST) === 0 ? 'reset' : 'dropped', at, path };
 }
 
@@ -421,13 +362,14 @@ type Change = Extract<Action, { do: 'mark' | 'restore-mark' | 'notrack' | 'templ
 function applyChange(path: Path, action: Change): Path[] {
   switch (action.do) {
     case 'rewrite':
-      return [{ ...path, rewritten: true }];
+      return [{ ...path, rewritten: true, byFlow: false }];
     case 'notrack':
       // A packet that has a template keeps it (xt_ct_target, nft_notrack_eval).
-      return [path.ct === 'template' ? path : { ...path, ct: 'untracked' }];
+      if (path.ct === 'template') return [path];
+      return [{ ...path, ct: 'untracked', untrackedFlow: path.untrackedFlow || (path.byFlow && path.ct === 'none') }];
     case 'template':
       // xt_ct_target leaves an untracked packet alone, nft_ct_set_zone_eval does not.
-      return path.ct === 'untracked' ? [path, { ...path, ct: 'template' }] : [{ ...path, ct: 'template' }];
+      return [...(path.ct === 'untracked' ? [path] : []), { ...path, ct: 'template', untrackedFlow: false }];
     case 'restore-mark':
       // Without a connection nothing is restored (connmark_tg, net/netfilter/xt_connmark.c).
       return [

@@ -2,7 +2,7 @@
 import { runCommand } from '../command.ts';
 import type { Protocol } from '../contract.ts';
 import { CodedError, errors } from '../errors.ts';
-import { CHAIN, ownerOf, positionsOf, RULE, TABLE } from './drop-rule.ts';
+import { CHAIN, OWNER, ownerOf, positionsOf, RULE, TABLE } from './drop-rule.ts';
 import { type ExemptionInstall, lacksExemption, putTable, ruleInput } from './exemption-installer.ts';
 import type { Backend } from './model.ts';
 import { takeNamespaceLock } from './namespace-lock.ts';
@@ -132,13 +132,17 @@ export function planFamily(
   { protocol, backend: choice }: Pick<InstallOptions, 'protocol' | 'backend'>,
 ): InstallPlan {
   if (!check.status.present && check.status.unsupported) return { do: 'nothing', reason: check.status.reason };
-  if (isFamilyGuarded(check)) return { do: 'leave', owner: ownersOf(check) };
+  const guarded = isFamilyGuarded(check);
+  if (guarded && droppingRules(check).length > 0) return { do: 'leave', owner: ownersOf(check) };
   // Where our own rule might be and cannot be seen, each try would add one more.
   const unseen = snapshot.readError[family] ?? snapshot.xtError[family];
   if (unseen) return { do: 'fail', error: unseen };
   const backend = chooseBackend(snapshot, family, choice);
   const positions = positionsOf(snapshot.ruleset, family, backend, protocol);
-  if (positions.length === 1 && positions[0] === 1) return { do: 'fail', error: errors.INSERT_USELESS(family) };
+  if (positions.length === 1 && positions[0] === 1) {
+    // Nothing is left for the rule to drop as long as other rules take all flows out of conntrack.
+    return guarded ? { do: 'leave', owner: OWNER } : { do: 'fail', error: errors.INSERT_USELESS(family) };
+  }
   const rule = RULE[protocol];
   const lines = [`*${TABLE}`, ...positions.map(() => `-D ${CHAIN} ${rule}`), `-I ${CHAIN} 1 ${rule}`, 'COMMIT', ''];
   return { do: 'insert', backend, input: lines.join('\n') };

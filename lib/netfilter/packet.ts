@@ -5,6 +5,9 @@ import { BlockList, isIP } from 'node:net';
 export type Family = 'ipv4' | 'ipv6';
 export const FAMILIES: Family[] = ['ipv4', 'ipv6'];
 
+/** The interface on which a packet has passed OUTPUT, and conntrack there, before it arrives. */
+export const LOOPBACK = 'lo';
+
 /**
  * A TCP packet that arrives for this host. A member that is left out is not known: a condition on it is undecidable.
  */

@@ -128,13 +128,27 @@ function worsePass(known: PassVerdict | undefined, now: PassVerdict): PassVerdic
   return known && order.indexOf(known.holds) >= order.indexOf(now.holds) ? known : now;
 }
 
-function badness({ verdict }: Verdict): number {
-  return ['dropped', 'unknown', 'not dropped'].indexOf(verdict);
+/** From best to worst. */
+const BADNESS = ['dropped', 'flows without conntrack', 'unknown', 'not dropped'];
+
+function badness(verdict: Verdict): number {
+  return BADNESS.indexOf(
+    isCovered(verdict) && verdict.verdict !== 'dropped' ? 'flows without conntrack' : verdict.verdict,
+  );
+}
+
+/**
+ * Whether the packets are dropped, all but those of flows that rules take out of conntrack on arrival: who writes such
+ * rules wants neither NAT nor conntrack for them. Only on loopback, where OUTPUT may redirect them, does one meet a
+ * socket that is not its own; the report tells.
+ */
+function isCovered(found: Verdict): boolean {
+  return found.verdict === 'dropped' || found.untrackedOnly === true;
 }
 
 /** Whether every INVALID TCP packet of the family is dropped, on every interface. */
 export function isFamilyGuarded({ classes }: FamilyCheck): boolean {
-  return Object.values(classes).every(({ verdict }) => verdict === 'dropped');
+  return Object.values(classes).every(isCovered);
 }
 
 /** Whether the pod is guarded: in each family that it has. */
@@ -153,7 +167,7 @@ export function unguardedClasses({ families }: RulesetCheck) {
   return FAMILIES.filter((family) => families[family].status.present).flatMap((family) =>
     INTERFACE_CLASSES.flatMap((interfaceClass) => {
       const found = families[family].classes[interfaceClass];
-      if (!found || found.verdict === 'dropped') return [];
+      if (!found || found.verdict === 'dropped' || isCovered(found)) return [];
       const { verdict, interface: name, reason } = found;
       return [{ family, interfaceClass, interface: name, verdict, reason }];
     }),

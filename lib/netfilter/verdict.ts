@@ -2,14 +2,18 @@
 // that is not its own must be dropped; one that has a socket of its own must pass.
 import { dependsOn, evaluate, type PathResult } from './evaluator.ts';
 import type { Rule, RuleLocation, Ruleset } from './model.ts';
-import type { Packet } from './packet.ts';
+import { LOOPBACK, type Packet } from './packet.ts';
 
 export type Verdict =
-  /** It never reaches a socket; `by` is every rule that can be the one that drops it. */
+  /**
+   * It never reaches a socket; `by` is every rule that can be the one that drops it. None where rules take all flows out
+   * of conntrack, so that there is no such packet.
+   */
   | { verdict: 'dropped'; by: RuleLocation[] }
   /** It reaches a socket, or is answered with a reset; `by` is the rule that lets it pass, if there is one. */
-  | { verdict: 'not dropped'; by?: RuleLocation; reason: string }
-  | { verdict: 'unknown'; reason: string };
+  | { verdict: 'not dropped'; by?: RuleLocation; reason: string; untrackedOnly?: true }
+  /** `untrackedOnly`: all packets are dropped but those of flows that rules take out of conntrack. */
+  | { verdict: 'unknown'; reason: string; untrackedOnly?: true };
 
 /**
  * Says what becomes of a packet that conntrack has marked INVALID. Both `dropped` and `not dropped` hold for every
@@ -18,6 +22,23 @@ export type Verdict =
  */
 export function judge(ruleset: Ruleset, packet: Packet): Verdict {
   const results = evaluate(ruleset, packet);
+  const tracked = results.filter(isTracked);
+  const untrackedOnly = tracked.length < results.length && allDropped(tracked);
+  if (packet.iif !== LOOPBACK) return judgeResults(ruleset, packet, tracked);
+  const told = judgeResults(ruleset, packet, results);
+  return told.verdict === 'dropped' || !untrackedOnly ? told : { ...told, untrackedOnly };
+}
+
+/**
+ * What NOTRACK takes out of conntrack by its flow has no NAT and is never INVALID: its socket is its own. On loopback,
+ * packets are tracked in OUTPUT, where NAT may redirect them; only those that are INVALID there meet NOTRACK in
+ * prerouting.
+ */
+function isTracked({ path }: PathResult): boolean {
+  return path === undefined || !path.untrackedFlow;
+}
+
+function judgeResults(ruleset: Ruleset, packet: Packet, results: PathResult[]): Verdict {
   const unknown = results.find(({ result }) => result === 'unknown');
   if (unknown?.result === 'unknown') return { verdict: 'unknown', reason: unknown.reason };
   const drops = results.flatMap((one) => (one.result === 'dropped' ? [one.at] : []));
@@ -54,9 +75,10 @@ export function judgePass(ruleset: Ruleset, packet: Packet): PassVerdict {
   return { holds: 'no', by, reason: `dropped by "${rule}"` };
 }
 
-/** Whether the rules note the connection of every packet that the description fits. */
+/** Whether the rules note the connection of every packet that the description fits, and that conntrack knows of. */
 export function isNoted(ruleset: Ruleset, packet: Packet): boolean {
-  return evaluate(ruleset, packet).every((one) => one.result !== 'unknown' && one.path.noted);
+  const tracked = evaluate(ruleset, packet).filter(isTracked);
+  return tracked.every((one) => one.result !== 'unknown' && one.path.noted);
 }
 
 /** Rules that are taken out together before the search is given up. */

@@ -158,9 +158,9 @@ kernelTest('the empty nat table that Istio leaves in iptables-legacy changes not
 });
 
 kernelTest(
-  'a pod that an earlier rule exempts from tracking cannot be guarded, and install says so',
+  'a pod of which an earlier rule takes some packets out of conntrack cannot be guarded, and install says so',
   async (t, { pod }) => {
-    await restore(pod, 'ipv4', 'nft', '*raw\n-A PREROUTING -p tcp -j CT --notrack\nCOMMIT\n');
+    await restore(pod, 'ipv4', 'nft', '*raw\n-A PREROUTING -m mark ! --mark 1 -j CT --notrack\nCOMMIT\n');
     for (const code of ['NOT_GUARDED', 'INSERT_USELESS']) {
       const { exitCode, events } = await install(pod);
       t.equal(exitCode, 1);
@@ -172,6 +172,26 @@ kernelTest(
     t.same(await rules(pod, 'ipv4', 'nft'), [OURS], 'still one rule');
   },
 );
+
+for (const backend of BACKENDS) {
+  kernelTest(
+    `flows that NodeLocal DNS and others take out of conntrack stop no pod (${backend})`,
+    async (t, { pod }) => {
+      const flows =
+        '-p tcp -m tcp --dport 9001 -j NOTRACK\n-A PREROUTING -d 169.254.20.10 -p tcp --dport 53 -j NOTRACK';
+      await restore(pod, 'ipv4', backend, `${redirectRules('ipv4')}*raw\n-A PREROUTING ${flows}\nCOMMIT\n`);
+      const { exitCode, family, events } = await install(pod, {}, ['NET_ADMIN', 'NET_RAW']);
+      t.equal(exitCode, 0);
+      t.match(family('ipv4'), { action: 'inserted' });
+      t.match(
+        events.find(({ event }) => event === 'exemption'),
+        { action: 'inserted' },
+      );
+      const again = await install(pod, {}, ['NET_ADMIN', 'NET_RAW']);
+      t.match(again.family('ipv4'), { action: 'left' });
+    },
+  );
+}
 
 kernelTest(
   'rules that iptables-nft-save cannot print are never written over, and nothing is added twice',

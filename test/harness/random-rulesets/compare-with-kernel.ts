@@ -25,9 +25,10 @@ import { Runner } from './shell-runner.ts';
 export interface KernelComparison {
   seed: number;
   packet: Probe['packet'];
-  verdict: Verdict['verdict'] | PassVerdict['holds'];
+  verdict: Verdict['verdict'] | PassVerdict['holds'] | 'untracked';
   reason: string;
-  kernel: 'dropped' | 'not dropped' | 'yes' | 'no' | 'lost';
+  /** `untracked`: conntrack did not see it, as the verdict told. */
+  kernel: 'dropped' | 'not dropped' | 'yes' | 'no' | 'lost' | 'untracked';
   /** The rules as the tools print them, only where the two disagree. */
   ruleset?: string;
 }
@@ -84,10 +85,13 @@ async function closeConnections(): Promise<void> {
 
 /**
  * What the kernel did with each probe. A packet passes all hooks, and is answered, within the softirq that counted its
- * arrival; the counters are read once more milliseconds after the arrival was seen. Answers that are `expected` are
+ * arrival; the counters are read once more milliseconds after the arrival was seen. Answers that the verdict expects are
  * waited for longer, so that a slow machine can at worst hide a wrong "dropped"; it cannot cause a disagreement.
  */
-async function observe(expected: Set<number>): Promise<Map<number, KernelComparison['kernel']>> {
+async function observe(judged: Judged[]): Promise<Map<number, KernelComparison['kernel']>> {
+  const portsOf = (...verdicts: Judged['verdict'][]) =>
+    new Set(judged.flatMap((told) => (verdicts.includes(told.verdict) ? [told.packet.destinationPort] : [])));
+  const [expected, untracked] = [portsOf('not dropped', 'yes'), portsOf('untracked')];
   for (const probe of STRAY_PROBES) send(probe);
   own.send();
   const deadline = Date.now() + PATIENCE;
@@ -96,7 +100,11 @@ async function observe(expected: Set<number>): Promise<Map<number, KernelCompari
     const answered = [...counts].every(([port, counted]) => isAnswered(counted) || !expected.has(port));
     if ((arrived && answered) || Date.now() > deadline) {
       return new Map(
-        PROBES.map(({ packet }) => [packet.destinationPort, outcomeOf(packet, counts.get(packet.destinationPort))]),
+        PROBES.map(({ packet }) => {
+          const counted = counts.get(packet.destinationPort);
+          const isUntracked = untracked.has(packet.destinationPort) && (counted?.untracked ?? 0) > 0;
+          return [packet.destinationPort, isUntracked ? 'untracked' : outcomeOf(packet, counted)];
+        }),
       );
     }
     arrived = [...counts.values()].every((counted) => counted.arrived > 0);
@@ -130,7 +138,10 @@ function judgeProbe(ruleset: Ruleset, { packet }: Probe): Judged {
     return { packet, verdict: told.holds, reason: told.holds === 'yes' ? '' : told.reason };
   }
   const told = judge(ruleset, packet);
-  return { packet, verdict: told.verdict, reason: told.verdict === 'dropped' ? '' : told.reason };
+  if (told.verdict === 'dropped') {
+    return { packet, verdict: told.by.length === 0 ? 'untracked' : 'dropped', reason: 'no rule drops it' };
+  }
+  return { packet, verdict: told.verdict, reason: told.reason };
 }
 
 /** The verdict on each probe: unknown where the rules cannot be read. */
@@ -150,8 +161,7 @@ async function judgeAll(): Promise<Judged[]> {
 async function compare(seed: number): Promise<KernelComparison[]> {
   await install(seed);
   const judged = await judgeAll();
-  const passing = judged.filter(({ verdict }) => verdict === 'not dropped' || verdict === 'yes');
-  const kernel = await observe(new Set(passing.map(({ packet }) => packet.destinationPort)));
+  const kernel = await observe(judged);
   await closeConnections();
   const comparisons = judged.map((told) => ({
     ...{ seed, ...told },

@@ -23,7 +23,7 @@ export const SHAPER = `table inet shaper {
 const counters = (kind: string) => PORTS.map((port) => `  counter ${kind}${port} {}`).join('\n');
 
 /**
- * Counts arrivals before everything else at ingress, and answers before everything else in output: nothing but answers
+ * Counts arrivals before everything else at ingress, those that are UNTRACKED right before conntrack, and answers before everything else in output: nothing but answers
  * leaves from the ports of the probes. Answers of established connections go no further: on lo they would pass the
  * random rules too, and a reset that these send in answer would end the connection.
  */
@@ -37,6 +37,11 @@ ${PORTS.map((port) => `    tcp dport ${port} counter name arrived${port}`).join(
 table inet observer {
 ${counters('reset')}
 ${counters('acknowledged')}
+${counters('untracked')}
+  chain untracked {
+    type filter hook prerouting priority -201;
+${PORTS.map((port) => `    tcp dport ${port} ct state untracked counter name untracked${port}`).join('\n')}
+  }
   chain answers {
     type filter hook output priority -500;
 ${PORTS.map((port) => `    tcp sport ${port} tcp flags rst counter name reset${port}`).join('\n')}
@@ -51,6 +56,8 @@ export interface Counted {
   reset: number;
   /** Answers other than resets. */
   acknowledged: number;
+  /** Arrivals that conntrack does not see. */
+  untracked: number;
 }
 
 /** One nft process that answers many questions: on an emulated machine, starting one for each takes longest of all. */
@@ -83,6 +90,7 @@ export class Observer {
       arrived: packets(`arrived${port}`),
       reset: packets(`reset${port}`),
       acknowledged: packets(`acknowledged${port}`),
+      untracked: packets(`untracked${port}`),
     });
     return new Map(PORTS.map((port) => [port, counted(port)]));
   }

@@ -41,8 +41,8 @@ for (const [name, rules, bypassing] of CASES) {
 }
 
 t.test('NOTRACK is named where it bypasses the drop of INVALID packets', async (t) => {
-  const notrack = '-A PREROUTING -p tcp -j CT --notrack';
-  const verdict = judgeLegacy(saved('raw', notrack) + saved('mangle', DROP), IPV4);
+  const notrack = '-A PREROUTING -m mark --mark 0x0 -j CT --notrack';
+  const verdict = judgeLegacy(saved('raw', notrack) + saved('mangle', DROP), { ...IPV4, mark: 0 });
   t.match(verdict, { verdict: 'not dropped', by: { table: 'ip raw', rule: notrack } });
 });
 

@@ -98,10 +98,11 @@ const CASES: [name: string, chains: [priority: number, rule: Json[]][], verdict:
     ],
     'unknown',
   ],
+  ['notrack of all flows before conntrack, and nothing else', [[-300, NOTRACK]], 'dropped'],
   [
-    'notrack before a drop of INVALID',
+    'notrack by mark before a drop of INVALID',
     [
-      [-300, NOTRACK],
+      [-300, [match(meta('mark'), 0), ...NOTRACK]],
       [-150, DROP_INVALID],
     ],
     'not dropped',

@@ -44,9 +44,18 @@ t.test('a copy at position 1 does not keep other copies from being taken away', 
 });
 
 t.test('a rule at position 1 that does not help is not put in again', async (t) => {
-  const untracked = `*raw\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -j CT --notrack\nCOMMIT\n${GUARDED}`;
-  t.match(plan(legacySnapshot(untracked)), { do: 'fail', error: { code: 'INSERT_USELESS' } });
+  const marked = saved('raw', '-A PREROUTING -m mark ! --mark 0x1 -j CT --notrack');
+  t.match(plan(legacySnapshot(marked + GUARDED)), { do: 'fail', error: { code: 'INSERT_USELESS' } });
 });
+
+t.test(
+  'where other rules take all flows out of conntrack, the rule is put in once, for when they are gone',
+  async (t) => {
+    const untracked = saved('raw', '-A PREROUTING -p tcp -j CT --notrack');
+    t.match(plan(legacySnapshot(untracked + BARE)), { do: 'insert' });
+    t.same(plan(legacySnapshot(untracked + GUARDED)), { do: 'leave', owner: 'invalid-drop' });
+  },
+);
 
 t.test('rules that cannot be read are never written over', async (t) => {
   const error = errors.LEGACY_UNREADABLE('ipv4', 'Permission denied');

@@ -108,23 +108,44 @@ for (const [options, packet, verdict] of REJECTS) {
   });
 }
 
-const NOTRACK: [target: string, verdict: string][] = [
-  ['NOTRACK', 'not dropped'],
-  ['CT --notrack', 'not dropped'],
-  ['CT --zone 1', 'dropped'],
-  ['CT --helper ftp', 'dropped'],
+/** Rules of raw before the drop in mangle, and what becomes of packets on eth0 and on lo. */
+const NOTRACK: [rules: string[], verdict: string, onLoopback: string][] = [
+  [['-j NOTRACK'], 'dropped', 'not dropped'],
+  [['-p tcp -j CT --notrack'], 'dropped', 'not dropped'],
+  [['-i eth0 -j NOTRACK'], 'dropped', 'dropped'],
+  [['-p tcp -m tcp --dport 9001 -j NOTRACK'], 'dropped', 'unknown'],
+  [['-p tcp -m tcp --sport 53 -j CT --notrack'], 'dropped', 'unknown'],
+  [['-d 169.254.20.10/32 -p tcp -m tcp --dport 53 -j CT --notrack'], 'dropped', 'unknown'],
+  [['! -s 10.0.0.0/8 -p tcp -m multiport --dports 53,9001 -j NOTRACK'], 'dropped', 'unknown'],
+  [['-p tcp -m tcp --dport 1 -j RETURN', '-p tcp -j NOTRACK'], 'dropped', 'unknown'],
+  [['-p tcp -m conntrack --ctstate INVALID -m tcp --dport 1 -j NOTRACK'], 'dropped', 'unknown'],
+  [['-m mark --mark 0x1 -j NOTRACK'], 'unknown', 'unknown'],
+  [['-m mark --mark 0x1 -j RETURN', '-p tcp -m tcp --dport 9001 -j NOTRACK'], 'unknown', 'unknown'],
+  [['-p tcp -m tcp --tcp-flags SYN SYN -j NOTRACK'], 'unknown', 'unknown'],
+  [['-p tcp -m socket --nowildcard -j NOTRACK'], 'unknown', 'unknown'],
+  [['-p tcp -m statistic --mode random --probability 0.5 -j NOTRACK'], 'unknown', 'unknown'],
+  [['-p tcp -m length --length 40 -j RETURN', '-p tcp -j NOTRACK'], 'unknown', 'unknown'],
+  [['-j CT --zone 1'], 'dropped', 'dropped'],
+  [['-j CT --helper ftp'], 'dropped', 'dropped'],
 ];
 
-for (const [target, verdict] of NOTRACK) {
-  t.test(`-j ${target} in raw before the drop in mangle: ${verdict}`, async (t) => {
-    const text = saved('raw', `-A PREROUTING -j ${target}`) + saved('mangle', DROP_INVALID);
+for (const [rules, verdict, onLoopback] of NOTRACK) {
+  t.test(`"${rules.join('", "')}" in raw before the drop in mangle: ${verdict}, on lo ${onLoopback}`, async (t) => {
+    const text = saved('raw', ...rules.map((rule) => `-A PREROUTING ${rule}`)) + saved('mangle', DROP_INVALID);
     t.equal(judgeLegacy(text).verdict, verdict);
+    t.equal(judgeLegacy(text, { ...IPV4, iif: 'lo' }).verdict, onLoopback);
   });
 }
 
+t.test('a flow out of conntrack does not stand for those that are tracked', async (t) => {
+  const text = saved('raw', '-A PREROUTING -p tcp -m tcp --dport 9001 -j NOTRACK');
+  t.match(judgeLegacy(text), { verdict: 'not dropped', reason: 'no rule drops INVALID TCP packets' });
+});
+
 t.test('an untracked packet is dropped as such', async (t) => {
+  const notrack = saved('raw', '-A PREROUTING -m mark --mark 0x0 -j NOTRACK');
   const drop = '-A PREROUTING -m conntrack --ctstate UNTRACKED -j DROP';
-  t.equal(judgeLegacy(saved('raw', '-A PREROUTING -j NOTRACK') + saved('mangle', drop)).verdict, 'dropped');
+  t.match(judgeLegacy(notrack + saved('mangle', drop), { ...IPV4, mark: 0 }), { verdict: 'dropped', by: [{}] });
 });
 
 t.test('between CT --zone and conntrack the state is that of a template, and connections may match', async (t) => {
@@ -138,7 +159,10 @@ t.test('CT --zone after NOTRACK leaves the packet untracked, and NOTRACK after C
   const drop = saved('mangle', DROP_INVALID);
   const rules = ['-A PREROUTING -j CT --zone 1', '-A PREROUTING -j NOTRACK'];
   t.equal(judgeLegacy(saved('raw', ...rules) + drop).verdict, 'dropped');
-  t.equal(judgeLegacy(saved('raw', ...rules.reverse()) + drop).verdict, 'unknown', 'nft would set the zone');
+  t.equal(judgeLegacy(saved('raw', ...rules.reverse()) + drop).verdict, 'dropped');
+  const marked = ['-A PREROUTING -m mark --mark 0x0 -j NOTRACK', '-A PREROUTING -j CT --zone 1'];
+  const verdict = judgeLegacy(saved('raw', ...marked) + drop, { ...IPV4, mark: 0 }).verdict;
+  t.equal(verdict, 'unknown', 'nft would set the zone');
 });
 
 t.test('a user chain goes before an extension of the same name', async (t) => {

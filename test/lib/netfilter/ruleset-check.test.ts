@@ -1,8 +1,16 @@
 import t from 'tap';
 import { errors } from '../../../lib/errors.ts';
 import { RULE } from '../../../lib/netfilter/drop-rule.ts';
-import { checkFamily, isGuarded, summarize } from '../../../lib/netfilter/ruleset-check.ts';
-import { BARE, checkOf, GUARDED, legacySnapshot, mangle, SOCKETS } from './made-checks.ts';
+import {
+  checkFamily,
+  describeFamilies,
+  isExempt,
+  isGuarded,
+  summarize,
+  unguardedReasons,
+} from '../../../lib/netfilter/ruleset-check.ts';
+import { BARE, checkOf, exemptSnapshot, GUARDED, legacySnapshot, mangle, SOCKETS } from './made-checks.ts';
+import { saved } from './ruleset-dumps.ts';
 
 t.test('a pod is guarded if both families are, on every interface', async (t) => {
   t.equal(isGuarded(checkOf(legacySnapshot(GUARDED))), true);
@@ -28,6 +36,19 @@ t.test('rules that cannot be read leave a family unknown, whatever else is seen'
   const check = checkOf({ ...legacySnapshot(GUARDED), readError });
   t.match(check.families.ipv4.classes.external, { verdict: 'unknown', reason: /CAP_NET_RAW/ });
   t.equal(summarize(check), 'cannot tell');
+});
+
+t.test('flows out of conntrack are no reason to call a pod unguarded, and the report tells of loopback', async (t) => {
+  const notrack = saved('raw', '-A PREROUTING -p tcp -m tcp --dport 9001 -j NOTRACK');
+  const check = checkOf(exemptSnapshot(notrack + GUARDED));
+  t.equal(isGuarded(check), true);
+  t.equal(summarize(check), 'guarded');
+  t.same(unguardedReasons(check), []);
+  t.equal(isExempt(check), true, 'connections that are tracked are noted');
+  const { external, loopback } = describeFamilies(check).ipv4;
+  t.match(external, { mustDrop: { holds: 'yes', rules: [{ owner: 'invalid-drop' }] }, noted: true });
+  t.match(loopback, { mustDrop: { holds: /no|unknown/, reason: /NOTRACK/ }, noted: true });
+  t.equal(isGuarded(checkOf(exemptSnapshot(notrack))), false, 'the others are not dropped');
 });
 
 t.test('one certain escape is worse than all that cannot be told', async (t) => {
