@@ -52,6 +52,9 @@ export const errors = defineErrors({
     `INVALID packets of connections that the pod opened are dropped, so that some may hang: ${reasons}`,
   LOCK_BUSY: (holder: string, milliseconds: number) =>
     `${holder} holds the abstract socket that is this pod's lock: continuing without it after ${milliseconds} ms; look for a program in the pod that keeps @invalid-drop.lock`,
+  SYNPROXY_IN_USE: (family: string, rule: string) =>
+    `this pod uses SYNPROXY for ${family} ("${rule}"), which needs INVALID packets: with a rule that drops them no ` +
+    'connection comes about, so none is put in; set the annotation invalid-drop.io/inject=disabled',
   NOT_GUARDED: (family: string, interfaceClass: string, reason: string) =>
     `INVALID ${family} packets on the ${interfaceClass} interface are not certain to be dropped: ${reason}`,
   REPAIR_FAILED: (reasons: string) => `the rule was put back, and INVALID packets are still not dropped: ${reasons}`,

@@ -263,6 +263,7 @@ class ChainTraversal {
       case 'reset':
         this.results.push(resetAt(location, path, this.context.packet));
         return;
+      case 'synproxy':
       case 'unknown':
         this.giveUpAt(out, path, action.text);
         return;

@@ -94,7 +94,7 @@ function exemptionInstall(lacking: boolean, noTable: CodedError | undefined, che
 async function insertExemptionRule(check: RulesetCheck, family: Family, options: InstallOptions): Promise<void> {
   const backend = chooseBackend(check.snapshot, family, options.backend);
   const input = check.families[family].status.present ? ruleInput(check, family, backend) : undefined;
-  if (input !== undefined) await insert({ do: 'insert', backend, input }, family, options).catch(() => undefined);
+  if (input !== undefined) await restore({ backend, input }, family, options).catch(() => undefined);
 }
 
 async function installFamily(before: RulesetCheck, family: Family, options: InstallOptions): Promise<FamilyInstall> {
@@ -109,6 +109,8 @@ export type InstallPlan =
   | { do: 'leave'; owner: string }
   | { do: 'nothing'; reason: string }
   | { do: 'insert'; backend: Backend; input: string }
+  /** Takes our rules out, because they do harm. */
+  | { do: 'withdraw'; backend: Backend; input: string; error: CodedError }
   | { do: 'fail'; error: CodedError };
 
 /**
@@ -134,6 +136,7 @@ export function planFamily(
   if (!check.status.present && check.status.unsupported) return { do: 'nothing', reason: check.status.reason };
   const guarded = isFamilyGuarded(check);
   if (guarded && droppingRules(check).length > 0) return { do: 'leave', owner: ownersOf(check) };
+  if (check.synproxy) return planWithoutRule(snapshot, family, protocol, check.synproxy.rule?.text ?? '');
   // Where our own rule might be and cannot be seen, each try would add one more.
   const unseen = snapshot.readError[family] ?? snapshot.xtError[family];
   if (unseen) return { do: 'fail', error: unseen };
@@ -144,8 +147,22 @@ export function planFamily(
     return guarded ? { do: 'leave', owner: OWNER } : { do: 'fail', error: errors.INSERT_USELESS(family) };
   }
   const rule = RULE[protocol];
-  const lines = [`*${TABLE}`, ...positions.map(() => `-D ${CHAIN} ${rule}`), `-I ${CHAIN} 1 ${rule}`, 'COMMIT', ''];
-  return { do: 'insert', backend, input: lines.join('\n') };
+  const input = restoreInput([...positions.map(() => `-D ${CHAIN} ${rule}`), `-I ${CHAIN} 1 ${rule}`]);
+  return { do: 'insert', backend, input };
+}
+
+/** SYNPROXY may have come after our rule. */
+function planWithoutRule({ ruleset }: RulesetSnapshot, family: Family, protocol: Protocol, rule: string): InstallPlan {
+  const error = errors.SYNPROXY_IN_USE(family, rule);
+  for (const backend of ['nft', 'legacy'] as const) {
+    const ours = positionsOf(ruleset, family, backend, protocol).map(() => `-D ${CHAIN} ${RULE[protocol]}`);
+    if (ours.length > 0) return { do: 'withdraw', backend, input: restoreInput(ours), error };
+  }
+  return { do: 'fail', error };
+}
+
+function restoreInput(lines: string[]): string {
+  return [`*${TABLE}`, ...lines, 'COMMIT', ''].join('\n');
 }
 
 function ownersOf(check: FamilyCheck): string {
@@ -159,27 +176,31 @@ async function carryOut(plan: InstallPlan, family: Family, options: InstallOptio
     case 'nothing':
       return { action: 'absent', reason: plan.reason };
     case 'fail':
-      return { action: 'failed', code: plan.error.code, message: plan.error.message };
+      return failedWith(plan.error);
+    case 'withdraw':
+      return restore(plan, family, options).then(() => failedWith(plan.error), failedWith);
     case 'insert':
-      return insert(plan, family, options).catch((error: unknown) => {
-        const code = error instanceof CodedError ? error.code : 'UNEXPECTED';
-        return { action: 'failed', code, message: String(error instanceof Error ? error.message : error) };
-      });
+      return restore(plan, family, options).then(() => ({ action: 'inserted', backend: plan.backend }), failedWith);
   }
 }
 
-async function insert(
-  { backend, input }: Extract<InstallPlan, { do: 'insert' }>,
+function failedWith(error: unknown): FamilyInstall {
+  const code = error instanceof CodedError ? error.code : 'UNEXPECTED';
+  return { action: 'failed', code, message: String(error instanceof Error ? error.message : error) };
+}
+
+async function restore(
+  { backend, input }: { backend: Backend; input: string },
   family: Family,
   { lockWait, commandTimeout, environment: env }: InstallOptions,
-): Promise<FamilyInstall> {
+): Promise<void> {
   const program = programOf(family, backend, 'restore');
   const seconds = Math.max(1, Math.ceil(lockWait / 1000));
   const deadline = performance.now() + lockWait;
   for (let tries = 1; ; tries++) {
     const args = ['--noflush', '--wait', String(seconds)];
     const restored = await runCommand(program, args, { timeout: lockWait + commandTimeout, input, env });
-    if (restored.exitCode === 0) return { action: 'inserted', backend };
+    if (restored.exitCode === 0) return;
     const retry = restored.exitCode === RESOURCE_PROBLEM && tries < MAX_TRIES && performance.now() < deadline;
     if (!retry) throw errors.COMMAND_FAILED(program, restored.exitCode, restored.stderr.trim().slice(0, 500));
   }

@@ -324,6 +324,8 @@ function parseTarget(target: IptablesOption, options: IptablesOption[], isChain:
       return { do: 'notrack' };
     case 'CT':
       return { do: has('--notrack') ? 'notrack' : 'template' };
+    case 'SYNPROXY':
+      return { do: 'synproxy', text: `-j ${name}` };
     case 'REDIRECT':
       return { do: 'redirect', ...portOf(valueFor('--to-ports')), text: `-j ${name}` };
     case 'TPROXY':

@@ -98,6 +98,8 @@ export type Action =
   | { do: 'tproxy'; ends: boolean; change: MarkChange; port?: number }
   /** Answered with a TCP reset: the very harm that a drop prevents. */
   | { do: 'reset' }
+  /** A connection's first packets are answered in place of its socket (net/netfilter/nf_synproxy_core.c). */
+  | { do: 'synproxy'; text: string }
   /** This program does not know what it does. */
   | { do: 'unknown'; text: string }
   /** The packet's connection is noted in a set of the exemption's (lib/netfilter/exemption.ts). */

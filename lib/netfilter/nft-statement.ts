@@ -102,6 +102,7 @@ function toAction(name: string, item: JsonItem, text: string): Action {
   if ((name === 'jump' || name === 'goto') && typeof target === 'string') return { do: name, chain: target };
   if (name === 'reject') return { do: item['type'] === 'tcp reset' ? 'reset' : 'drop' };
   const port = typeof item['port'] === 'number' ? { port: item['port'] } : {};
+  if (name === 'synproxy') return { do: 'synproxy', text };
   if (name === 'redirect') return { do: 'redirect', ...port, text };
   if (name === 'tproxy') return { do: 'tproxy', ends: false, change: { and: 0xffffffff, xor: 0 }, ...port };
   return VERDICTS[name] ?? { do: 'unknown', text };

@@ -1,10 +1,12 @@
 // One check of this network namespace: the verdict on each family and interface, and how reports tell it.
+import { errors } from '../errors.ts';
 import { type RuleReference, referTo } from './drop-rule.ts';
 import { type LocalSockets, readLocalSockets } from './local-sockets.ts';
 import type { RuleLocation } from './model.ts';
 import { FAMILIES, type Family, type Packet } from './packet.ts';
 import { type FamilyStatus, readFamilyStatus, readInterfaces } from './proc.ts';
 import type { RulesetSnapshot } from './ruleset-reader.ts';
+import { findSynproxy } from './synproxy.ts';
 import { isNoted, judge, judgePass, type PassVerdict, type Verdict } from './verdict.ts';
 
 /** Loopback carries sidecar to application, all others carry the network: a bounded set for reports and labels. */
@@ -22,6 +24,8 @@ export type ClassVerdict = Verdict & {
 
 export interface FamilyCheck {
   status: FamilyStatus;
+  /** A rule for whose connections no INVALID packet may be dropped. */
+  synproxy?: RuleLocation;
   /** A class without interfaces is left out. */
   classes: Partial<Record<InterfaceClass, ClassVerdict>>;
 }
@@ -73,7 +77,8 @@ export function checkFamily(
     const noted = hasNotes(snapshot, family, name, sockets) && known?.noted !== false;
     classes[kind] = { ...worst, mustPass: worsePass(known?.mustPass, mustPass), noted };
   }
-  return { status, classes };
+  const synproxy = findSynproxy(snapshot.ruleset, family);
+  return { status, classes, ...(synproxy && { synproxy }) };
 }
 
 /** Listeners on specific addresses that are judged one by one. */
@@ -146,9 +151,9 @@ function isCovered(found: Verdict): boolean {
   return found.verdict === 'dropped' || found.untrackedOnly === true;
 }
 
-/** Whether every INVALID TCP packet of the family is dropped, on every interface. */
-export function isFamilyGuarded({ classes }: FamilyCheck): boolean {
-  return Object.values(classes).every(isCovered);
+/** Whether every INVALID TCP packet of the family is dropped, on every interface, and none is needed. */
+export function isFamilyGuarded({ classes, synproxy }: FamilyCheck): boolean {
+  return !synproxy && Object.values(classes).every(isCovered);
 }
 
 /** Whether the pod is guarded: in each family that it has. */
@@ -166,7 +171,12 @@ export function summarize(check: RulesetCheck): 'guarded' | 'not guarded' | 'can
 export function unguardedClasses({ families }: RulesetCheck) {
   return FAMILIES.filter((family) => families[family].status.present).flatMap((family) =>
     INTERFACE_CLASSES.flatMap((interfaceClass) => {
+      const { synproxy } = families[family];
       const found = families[family].classes[interfaceClass];
+      if (found && synproxy) {
+        const reason = errors.SYNPROXY_IN_USE(family, synproxy.rule?.text ?? '').message;
+        return [{ family, interfaceClass, interface: found.interface, verdict: 'not dropped' as const, reason }];
+      }
       if (!found || found.verdict === 'dropped' || isCovered(found)) return [];
       const { verdict, interface: name, reason } = found;
       return [{ family, interfaceClass, interface: name, verdict, reason }];
@@ -232,20 +242,22 @@ export interface InterfaceReport {
   /** Whether connections with stray segments are noted, so that they can be rescued. */
   noted: boolean;
 }
-export type FamilyReport = { present: boolean; reason?: string } & Partial<Record<InterfaceClass, InterfaceReport>>;
+export type FamilyReport = { present: boolean; reason?: string; synproxy?: RuleReference } & Partial<
+  Record<InterfaceClass, InterfaceReport>
+>;
 
 /**
  * Every family with the verdicts on each class of interfaces, and the rules that decide them. For /selfcheck and --once.
  */
 export function describeFamilies({ families }: RulesetCheck): Record<Family, FamilyReport> {
   const entries = FAMILIES.map((family) => {
-    const { status, classes } = families[family];
+    const { status, classes, synproxy } = families[family];
     const reports = INTERFACE_CLASSES.flatMap((name) => {
       const verdict = classes[name];
       return verdict ? [[name, describeClass(verdict)]] : [];
     });
     const presence = status.present ? { present: true } : { present: false, reason: status.reason };
-    return [family, { ...presence, ...Object.fromEntries(reports) }];
+    return [family, { ...presence, ...(synproxy && { synproxy: referTo(synproxy) }), ...Object.fromEntries(reports) }];
   });
   return Object.fromEntries(entries);
 }

@@ -2,10 +2,12 @@ import t from 'tap';
 import { errors } from '../../../lib/errors.ts';
 import { ownerOf, RULE } from '../../../lib/netfilter/drop-rule.ts';
 import { chooseBackend, planFamily } from '../../../lib/netfilter/installer.ts';
+import type { Json } from '../../../lib/netfilter/nft-expression.ts';
 import { parseRuleset } from '../../../lib/netfilter/ruleset.ts';
 import type { RulesetSnapshot } from '../../../lib/netfilter/ruleset-reader.ts';
+import { findSynproxy } from '../../../lib/netfilter/synproxy.ts';
 import { BARE, checkOf, GUARDED, legacySnapshot, mangle } from './made-checks.ts';
-import { saved } from './ruleset-dumps.ts';
+import { listing, prerouting, saved, table } from './ruleset-dumps.ts';
 
 const OPTIONS = { protocol: 'tcp', backend: 'auto' } as const;
 
@@ -56,6 +58,28 @@ t.test(
     t.same(plan(legacySnapshot(untracked + GUARDED)), { do: 'leave', owner: 'invalid-drop' });
   },
 );
+
+t.test('where SYNPROXY needs INVALID packets no rule is put in, and ours is taken out', async (t) => {
+  const synproxy = '-p tcp -m tcp --dport 80 -m conntrack --ctstate INVALID,UNTRACKED -j SYNPROXY --sack-perm';
+  const filter = saved('filter', `-A INPUT ${synproxy}`);
+  const error = { code: 'SYNPROXY_IN_USE', message: /SYNPROXY --sack-perm.*inject=disabled/ };
+  t.match(plan(legacySnapshot(filter + BARE)), { do: 'fail', error });
+  const input = `*mangle\n-D PREROUTING ${RULE.tcp}\nCOMMIT\n`;
+  t.match(plan(legacySnapshot(filter + GUARDED)), { do: 'withdraw', backend: 'legacy', input, error });
+  const istio = mangle('-m conntrack --ctstate INVALID -j DROP');
+  t.match(plan(legacySnapshot(filter + istio)), { do: 'fail', error }, "Istio's rule is not ours to take out");
+  const other = legacySnapshot(BARE, filter + BARE);
+  t.match(plan(other), { do: 'insert' }, 'of the other family');
+});
+
+t.test('SYNPROXY is found in every form in which rules are listed', async (t) => {
+  const inForms = (...expr: Json[]) =>
+    parseRuleset({ nft: listing(table('inet', 't', [prerouting([expr], { hook: 'input' })])) });
+  for (const expr of [{ synproxy: { mss: 1460 } }, { synproxy: null }, { xt: { type: 'target', name: 'SYNPROXY' } }]) {
+    t.ok(findSynproxy(inForms(expr), 'ipv6'), JSON.stringify(expr));
+  }
+  t.notOk(findSynproxy(inForms({ xt: { type: 'target', name: 'LOG' } }), 'ipv6'));
+});
 
 t.test('rules that cannot be read are never written over', async (t) => {
   const error = errors.LEGACY_UNREADABLE('ipv4', 'Permission denied');
