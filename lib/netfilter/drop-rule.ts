@@ -1,7 +1,7 @@
 // The rule itself, how to find it in a ruleset, and whose a rule is.
 import type { Protocol } from '../contract.ts';
 import { parseOptions } from './iptables-save.ts';
-import { type Backend, type IptablesOption, type RuleLocation, type Ruleset, tableName } from './model.ts';
+import { type Backend, type IptablesOption, type RuleLocation, type Ruleset, type Table, tableName } from './model.ts';
 import type { Family } from './packet.ts';
 
 /** Of our own rule, in reports. */
@@ -21,12 +21,46 @@ function isRule(options: IptablesOption[] | undefined, protocol: Protocol): bool
   return options !== undefined && JSON.stringify(options) === PARSED[protocol];
 }
 
+const tableFamilyOf = (family: Family) => (family === 'ipv4' ? 'ip' : 'ip6');
+
+/** The table that iptables keeps the rule in. */
+export function findMangle(ruleset: Ruleset, family: Family, backend: Backend): Table | undefined {
+  const name = tableName({ family: tableFamilyOf(family), name: TABLE });
+  return ruleset.find((table) => table.backend === backend && tableName(table) === name);
+}
+
 /** Where our rule stands in its chain: 1-based positions, in the order of the chain. */
 export function positionsOf(ruleset: Ruleset, family: Family, backend: Backend, protocol: Protocol): number[] {
-  const tableFamily = family === 'ipv4' ? 'ip' : 'ip6';
-  const table = ruleset.find((one) => one.backend === backend && one.family === tableFamily && one.name === TABLE);
-  const rules = table?.chains.get(CHAIN)?.rules ?? [];
+  const rules = findMangle(ruleset, family, backend)?.chains.get(CHAIN)?.rules ?? [];
   return rules.flatMap(({ options }, i) => (isRule(options, protocol) ? [i + 1] : []));
+}
+
+/** The name of the nft table, one for each family, that holds the rule where mangle cannot take it. */
+const OWN_TABLE = 'invalid-drop';
+/** After conntrack (-200) and the exemption (-190), before mangle (-150). */
+const OWN_PRIORITY = -151;
+const NATIVE_RULE: Record<Protocol, string> = {
+  tcp: 'meta l4proto tcp ct state invalid counter drop',
+  all: 'ct state invalid counter drop',
+};
+
+/** Our nft table for the family, if it is there. */
+export function findOwnTable(ruleset: Ruleset, family: Family): Table | undefined {
+  const name = tableName({ family: tableFamilyOf(family), name: OWN_TABLE });
+  return ruleset.find((table) => table.backend === 'nft' && tableName(table) === name);
+}
+
+/** Input for `nft -f`: our table with the rule, in place of one that is there. */
+export function ownTableInput(family: Family, protocol: Protocol): string {
+  const table = tableName({ family: tableFamilyOf(family), name: OWN_TABLE });
+  const hook = `type filter hook prerouting priority ${OWN_PRIORITY}; policy accept;`;
+  return `${removeOwnTable(family)}table ${table} {\nchain prerouting {\n${hook}\n${NATIVE_RULE[protocol]}\n}\n}\n`;
+}
+
+/** Input for `nft -f`: takes our table out, if it is there. */
+export function removeOwnTable(family: Family): string {
+  const table = tableName({ family: tableFamilyOf(family), name: OWN_TABLE });
+  return `add table ${table}\ndelete table ${table}\n`;
 }
 
 /**
@@ -36,6 +70,7 @@ export function positionsOf(ruleset: Ruleset, family: Family, backend: Backend, 
 export function ownerOf({ table, chain, rule }: RuleLocation): string {
   if (chain.name === 'ISTIO_DROP') return 'istio (INVALID_DROP, 1.24 or later)';
   if (tableName(table) === 'inet istio-proxy-mangle') return 'istio (INVALID_DROP, native nftables)';
+  if (table.backend === 'nft' && table.name === OWN_TABLE && table.family !== 'inet') return OWNER;
   if (chain.name !== CHAIN) return 'another program';
   if (isRule(rule?.options, 'all')) return 'istio (INVALID_DROP, up to 1.23) or invalid-drop with protocol=all';
   return isRule(rule?.options, 'tcp') ? OWNER : 'another program';

@@ -2,7 +2,18 @@
 import { runCommand } from '../command.ts';
 import type { Protocol } from '../contract.ts';
 import { CodedError, errors } from '../errors.ts';
-import { CHAIN, OWNER, ownerOf, positionsOf, RULE, TABLE } from './drop-rule.ts';
+import {
+  CHAIN,
+  findMangle,
+  findOwnTable,
+  OWNER,
+  ownerOf,
+  ownTableInput,
+  positionsOf,
+  RULE,
+  removeOwnTable,
+  TABLE,
+} from './drop-rule.ts';
 import { type ExemptionInstall, lacksExemption, putTable, ruleInput } from './exemption-installer.ts';
 import type { Backend } from './model.ts';
 import { takeNamespaceLock } from './namespace-lock.ts';
@@ -33,7 +44,8 @@ export interface InstallOptions {
 /** What was done about a family. */
 export type FamilyInstall =
   | { action: 'left'; owner: string }
-  | { action: 'inserted'; backend: Backend }
+  /** `table`: in an nft table of our own, because mangle cannot take the rule. */
+  | { action: 'inserted'; backend: Backend; form: 'rule' | 'table' }
   | { action: 'absent'; reason: string }
   | { action: 'failed'; code: string; message: string };
 
@@ -100,17 +112,30 @@ async function insertExemptionRule(check: RulesetCheck, family: Family, options:
 async function installFamily(before: RulesetCheck, family: Family, options: InstallOptions): Promise<FamilyInstall> {
   const { status } = before.families[family];
   const plan = planFamily(before.snapshot, before.families[family], family, options);
-  const done = await carryOut(plan, family, options);
+  let done = await carryOut(plan, family, options);
+  const { ruleset } = before.snapshot;
+  if (done.action === 'failed' && isRefusedByMangle(plan) && !findOwnTable(ruleset, family)) {
+    const input = ownTableInput(family, options.protocol);
+    const beside = await carryOut({ do: 'insert', form: 'table', input }, family, options);
+    if (beside.action === 'inserted') done = beside;
+  }
   // Where no packet of the family can arrive, a rule that cannot be put in does no harm.
   return done.action === 'failed' && !status.present ? { action: 'absent', reason: status.reason } : done;
+}
+
+/** A native table or chain of nft may have the names of iptables', and not be what iptables-nft can write to. */
+function isRefusedByMangle(plan: InstallPlan): boolean {
+  return plan.do === 'insert' && plan.form === 'rule' && plan.backend === 'nft';
 }
 
 export type InstallPlan =
   | { do: 'leave'; owner: string }
   | { do: 'nothing'; reason: string }
-  | { do: 'insert'; backend: Backend; input: string }
-  /** Takes our rules out, because they do harm. */
-  | { do: 'withdraw'; backend: Backend; input: string; error: CodedError }
+  | { do: 'insert'; form: 'rule'; backend: Backend; input: string }
+  | { do: 'insert'; form: 'table'; input: string }
+  /** Takes our rule out, because it does harm. */
+  | { do: 'withdraw'; form: 'rule'; backend: Backend; input: string; error: CodedError }
+  | { do: 'withdraw'; form: 'table'; input: string; error: CodedError }
   | { do: 'fail'; error: CodedError };
 
 /**
@@ -124,8 +149,8 @@ export function chooseBackend(snapshot: RulesetSnapshot, family: Family, choice:
 
 /**
  * Pure. Leaves a guarded family as it is. Otherwise one transaction puts our rule at position 1 and removes every other
- * copy of it, so that one is left.
- * @returns what to do; `input` is for `iptables-restore --noflush`
+ * copy of it, so that one is left. Where it cannot be written there, or would not be called, a table of our own holds it.
+ * @returns what to do; `input` is for `iptables-restore --noflush`, or for `nft -f` where the form is a table
  */
 export function planFamily(
   snapshot: RulesetSnapshot,
@@ -137,10 +162,16 @@ export function planFamily(
   const guarded = isFamilyGuarded(check);
   if (guarded && droppingRules(check).length > 0) return { do: 'leave', owner: ownersOf(check) };
   if (check.synproxy) return planWithoutRule(snapshot, family, protocol, check.synproxy.rule?.text ?? '');
-  // Where our own rule might be and cannot be seen, each try would add one more.
-  const unseen = snapshot.readError[family] ?? snapshot.xtError[family];
-  if (unseen) return { do: 'fail', error: unseen };
+  const unread = snapshot.readError[family];
+  if (unread) return { do: 'fail', error: unread };
+  // Where our own rule might be in mangle and cannot be seen, each try would add one more.
+  const unseen = snapshot.xtError[family];
+  const table = snapshot.nftWorks && !findOwnTable(snapshot.ruleset, family) && ownTableInput(family, protocol);
+  if (unseen) return table ? { do: 'insert', form: 'table', input: table } : { do: 'fail', error: unseen };
   const backend = chooseBackend(snapshot, family, choice);
+  if (table && findMangle(snapshot.ruleset, family, backend)?.dormant === true) {
+    return { do: 'insert', form: 'table', input: table };
+  }
   const positions = positionsOf(snapshot.ruleset, family, backend, protocol);
   if (positions.length === 1 && positions[0] === 1) {
     // Nothing is left for the rule to drop as long as other rules take all flows out of conntrack.
@@ -148,15 +179,16 @@ export function planFamily(
   }
   const rule = RULE[protocol];
   const input = restoreInput([...positions.map(() => `-D ${CHAIN} ${rule}`), `-I ${CHAIN} 1 ${rule}`]);
-  return { do: 'insert', backend, input };
+  return { do: 'insert', form: 'rule', backend, input };
 }
 
 /** SYNPROXY may have come after our rule. */
 function planWithoutRule({ ruleset }: RulesetSnapshot, family: Family, protocol: Protocol, rule: string): InstallPlan {
   const error = errors.SYNPROXY_IN_USE(family, rule);
+  if (findOwnTable(ruleset, family)) return { do: 'withdraw', form: 'table', input: removeOwnTable(family), error };
   for (const backend of ['nft', 'legacy'] as const) {
     const ours = positionsOf(ruleset, family, backend, protocol).map(() => `-D ${CHAIN} ${RULE[protocol]}`);
-    if (ours.length > 0) return { do: 'withdraw', backend, input: restoreInput(ours), error };
+    if (ours.length > 0) return { do: 'withdraw', form: 'rule', backend, input: restoreInput(ours), error };
   }
   return { do: 'fail', error };
 }
@@ -178,10 +210,23 @@ async function carryOut(plan: InstallPlan, family: Family, options: InstallOptio
     case 'fail':
       return failedWith(plan.error);
     case 'withdraw':
-      return restore(plan, family, options).then(() => failedWith(plan.error), failedWith);
+      return write(plan, family, options).then(() => failedWith(plan.error), failedWith);
     case 'insert':
-      return restore(plan, family, options).then(() => ({ action: 'inserted', backend: plan.backend }), failedWith);
+      return write(plan, family, options).then(() => insertedBy(plan), failedWith);
   }
+}
+
+function insertedBy({ form, ...plan }: Extract<InstallPlan, { do: 'insert' }>): FamilyInstall {
+  return { action: 'inserted', backend: 'backend' in plan ? plan.backend : 'nft', form };
+}
+
+function write(plan: Extract<InstallPlan, { input: string }>, family: Family, options: InstallOptions): Promise<void> {
+  return plan.form === 'rule' ? restore(plan, family, options) : writeTable(plan.input, options);
+}
+
+async function writeTable(input: string, { commandTimeout: timeout }: InstallOptions): Promise<void> {
+  const { exitCode, stderr } = await runCommand('nft', ['-f', '-'], { timeout, input });
+  if (exitCode !== 0) throw errors.COMMAND_FAILED('nft', exitCode, stderr.trim().slice(0, 500));
 }
 
 function failedWith(error: unknown): FamilyInstall {

@@ -193,6 +193,45 @@ for (const backend of BACKENDS) {
   );
 }
 
+const PREROUTING = 'type filter hook prerouting priority mangle; policy accept;';
+/** Native tables with the names of iptables', which iptables-nft cannot write to, or not so that it helps. */
+const NATIVE: [name: string, chain: string][] = [
+  ['a chain that is no base chain', 'chain PREROUTING { ip saddr 192.0.2.1 drop; }'],
+  ['a chain at another priority', 'chain PREROUTING { type filter hook prerouting priority -140; policy accept; }'],
+  ['a chain of type nat', 'chain PREROUTING { type nat hook prerouting priority -100; policy accept; }'],
+  ['a chain at another hook', 'chain PREROUTING { type filter hook input priority mangle; policy accept; }'],
+  ['a dormant table', `flags dormant; chain PREROUTING { ${PREROUTING} }`],
+  ['rules that iptables cannot say', `chain PREROUTING { ${PREROUTING} meta mark set meta mark | 0x2; }`],
+];
+
+for (const [name, chain] of NATIVE) {
+  kernelTest(
+    `beside a native table "mangle" with ${name} the pod is guarded, and it stays as it is`,
+    async (t, { pod }) => {
+      const native = FAMILIES.map((family) => (family === 'ipv4' ? 'ip' : 'ip6')).map((family) => {
+        const rules = family === 'ip6' ? chain.replace('ip saddr 192.0.2.1', 'ip6 saddr 2001:db8::1') : chain;
+        return `table ${family} mangle { ${rules}\n}\n`;
+      });
+      await pod.must('nft', ['-f', '-'], { input: native.join('') });
+      // A rule with an extension, as iptables-nft writes it: nft's listing does not tell what it does.
+      await restore(pod, 'ipv4', 'nft', '*filter\n-A INPUT -m conntrack --ctstate NEW -j ACCEPT\nCOMMIT\n');
+      const list = () => pod.must('nft', ['--stateless', 'list', 'ruleset']);
+      const before = await list();
+      for (const action of ['inserted', 'left']) {
+        const { exitCode, family, events } = await install(pod);
+        t.equal(exitCode, 0, JSON.stringify(events));
+        for (const each of FAMILIES) t.match(family(each), { action });
+      }
+      const lines = new Set((await list()).split('\n'));
+      t.same(
+        before.split('\n').filter((line) => !lines.has(line)),
+        [],
+        'it stays as it is',
+      );
+    },
+  );
+}
+
 kernelTest(
   'rules that iptables-nft-save cannot print are never written over, and nothing is added twice',
   async (t, { pod }) => {
@@ -211,12 +250,16 @@ kernelTest(
       '|',
       '0x2',
     ]);
-    const before = await pod.must('nft', ['list', 'ruleset']);
-    const { exitCode, family } = await install(pod);
-    t.equal(exitCode, 1);
-    t.match(family('ipv4'), { action: 'failed', code: 'COMMAND_FAILED', message: /iptables-nft-save/ });
-    t.match(family('ipv6'), { action: 'left' });
-    t.equal(await pod.must('nft', ['list', 'ruleset']), before);
+    const listMangle = () => pod.must('nft', ['list', 'table', 'ip', 'mangle']);
+    const before = await listMangle();
+    const beside = await install(pod);
+    t.equal(beside.exitCode, 0);
+    t.match(beside.family('ipv4'), { action: 'inserted', form: 'table' });
+    t.match(beside.family('ipv6'), { action: 'left' });
+    t.equal(await listMangle(), before);
+    const all = await pod.must('nft', ['list', 'ruleset']);
+    t.match((await install(pod)).family('ipv4'), { action: 'left', owner: /invalid-drop/ });
+    t.equal(await pod.must('nft', ['list', 'ruleset']), all);
   },
 );
 

@@ -11,7 +11,7 @@ const bare = checkOf(legacySnapshot(BARE, GUARDED));
 
 function installed(check: RulesetCheck): InstallResult {
   const ipv4 = isGuarded(check)
-    ? ({ action: 'inserted', backend: 'legacy' } as const)
+    ? ({ action: 'inserted', backend: 'legacy', form: 'rule' } as const)
     : ({ action: 'failed', code: 'COMMAND_FAILED', message: 'no lock' } as const);
   return {
     guarded: isGuarded(check),

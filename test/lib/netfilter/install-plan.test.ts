@@ -7,7 +7,7 @@ import { parseRuleset } from '../../../lib/netfilter/ruleset.ts';
 import type { RulesetSnapshot } from '../../../lib/netfilter/ruleset-reader.ts';
 import { findSynproxy } from '../../../lib/netfilter/synproxy.ts';
 import { BARE, checkOf, GUARDED, legacySnapshot, mangle } from './made-checks.ts';
-import { listing, prerouting, saved, table } from './ruleset-dumps.ts';
+import { DROP, INVALID, listing, prerouting, saved, table } from './ruleset-dumps.ts';
 
 const OPTIONS = { protocol: 'tcp', backend: 'auto' } as const;
 
@@ -23,9 +23,14 @@ t.test('a guarded family is left as it is, and the owner of the rule is named', 
 
 t.test('the rule goes to position 1 in the form that was asked for', async (t) => {
   const input = (rule: string) => `*mangle\n-I PREROUTING 1 ${rule}\nCOMMIT\n`;
-  t.same(plan(legacySnapshot(BARE)), { do: 'insert', backend: 'legacy', input: input(RULE.tcp) });
+  t.same(plan(legacySnapshot(BARE)), { do: 'insert', form: 'rule', backend: 'legacy', input: input(RULE.tcp) });
   const all = plan(legacySnapshot(BARE), { ...OPTIONS, protocol: 'all' });
-  t.same(all, { do: 'insert', backend: 'legacy', input: input('-m conntrack --ctstate INVALID -j DROP') });
+  t.same(all, {
+    do: 'insert',
+    form: 'rule',
+    backend: 'legacy',
+    input: input('-m conntrack --ctstate INVALID -j DROP'),
+  });
 });
 
 t.test('copies that no longer help are taken away in the same transaction', async (t) => {
@@ -84,7 +89,46 @@ t.test('SYNPROXY is found in every form in which rules are listed', async (t) =>
 t.test('rules that cannot be read are never written over', async (t) => {
   const error = errors.LEGACY_UNREADABLE('ipv4', 'Permission denied');
   t.same(plan({ ...legacySnapshot(BARE), readError: { ipv4: error } }), { do: 'fail', error });
-  t.same(plan({ ...legacySnapshot(BARE), xtError: { ipv4: error } }), { do: 'fail', error });
+  const unseen = { ...legacySnapshot(BARE), xtError: { ipv4: error } };
+  t.match(plan(unseen), {
+    do: 'insert',
+    form: 'table',
+    input: /^add table ip invalid-drop\ndelete table ip invalid-drop\n/,
+  });
+  t.same(plan({ ...unseen, nftWorks: false }), { do: 'fail', error });
+});
+
+/** What a reader would give where nft lists these tables. */
+function nftSnapshot(...items: Json[]): RulesetSnapshot {
+  return {
+    ...legacySnapshot(''),
+    ruleset: parseRuleset({ nft: listing(items) }),
+    legacyTables: { ipv4: [], ipv6: [] },
+  };
+}
+
+t.test('beside a mangle table that the kernel does not call, the rule has a table of its own', async (t) => {
+  const dormant = table('ip', 'mangle', [prerouting([], { name: 'PREROUTING' })], [], 'dormant');
+  const input =
+    /^table ip invalid-drop \{[^}]*priority -151;[^}]*\nmeta l4proto tcp ct state invalid counter drop\n\}/m;
+  t.match(plan(nftSnapshot(...dormant)), { do: 'insert', form: 'table', input });
+  t.match(plan(nftSnapshot(...dormant), { ...OPTIONS, protocol: 'all' }), {
+    input: /\nct state invalid counter drop\n/,
+  });
+});
+
+t.test('a rule in a table of its own is ours, is not put in twice, and is taken out for SYNPROXY', async (t) => {
+  const own = table('ip', 'invalid-drop', [prerouting([[INVALID, DROP]], { prio: -151 })]);
+  t.same(plan(nftSnapshot(...own)), { do: 'leave', owner: 'invalid-drop' });
+  const error = errors.LEGACY_UNREADABLE('ipv4', 'Permission denied');
+  const reset = table('ip', 't', [prerouting([[{ reject: { type: 'tcp reset' } }]], { prio: -160 })]);
+  t.same(plan({ ...nftSnapshot(...own, ...reset), xtError: { ipv4: error } }), { do: 'fail', error });
+  const synproxy = table('ip', 't', [prerouting([[{ synproxy: null }]], { hook: 'input' })]);
+  t.match(plan(nftSnapshot(...own, ...synproxy)), {
+    do: 'withdraw',
+    form: 'table',
+    input: /^delete table ip invalid-drop$/m,
+  });
 });
 
 t.test('a family that the kernel lacks is nothing to do; one without addresses is still guarded', async (t) => {
