@@ -1,34 +1,19 @@
 // Evaluates a packet against a ruleset: base chains in order, rule by rule. Where a condition is undecidable both
 // branches are traversed, so that the results are all that the packet can come to, and perhaps a few that it cannot.
 import { type BaseChain, baseChainsInOrder, conntrackHasRun, orders } from './base-chains.ts';
-import { type Action, type Chain, type HookName, type Rule, type RuleLocation, type Ruleset, xtText } from './model.ts';
+import { divide, isChosen } from './field-domain.ts';
 import {
-  type Condition,
-  changeMark,
-  LOOPBACK,
-  meets,
-  type Packet,
-  type PacketState,
-  toMark,
-  UNKNOWN_MARK,
-} from './packet.ts';
-
-/** A path that the packet can take through the ruleset, up to a point. */
-export interface Path extends PacketState {
-  /** Rules that may have let it pass rules behind them: ACCEPT, RETURN, goto, TPROXY, marks, NOTRACK. */
-  acceptedBy: RuleLocation[];
-  /** Undecidable conditions that this path assumes to hold or not to hold. */
-  assumptions: string[];
-  /** A rule has noted its connection, if there was room. */
-  noted: boolean;
-  /** Up to here every packet of its flow takes the same path (see dependsOnFlow). */
-  byFlow: boolean;
-  /**
-   * NOTRACK takes every packet of its flow out of conntrack as it arrives: none of them is INVALID, and none is
-   * redirected by NAT.
-   */
-  untrackedFlow: boolean;
-}
+  type Action,
+  type Chain,
+  type HookName,
+  type Rule,
+  type RuleLocation,
+  type Ruleset,
+  type Step,
+  xtText,
+} from './model.ts';
+import { type Comparison, type Condition, changeMark, LOOPBACK, meets, type Packet, UNKNOWN_MARK } from './packet.ts';
+import { acceptBy, assume, distinct, type Path, startingPath } from './path.ts';
 
 /** How one path of the packet ends. */
 export type PathResult =
@@ -51,9 +36,6 @@ const BUDGET = 100_000;
 /** The kernel allows far fewer nested jumps (NFT_JUMP_STACK_SIZE, xt stack). */
 const MAX_DEPTH = 64;
 const MAX_PATHS = 64;
-/** Bounds of what a report needs. */
-const MAX_ASSUMPTIONS = 3;
-const MAX_ACCEPTED_BY = 30;
 
 /** What is the same for a whole evaluation. */
 interface EvaluationContext {
@@ -72,12 +54,7 @@ interface Traversal {
 /** @returns at least every result that the packet can come to */
 export function evaluate(ruleset: Ruleset, packet: Packet, options: EvaluationOptions = {}): PathResult[] {
   const context: EvaluationContext = { packet, without: options.without ?? new Set(), budget: BUDGET };
-  let paths: Path[] = [
-    {
-      ...{ ct: 'none', mark: toMark(packet.mark), rewritten: false },
-      ...{ acceptedBy: [], assumptions: [], noted: false, byFlow: true, untrackedFlow: false },
-    },
-  ];
+  let paths = [startingPath(packet)];
   const results: PathResult[] = [];
   for (const group of baseChainsInOrder(ruleset, packet, options.lastHook ?? 'input')) {
     if (paths.length === 0) break;
@@ -90,7 +67,7 @@ export function evaluate(ruleset: Ruleset, packet: Packet, options: EvaluationOp
 
 /** What the results depend on where they differ, in words. */
 export function dependsOn(results: PathResult[]): string {
-  const assumptions = results.flatMap((one) => one.path?.assumptions ?? []);
+  const assumptions = results.flatMap((one) => one.path?.assumptions ?? []).map(({ text }) => text);
   const [first, ...rest] = [...new Set(assumptions)];
   if (!first) return 'depends on the order of chains at one priority';
   return `depends on ${first}${rest.length > 0 ? ` and ${rest.length} more` : ''}`;
@@ -101,28 +78,6 @@ function endOf(path: Path): PathResult {
   return path.rewritten
     ? { result: 'unknown', reason: 'a rule rewrites the packet', path }
     : { result: 'passed', path };
-}
-
-/** Of paths that rules cannot tell apart the first one stays. */
-function distinct(paths: Path[]): Path[] {
-  if (paths.length < 2) return paths;
-  const seen = new Map<string, Path>();
-  for (const path of paths) {
-    const { ct, mark, rewritten, noted, byFlow, untrackedFlow } = path;
-    const key = [ct, mark.value, mark.known, rewritten, noted, byFlow, untrackedFlow].join(' ');
-    if (!seen.has(key)) seen.set(key, path);
-  }
-  return [...seen.values()];
-}
-
-function assume(path: Path, what: string): Path {
-  return path.assumptions.length < MAX_ASSUMPTIONS && !path.assumptions.includes(what)
-    ? { ...path, assumptions: [...path.assumptions, what] }
-    : path;
-}
-
-function acceptBy(path: Path, location: RuleLocation): Path {
-  return path.acceptedBy.length < MAX_ACCEPTED_BY ? { ...path, acceptedBy: [...path.acceptedBy, location] } : path;
 }
 
 // Base chains in order.
@@ -141,7 +96,7 @@ function traverseInOrder(context: EvaluationContext, chains: BaseChain[], arrivi
     results.push(...traversals.flatMap((traversal) => traversal.results));
     const { doubt } = base;
     const passing = traversals.flatMap((traversal) => traversal.paths);
-    paths = distinct(doubt ? [...passing, ...paths.map((path) => assume(path, doubt))] : passing);
+    paths = distinct(doubt ? [...passing, ...paths.map((path) => assume(path, doubt, false))] : passing);
   }
   return { paths, results };
 }
@@ -204,7 +159,11 @@ class ChainTraversal {
       if (this.context.budget-- <= 0 || paths.length > MAX_PATHS)
         return this.giveUp('too many paths through the rules');
       const out: RuleTraversal = { location: { table: this.base.table, chain, rule }, depth, next: [], returned: [] };
-      for (const path of paths) this.traverseSteps(out, path, 0);
+      for (const path of paths) {
+        const unmet = this.conditionNotMet(rule, path);
+        if (unmet) out.next.push(this.evaluated(path, unmet));
+        else this.traverseSteps(out, path, 0);
+      }
       returned.push(...out.returned);
       paths = distinct(out.next);
     }
@@ -233,11 +192,11 @@ class ChainTraversal {
         this.giveUpAt(out, path, text);
         return;
       }
-      const assuming = { ...assume(path, `"${text}" in rule "${out.location.rule.text}"`), byFlow: false };
+      const what = `"${text}" in rule "${out.location.rule.text}"`;
+      const met = { ...assume(path, what, true), byFlow: false };
       // Its options are not known, and one of them sets the mark (socket_match, net/netfilter/xt_socket.c).
-      const met = step.xt.name === 'socket' ? { ...assuming, mark: UNKNOWN_MARK } : assuming;
-      this.traverseSteps(out, met, from + 1);
-      out.next.push(assuming);
+      this.traverseSteps(out, step.xt.name === 'socket' ? { ...met, mark: UNKNOWN_MARK } : met, from + 1);
+      out.next.push({ ...assume(path, what, false), byFlow: false });
     } else {
       this.act(out, path, step.act, from);
     }
@@ -245,13 +204,44 @@ class ChainTraversal {
 
   /** Where the path goes by the condition; an undecidable one sends it both ways. */
   private split({ location }: RuleTraversal, path: Path, condition: Condition): { met?: Path; unmet?: Path } {
-    const { packet } = this.context;
-    const holds = meets(packet, path, condition);
-    const byFlow = path.byFlow && dependsOnFlow(packet, condition);
-    const one = byFlow === path.byFlow ? path : { ...path, byFlow };
+    const one = this.evaluated(path, condition);
+    const holds = meets(this.context.packet, path, condition);
     if (holds !== undefined) return holds ? { met: one } : { unmet: one };
-    const both = assume(one, `"${condition.text}" in rule "${location.rule.text}"`);
-    return { met: both, unmet: both };
+    const { met, unmet } = this.divideBy(path, condition) ?? { met: path.chosen, unmet: path.chosen };
+    if (!met || !unmet) return { ...(met && { met: one }), ...(unmet && { unmet: one }) };
+    const text = `"${condition.text}" in rule "${location.rule.text}"`;
+    return { met: { ...assume(one, text, true), chosen: met }, unmet: { ...assume(one, text, false), chosen: unmet } };
+  }
+
+  /** A condition of the rule that no packet of the path meets: what the rule does else is of no interest. */
+  private conditionNotMet({ steps }: Rule, path: Path): Condition | undefined {
+    const isCondition = (step: Step) =>
+      'xt' in step ? step.xt.type === 'match' && step.xt.name !== 'socket' : 'when' in step;
+    const end = steps.findIndex((step) => !isCondition(step));
+    const unmet = (end < 0 ? steps : steps.slice(0, end)).flatMap((step) =>
+      'when' in step && this.isUnmet(path, step.when) ? [step.when] : [],
+    );
+    return unmet.find((condition) => dependsOnFlow(this.context.packet, condition)) ?? unmet[0];
+  }
+
+  private isUnmet(path: Path, condition: Condition): boolean {
+    const holds = meets(this.context.packet, path, condition);
+    if (holds !== undefined) return !holds;
+    const divided = this.divideBy(path, condition);
+    return divided !== undefined && divided.met === undefined;
+  }
+
+  private divideBy(path: Path, condition: Condition): ReturnType<typeof divide> {
+    if (path.rewritten) return undefined;
+    const comparison = 'redirected' in condition ? comparePorts(condition) : condition;
+    if (!('field' in comparison) || !isChosen(comparison.field)) return undefined;
+    return divide(this.context.packet, path.chosen, { ...comparison, field: comparison.field });
+  }
+
+  /** The path behind a condition, whether it holds or not. */
+  private evaluated(path: Path, condition: Condition): Path {
+    if (!path.byFlow || dependsOnFlow(this.context.packet, condition)) return path;
+    return { ...path, byFlow: false };
   }
 
   private act(out: RuleTraversal, path: Path, action: Action, from: number): void {
@@ -328,6 +318,10 @@ class ChainTraversal {
     this.results.push({ result: 'unknown', reason, ...(path && { path }) });
     return [];
   }
+}
+
+function comparePorts({ redirected, text }: Extract<Condition, { redirected: unknown }>): Comparison {
+  return { field: 'destinationPort', oneOf: [...redirected], negate: false, text };
 }
 
 /** Fields that are the same in every packet of a flow that arrives on one interface. */

@@ -338,6 +338,14 @@ function parseTarget(target: IptablesOption, options: IptablesOption[], isChain:
   }
 }
 
+/** What a target does whatever its options are; undefined where they decide. */
+export function actionByName(name: string): Action | undefined {
+  if (PASSES.has(name)) return { do: 'continue' };
+  if (name === 'MARK' || name === 'HMARK' || name === 'SET') return { do: 'mark' };
+  // Without a connection it changes nothing, with one at most the mark.
+  return name === 'CONNMARK' ? { do: 'restore-mark' } : undefined;
+}
+
 /** No port for a range of ports, of which one is picked for each connection. */
 function portOf(text: string | undefined): { port?: number } {
   const port = text === undefined ? undefined : toNumber(text);

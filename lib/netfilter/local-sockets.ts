@@ -1,6 +1,6 @@
 // Which local ports and addresses the TCP sockets of this network namespace have, as /proc/net tells.
 import { closeSync, openSync, readSync } from 'node:fs';
-import { endianness } from 'node:os';
+import { endianness, networkInterfaces } from 'node:os';
 import { type Family, familyOf, type PortRange } from './packet.ts';
 import { readProcFile } from './proc.ts';
 
@@ -11,6 +11,8 @@ export interface SpecificListener {
 }
 
 export interface LocalSockets {
+  /** Of the interfaces that are up. */
+  addresses: Record<Family, string[]>;
   listeners: Record<Family, SpecificListener[]>;
   /** net.ipv4.ip_local_port_range: local ports of connections that the namespace opens, both families. */
   ephemeralPorts: PortRange;
@@ -25,19 +27,21 @@ const DEFAULT_RANGE: PortRange = { from: 32_768, to: 60_999 };
 const STANDS_FOR = 300_000;
 
 /**
- * Reads the listeners that are bound to specific addresses, and the range of ephemeral ports. Needs no privilege.
+ * Reads the listeners that are bound to specific addresses, the addresses, and the range of ephemeral ports. Needs no privilege.
  * @param before what was read before. It stands for some minutes while as many sockets are in use: behind the last
  *   listener the kernel walks through the sockets of all namespaces, which takes milliseconds
  */
 export function readLocalSockets(before?: LocalSockets): LocalSockets {
   const seen = { at: performance.now(), inUse: socketsInUse() };
-  if (before?.seen?.inUse === seen.inUse && seen.at - before.seen.at < STANDS_FOR) return before;
+  const addresses = { ipv4: readAddresses('ipv4'), ipv6: readAddresses('ipv6') };
+  if (before?.seen?.inUse === seen.inUse && seen.at - before.seen.at < STANDS_FOR) return { ...before, addresses };
   const found = [
     ...parseListeners(readListenLines('/proc/net/tcp')),
     ...parseListeners(readListenLines('/proc/net/tcp6')),
   ];
   const ofFamily = (family: Family) => found.filter(({ address }) => familyOf(address) === family);
   return {
+    addresses,
     listeners: { ipv4: ofFamily('ipv4'), ipv6: ofFamily('ipv6') },
     ephemeralPorts: parsePortRange(readProcFile('/proc/sys/net/ipv4/ip_local_port_range')),
     seen,
@@ -48,6 +52,11 @@ export function readLocalSockets(before?: LocalSockets): LocalSockets {
 function socketsInUse(): string {
   const texts = ['/proc/net/sockstat', '/proc/net/sockstat6'].map((path) => readProcFile(path) ?? '');
   return texts.map((text) => text.match(/^TCP6?: inuse \d+/m)?.[0] ?? '').join(' ');
+}
+
+function readAddresses(family: Family): string[] {
+  const all = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
+  return all.filter((one) => one.family === (family === 'ipv4' ? 'IPv4' : 'IPv6')).map(({ address }) => address);
 }
 
 /** Whether a socket of this namespace listens on the port, on any address. */

@@ -27,6 +27,8 @@ export interface Packet {
   /** TCP flag bits (RFC 9293). An INVALID packet without them is taken for a segment without RST. */
   flags?: number;
   socket?: SocketState;
+  /** Addresses of this host, one of which is the destination where that is not known. */
+  localAddresses?: readonly string[];
 }
 
 /** TCP ports, both ends included. */
@@ -222,7 +224,10 @@ function inNetwork(address: string, network: Network): boolean {
   return list.check(address, type);
 }
 
-/** IP protocol numbers by the names that the tools print (IANA). */
+/**
+ * IP protocol numbers by the names that the tools print where the image has no /etc/protocols (IANA). With one they
+ * print any name that it has: TCP is `tcp` everywhere, so that another name is another protocol.
+ */
 const PROTOCOLS: Record<string, number> = {
   icmp: 1,
   igmp: 2,
@@ -259,10 +264,13 @@ export function toNumber(text: string): number | undefined {
   return /^(0x[0-9a-f]+|\d+)$/i.test(text) ? Number(text) : undefined;
 }
 
-/** The protocol's number from a name or number, or undefined for a name that is not known here. */
-export function toProtocol(value: string | number): number | undefined {
+/** No protocol has this number: a name that is not known here. */
+const OTHER_PROTOCOL = 256;
+
+/** The protocol's number from a name or number; a name that is not known here is some other protocol than TCP. */
+export function toProtocol(value: string | number): number {
   if (typeof value === 'number') return value;
-  return PROTOCOLS[value] ?? toNumber(value);
+  return PROTOCOLS[value.toLowerCase()] ?? toNumber(value) ?? OTHER_PROTOCOL;
 }
 
 /** The bits of a comma-separated list of TCP flags, or undefined where one is not known. */

@@ -49,7 +49,7 @@ export async function checkRuleset(read: () => Promise<RulesetSnapshot>, before?
   const snapshot = await read();
   const sockets = readLocalSockets(before?.sockets);
   const [interfaces, ipv4, ipv6] = [readInterfaces(), readFamilyStatus('ipv4'), readFamilyStatus('ipv6')];
-  const namespaceState = JSON.stringify([interfaces, ipv4, ipv6, sockets.listeners, sockets.ephemeralPorts]);
+  const namespaceState = JSON.stringify([interfaces, ipv4, ipv6, { ...sockets, seen: null }]);
   if (before?.snapshot === snapshot && before.namespaceState === namespaceState)
     return { ...before, at: Date.now(), sockets };
   const families = {
@@ -85,8 +85,8 @@ export function checkFamily(
 const MAX_JUDGED = 50;
 
 /** The packets that must be dropped: one that meets no socket of its own, and one for each listener. */
-function strayPackets(family: Family, iif: string, { listeners }: LocalSockets): Packet[] {
-  const packet = { ctstate: 'invalid', family, iif } as const;
+function strayPackets(family: Family, iif: string, { listeners, addresses }: LocalSockets): Packet[] {
+  const packet = { ctstate: 'invalid', family, iif, localAddresses: addresses[family] } as const;
   const atListeners = listeners[family]
     .slice(0, MAX_JUDGED)
     .map(

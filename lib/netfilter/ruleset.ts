@@ -1,5 +1,5 @@
 // All that the tools printed in a network namespace to one ruleset.
-import { parseSave, type SavedRule } from './iptables-save.ts';
+import { actionByName, parseSave, type SavedRule } from './iptables-save.ts';
 import { type Rule, type Ruleset, type Step, type Table, tableName, type XtExpression } from './model.ts';
 import { parseNft, type TableText } from './nft-json.ts';
 import { FAMILIES, type Family } from './packet.ts';
@@ -31,6 +31,9 @@ export function parseRuleset({ nft, nftSave, legacySave, tableTexts = {} }: Rule
   }
   for (const family of FAMILIES) {
     for (const saved of parseSave(nftSave?.[family] ?? '', 'nft', family)) resolveXt(tables, saved);
+  }
+  for (const { steps } of tables.flatMap(({ chains }) => [...chains.values()].flatMap(({ rules }) => rules))) {
+    steps.splice(0, steps.length, ...steps.flatMap((step) => ('xt' in step ? stepsByName(step.xt) : [step])));
   }
   return [...tables, ...FAMILIES.flatMap((family) => parseSave(legacySave?.[family] ?? '', 'legacy', family))];
 }
@@ -91,6 +94,13 @@ function resolve({ type, name }: XtExpression, { matches, target }: SavedRule): 
   return type === 'target' && target && kernelName(target.name) === kernelName(name)
     ? [{ act: target.act }]
     : undefined;
+}
+
+/** What the name alone tells of an expression that is not resolved. */
+function stepsByName(xt: XtExpression): Step[] {
+  if (xt.type === 'match' && xt.name === 'comment') return [];
+  const act = xt.type === 'target' && xt.name !== undefined ? actionByName(xt.name) : undefined;
+  return [act ? { act } : { xt }];
 }
 
 /** Names that iptables-save prints for an extension that the kernel knows by another. */

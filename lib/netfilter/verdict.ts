@@ -1,5 +1,7 @@
 // What becomes of an INVALID TCP packet: the question that this project exists to answer. One that would meet a socket
 // that is not its own must be dropped; one that has a socket of its own must pass.
+
+import { describeChoice, findEscape } from './escaping-packet.ts';
 import { dependsOn, evaluate, type PathResult } from './evaluator.ts';
 import type { Rule, RuleLocation, Ruleset } from './model.ts';
 import { LOOPBACK, type Packet } from './packet.ts';
@@ -16,9 +18,10 @@ export type Verdict =
   | { verdict: 'unknown'; reason: string; untrackedOnly?: true };
 
 /**
- * Says what becomes of a packet that conntrack has marked INVALID. Both `dropped` and `not dropped` hold for every
- * packet that the description fits; where these differ among themselves, or a rule is not understood, the verdict is
- * `unknown` and says why. The rule that `not dropped` names is the one without which the packet would be dropped.
+ * Says what becomes of a packet that conntrack has marked INVALID. `dropped` holds for every packet that the description
+ * fits, `not dropped` for at least one that a sender can choose, and says for which; where neither is certain, for a rule
+ * is not understood, the verdict is `unknown` and says why. The rule that `not dropped` names is the one without which
+ * the packet would be dropped.
  */
 export function judge(ruleset: Ruleset, packet: Packet): Verdict {
   const results = evaluate(ruleset, packet);
@@ -39,6 +42,18 @@ function isTracked({ path }: PathResult): boolean {
 }
 
 function judgeResults(ruleset: Ruleset, packet: Packet, results: PathResult[]): Verdict {
+  const told = judgeAlike(ruleset, packet, results);
+  if (told.verdict !== 'unknown') return told;
+  const counts = packet.iif === LOOPBACK ? () => true : isTracked;
+  const found = findEscape(ruleset, packet, results, counts);
+  const one = found && judgeAlike(ruleset, found.packet, found.results);
+  if (one?.verdict !== 'not dropped') return told;
+  const which = found && describeChoice(packet, found);
+  return { ...one, reason: which ? `${one.reason}, for packets such as one ${which}` : one.reason };
+}
+
+/** Where some packets are dropped and others are not, the verdict is `unknown`. */
+function judgeAlike(ruleset: Ruleset, packet: Packet, results: PathResult[]): Verdict {
   const unknown = results.find(({ result }) => result === 'unknown');
   if (unknown?.result === 'unknown') return { verdict: 'unknown', reason: unknown.reason };
   const drops = results.flatMap((one) => (one.result === 'dropped' ? [one.at] : []));

@@ -102,7 +102,7 @@ async function observe(judged: Judged[]): Promise<Map<number, KernelComparison['
       return new Map(
         PROBES.map(({ packet }) => {
           const counted = counts.get(packet.destinationPort);
-          const isUntracked = untracked.has(packet.destinationPort) && (counted?.untracked ?? 0) > 0;
+          const isUntracked = untracked.has(packet.destinationPort) && counted?.tracked === 0;
           return [packet.destinationPort, isUntracked ? 'untracked' : outcomeOf(packet, counted)];
         }),
       );

@@ -23,7 +23,7 @@ export const SHAPER = `table inet shaper {
 const counters = (kind: string) => PORTS.map((port) => `  counter ${kind}${port} {}`).join('\n');
 
 /**
- * Counts arrivals before everything else at ingress, those that are UNTRACKED right before conntrack, and answers before everything else in output: nothing but answers
+ * Counts arrivals before everything else at ingress, those that conntrack will see, and answers before everything else in output: nothing but answers
  * leaves from the ports of the probes. Answers of established connections go no further: on lo they would pass the
  * random rules too, and a reset that these send in answer would end the connection.
  */
@@ -37,10 +37,10 @@ ${PORTS.map((port) => `    tcp dport ${port} counter name arrived${port}`).join(
 table inet observer {
 ${counters('reset')}
 ${counters('acknowledged')}
-${counters('untracked')}
-  chain untracked {
+${counters('tracked')}
+  chain tracked {
     type filter hook prerouting priority -201;
-${PORTS.map((port) => `    tcp dport ${port} ct state untracked counter name untracked${port}`).join('\n')}
+${PORTS.map((port) => `    tcp dport ${port} ct state != untracked counter name tracked${port}`).join('\n')}
   }
   chain answers {
     type filter hook output priority -500;
@@ -56,8 +56,8 @@ export interface Counted {
   reset: number;
   /** Answers other than resets. */
   acknowledged: number;
-  /** Arrivals that conntrack does not see. */
-  untracked: number;
+  /** Arrivals that conntrack sees. */
+  tracked: number;
 }
 
 /** One nft process that answers many questions: on an emulated machine, starting one for each takes longest of all. */
@@ -90,7 +90,7 @@ export class Observer {
       arrived: packets(`arrived${port}`),
       reset: packets(`reset${port}`),
       acknowledged: packets(`acknowledged${port}`),
-      untracked: packets(`untracked${port}`),
+      tracked: packets(`tracked${port}`),
     });
     return new Map(PORTS.map((port) => [port, counted(port)]));
   }

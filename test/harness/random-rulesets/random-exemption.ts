@@ -23,6 +23,7 @@ export function randomSockets(random: Prng): LocalSockets {
       .filter(({ packet }) => random.chance(packet.socket === 'listener' ? 0.6 : 0.1))
       .map(({ packet }) => ({ address: packet.destination, port: packet.destinationPort }));
   return {
+    addresses: { ipv4: [], ipv6: [] },
     listeners: { ipv4: listenersOf('ipv4'), ipv6: listenersOf('ipv6') },
     ephemeralPorts: random.pick(EPHEMERAL_PORTS),
   };

@@ -80,6 +80,9 @@ t.test('rules that give more paths than can be traversed make the verdict unknow
 
 t.test('a whole description of the packet decides what a part of it cannot', async (t) => {
   const rules = ['-A PREROUTING -s 10.77.0.9/32 -j ACCEPT', '-A PREROUTING -p tcp -m tcp --dport 22 -j ACCEPT', DROP];
-  t.equal(judgeLegacy(saved('mangle', ...rules), IPV4).verdict, 'unknown');
+  const ofMark = ['-A PREROUTING -m mark --mark 0x1 -j ACCEPT', ...rules.slice(-1)];
+  t.equal(judgeLegacy(saved('mangle', ...ofMark), IPV4).verdict, 'unknown');
+  t.equal(judgeLegacy(saved('mangle', ...ofMark), KNOWN).verdict, 'dropped');
+  t.equal(judgeLegacy(saved('mangle', ...rules), IPV4).verdict, 'not dropped');
   t.equal(judgeLegacy(saved('mangle', ...rules), KNOWN).verdict, 'dropped');
 });

@@ -40,6 +40,7 @@ export function legacySnapshot(ipv4: string, ipv6: string = ipv4): RulesetSnapsh
 
 /** A namespace without listeners on specific addresses. */
 export const SOCKETS: LocalSockets = {
+  addresses: { ipv4: ['127.0.0.1', '10.77.0.2'], ipv6: ['::1', 'fd77::2'] },
   listeners: { ipv4: [], ipv6: [] },
   ephemeralPorts: { from: 32_768, to: 60_999 },
 };

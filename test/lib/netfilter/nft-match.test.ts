@@ -45,7 +45,7 @@ const CASES: [name: string, statement: Json, packet: Packet, holds: boolean | 'm
   ],
   ['tcp flags syn / syn,ack', match({ '&': [flags, { '|': ['syn', 'ack'] }] }, 'syn'), KNOWN, false],
   ['tcp flags of a name not known', match(flags, ['syn', 'accecn'], 'in'), KNOWN, 'maybe'],
-  ['tcp flags syn, of a packet that is not known', match(flags, 'syn', 'in'), IPV4, 'maybe'],
+  ['tcp flags syn, of a packet that is not known', match(flags, 'syn', 'in'), IPV4, false],
   ['meta mark 0', match(mark, 0), KNOWN, true],
   ['meta mark 0, of a mark that is not known', match(mark, 0), IPV4, 'maybe'],
   ['meta mark & 0xff == 5', match({ '&': [mark, 255] }, 5), { ...KNOWN, mark: 0x105 }, true],

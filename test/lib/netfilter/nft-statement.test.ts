@@ -84,7 +84,7 @@ const CASES: [name: string, statements: Json[], packet: Packet, verdict: string]
   ['ct state vmap { established : accept }', [vmap(ct('state'), ['established', ACCEPT])], IPV4, 'dropped'],
   ['ct state vmap with * first', [vmap(ct('state'), ['*', ACCEPT], ['invalid', DROP])], IPV4, 'dropped'],
   ['ct state vmap with * alone', [vmap(ct('state'), ['*', ACCEPT])], IPV4, 'not dropped'],
-  ['a vmap of a port that is not known', [vmap(payload('tcp', 'dport'), [80, ACCEPT])], IPV4, 'unknown'],
+  ['a vmap of a port that is not known', [vmap(payload('tcp', 'dport'), [80, ACCEPT])], IPV4, 'not dropped'],
   [
     'a vmap that continues, and no drop behind it',
     [vmap(meta('l4proto'), ['tcp', { continue: null }]), ACCEPT],
@@ -98,7 +98,10 @@ const CASES: [name: string, statements: Json[], packet: Packet, verdict: string]
   ['a vmap that is not listed', [{ vmap: { key: meta('l4proto'), data: '@none' } }], IPV4, 'unknown'],
   ['an xt match, accept', [{ xt: { type: 'match', name: 'conntrack' } }, ACCEPT], IPV4, 'unknown'],
   ['an xt match, drop', [{ xt: { type: 'match', name: 'conntrack' } }, DROP], IPV4, 'dropped'],
-  ['an xt target', [{ xt: { type: 'target', name: 'MARK' } }], IPV4, 'unknown'],
+  ['an xt target', [{ xt: { type: 'target', name: 'TPROXY' } }], IPV4, 'unknown'],
+  ['an xt target that sets a mark', [{ xt: { type: 'target', name: 'MARK' } }], IPV4, 'dropped'],
+  ['an xt target that changes nothing', [{ xt: { type: 'target', name: 'TOS' } }], IPV4, 'dropped'],
+  ['an xt match that always holds', [{ xt: { type: 'match', name: 'comment' } }, ACCEPT], IPV4, 'not dropped'],
   ['an xt without a name', [{ xt: null }], IPV4, 'unknown'],
 ];
 

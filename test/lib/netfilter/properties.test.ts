@@ -1,5 +1,8 @@
 import t from 'tap';
+import { findEscape } from '../../../lib/netfilter/escaping-packet.ts';
+import { evaluate } from '../../../lib/netfilter/evaluator.ts';
 import type { Json } from '../../../lib/netfilter/nft-expression.ts';
+import type { Packet } from '../../../lib/netfilter/packet.ts';
 import { parseRuleset } from '../../../lib/netfilter/ruleset.ts';
 import { judge } from '../../../lib/netfilter/verdict.ts';
 import { makePrng, type Prng } from '../../harness/random-rulesets/prng.ts';
@@ -165,6 +168,23 @@ forAll('where all packets that are known in part are dropped, so is each that is
   const full = judge(ruleset, packet).verdict;
   const part = judge(ruleset, { ctstate: 'invalid', family, iif: packet.iif }).verdict;
   must(part !== 'dropped' || full === part, `known in part is ${part}, in full ${full}`);
+});
+
+forAll('where a packet escapes of those that are known in part, it escapes', (random) => {
+  const [family, packet] = random.pick([
+    ['ipv4', KNOWN],
+    ['ipv6', KNOWN6],
+  ] as const);
+  const ruleset = parseRuleset({ legacySave: { [family]: randomIptables(random, family) } });
+  const { iif, destination = '' } = packet;
+  const part: Packet = { ctstate: 'invalid', family, iif, mark: 0, localAddresses: [destination] };
+  const found = findEscape(ruleset, part, evaluate(ruleset, part), () => true);
+  if (!found) return;
+  const full = judge(ruleset, { ...packet, flags: 0x10, ...found.packet });
+  must(
+    full.verdict === 'not dropped' || (full.verdict === 'dropped' && full.by.length === 0),
+    `${JSON.stringify(found.packet)}: ${full.verdict}`,
+  );
 });
 
 forAll('a rule that cannot match changes nothing', (random) => {
