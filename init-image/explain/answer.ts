@@ -1,6 +1,12 @@
 // "Was it this?": from two samples of a pod's evidence to an answer in words.
 import type { NotedConnection } from '../checker/noted-connections.ts';
-import { type EvidenceSample, type NamespaceCounters, type RulesetEvidence, redirectionModes } from './evidence.ts';
+import {
+  type EvidenceSample,
+  mayRedirect,
+  type NamespaceCounters,
+  type RulesetEvidence,
+  redirectionModes,
+} from './evidence.ts';
 
 export type AnswerWord = 'prevented' | 'suspected' | 'not this' | 'cannot tell';
 
@@ -37,7 +43,7 @@ interface Growth {
   resets: number;
   /** Established connections that ended by a reset, sent or received. */
   estabResets: number | null;
-  /** Packets that the deciding rules dropped; null where a rule has no counter, or the rules changed. */
+  /** Packets that the deciding rules dropped, as far as they count; null where none does, or the rules changed. */
   dropped: number | null;
   /** The same before the first sample. */
   droppedBefore: number | null;
@@ -164,9 +170,7 @@ export const CASES: AnswerCase[] = [
   {
     code: 'redirect-not-known',
     answer: 'cannot tell',
-    when: ({ rules }) =>
-      !redirectionModes(rules).some((mode) => mode.startsWith('REDIRECT')) &&
-      redirectionModes(rules).includes('unknown'),
+    when: ({ rules }) => !mayRedirect(rules) && redirectionModes(rules).includes('unknown'),
     why: () =>
       'Packets were INVALID and resets were sent, but it is unknown whether the rules redirect inbound connections.',
     advice: ['watch-node'],
@@ -174,7 +178,7 @@ export const CASES: AnswerCase[] = [
   {
     code: 'tproxy',
     answer: 'cannot tell',
-    when: ({ rules }) => !redirectionModes(rules).some((mode) => mode.startsWith('REDIRECT')),
+    when: ({ rules }) => !mayRedirect(rules),
     why: () =>
       'Packets were INVALID and resets were sent. But TPROXY redirects without NAT, so a stray segment finds its own connection and causes no reset.',
     advice: ['watch-node', 'guard'],

@@ -34,7 +34,7 @@ export interface RulesetEvidence {
   result: 'guarded' | 'not guarded' | 'cannot tell';
   /** Where a packet is not dropped for sure, and why. */
   reasons: string[];
-  /** Packets that the deciding rules have dropped; null where one of them keeps no count. */
+  /** Packets that the deciding rules have dropped, as far as they count; null where none of them does. */
   dropped: number | null;
   invalidRules: InvalidRule[];
   /** Whether packets that have a socket of their own pass, and the connections of all stray segments are noted. */
@@ -104,6 +104,11 @@ export function describeRuleset(check: RulesetCheck, interfaces: string[]): Rule
   };
 }
 
+/** Whether NAT redirects inbound connections, or may do so. */
+export function mayRedirect({ mesh }: RulesetEvidence): boolean {
+  return Object.values(mesh).some(({ mode, perhaps }) => mode.startsWith('REDIRECT') || perhaps?.includes('REDIRECT'));
+}
+
 /** How each family's inbound connections are redirected. */
 export function redirectionModes({ mesh }: RulesetEvidence): FamilyRedirection['mode'][] {
   return Object.values(mesh).map(({ mode }) => mode);
@@ -111,7 +116,7 @@ export function redirectionModes({ mesh }: RulesetEvidence): FamilyRedirection['
 
 function countDropped(check: RulesetCheck): number | null {
   const locations = FAMILIES.flatMap((family) => droppingRules(check.families[family]));
-  if (locations.some(({ rule }) => rule?.packets === undefined)) return null;
+  if (locations.length > 0 && locations.every(({ rule }) => rule?.packets === undefined)) return null;
   const { total } = addCheck(emptyDropCounters(), check);
   return total.ipv4.packets + total.ipv6.packets;
 }

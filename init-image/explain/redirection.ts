@@ -8,6 +8,8 @@ export interface FamilyRedirection {
   mode: 'REDIRECT' | 'TPROXY' | 'REDIRECT and TPROXY' | 'none' | 'unknown';
   /** Why the mode is unknown, or unknown for some ports. */
   reason?: string;
+  /** What an unknown mode may be. */
+  perhaps?: ('REDIRECT' | 'TPROXY')[];
   /** Whether the rules are those of Istio's native nftables mode (1.28 and later). */
   native: boolean;
   /** Ports of the proxy; Istio's is 15006. */
@@ -21,19 +23,23 @@ const MAX_RANGES = 1000;
 
 /** @param iif an interface other than lo */
 export function describeRedirection(ruleset: Ruleset, family: Family, iif: string): FamilyRedirection {
-  const ranges = cutPorts(comparedPorts(ruleset));
+  const ranges = cutPorts(comparedPorts(ruleset, family));
   if (ranges.length > MAX_RANGES) {
     const reason = `the rules tell ${ranges.length} ranges of ports apart`;
-    return { mode: 'unknown', reason, native: false, proxyPorts: [], redirected: [], excluded: [] };
+    const some = findRedirectTarget(ruleset, family, iif);
+    const perhaps = some.to === 'unknown' ? some.perhaps : 'table' in some ? [some.to] : [];
+    return { mode: 'unknown', reason, perhaps, native: false, proxyPorts: [], redirected: [], excluded: [] };
   }
   const targets = ranges.map((range) => ({ range, target: findRedirectTarget(ruleset, family, iif, range.from) }));
   const having = (...to: RedirectTarget['to'][]) =>
     joinPorts(targets.flatMap(({ range, target }) => (to.includes(target.to) ? [range] : [])));
   const proxied = targets.flatMap(({ target }) => ('table' in target ? [target] : []));
-  const unknown = targets.flatMap(({ target }) => (target.to === 'unknown' ? [target.reason] : []));
+  const unknown = targets.flatMap(({ target }) => (target.to === 'unknown' ? [target] : []));
+  const mode = modeOf(new Set(proxied.map(({ to }) => to)), unknown.length > 0);
   return {
-    mode: modeOf(new Set(proxied.map(({ to }) => to)), unknown.length > 0),
-    ...(unknown[0] === undefined ? {} : { reason: unknown[0] }),
+    mode,
+    ...(unknown[0] === undefined ? {} : { reason: unknown[0].reason }),
+    ...(mode === 'unknown' && { perhaps: [...new Set(unknown.flatMap(({ perhaps }) => perhaps))] }),
     native: proxied.some(({ table }) => table.includes('istio-proxy-')),
     proxyPorts: [...new Set(proxied.flatMap(({ port }) => port ?? []))],
     redirected: having('REDIRECT', 'TPROXY'),
@@ -47,8 +53,12 @@ function modeOf(seen: Set<'REDIRECT' | 'TPROXY'>, isUnknown: boolean): FamilyRed
   return seen.has('TPROXY') ? 'TPROXY' : 'none';
 }
 
-function comparedPorts(ruleset: Ruleset): Value[] {
-  const rules = ruleset.flatMap(({ chains }) => [...chains.values()].flatMap((chain) => chain.rules));
+function comparedPorts(ruleset: Ruleset, family: Family): Value[] {
+  const own = family === 'ipv4' ? 'ip' : 'ip6';
+  const tables = ruleset.filter(
+    (table) => table.family === own || table.family === 'inet' || table.family === 'netdev',
+  );
+  const rules = tables.flatMap(({ chains }) => [...chains.values()].flatMap((chain) => chain.rules));
   const conditions = rules.flatMap(conditionsOf);
   return conditions.flatMap((one) => ('field' in one && one.field === 'destinationPort' ? one.oneOf : []));
 }
@@ -57,10 +67,14 @@ function comparedPorts(ruleset: Ruleset): Value[] {
 export function redirectionText(redirection: FamilyRedirection): string {
   const { mode, native, proxyPorts, redirected, reason } = redirection;
   if (mode === 'none') return 'no rule redirects inbound connections';
-  if (mode === 'unknown') return `cannot be told (${reason})`;
+  if (mode === 'unknown') return `${perhapsText(redirection)} (${reason})`;
   const how = `${mode}${native ? " (Istio's native nftables)" : ''}`;
   const doubt = reason === undefined ? '' : `; some ports cannot be told: ${reason}`;
   return `${how} to ${proxyPorts.join(', ')}; ports redirected: ${portsText(redirected)}${doubt}`;
+}
+
+function perhapsText({ perhaps = [] }: FamilyRedirection): string {
+  return perhaps.length > 0 ? `perhaps ${perhaps.join(' or ')}` : 'cannot be told';
 }
 
 // Which TCP ports rules tell apart: of ports that no rule tells apart one has to be evaluated.

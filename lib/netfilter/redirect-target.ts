@@ -7,7 +7,8 @@ import type { Family, Packet } from './packet.ts';
 export type RedirectTarget =
   | { to: 'REDIRECT' | 'TPROXY'; port?: number; table: string }
   | { to: 'itself' | 'nobody' }
-  | { to: 'unknown'; reason: string };
+  /** `perhaps`: where it may be handed. */
+  | { to: 'unknown'; reason: string; perhaps: ('REDIRECT' | 'TPROXY')[] };
 
 /** Documentation addresses (RFC 5737, RFC 3849): a peer and a pod that no rule names. */
 const ADDRESSES = {
@@ -18,17 +19,25 @@ const SYN = 2;
 
 /**
  * Evaluates the first packet (SYN) of a connection from another host, up to the end of prerouting.
+ * @param port of the destination; any where it is left out
  * @returns where it is handed; unknown where that depends on a match that is not understood
  */
-export function findRedirectTarget(ruleset: Ruleset, family: Family, iif: string, port: number): RedirectTarget {
-  const segment = { sourcePort: 40_000, destinationPort: port, flags: SYN, mark: 0 };
-  const packet: Packet = { ctstate: 'new', family, iif, ...segment, ...ADDRESSES[family] };
+export function findRedirectTarget(ruleset: Ruleset, family: Family, iif: string, port?: number): RedirectTarget {
+  const segment = { sourcePort: 40_000, flags: SYN, mark: 0, ...(port !== undefined && { destinationPort: port }) };
+  const packet: Packet = { ctstate: 'new', family, iif, ...segment };
+  const found = targetFor(ruleset, { ...packet, ...ADDRESSES[family] });
+  // A rule against spoofed addresses drops those of the documentation too.
+  return found.to === 'nobody' ? targetFor(ruleset, packet) : found;
+}
+
+function targetFor(ruleset: Ruleset, packet: Packet): RedirectTarget {
   const results = evaluate(ruleset, packet, { lastHook: 'prerouting' });
   const targets = results.map(targetOf);
-  const unknown = targets.find(({ to }) => to === 'unknown');
   const [first = { to: 'itself' }] = targets;
-  if (unknown || targets.every((target) => isSame(target, first))) return unknown ?? first;
-  return { to: 'unknown', reason: dependsOn(results) };
+  const unknown = targets.flatMap((target) => (target.to === 'unknown' ? [target.reason] : []));
+  if (unknown.length === 0 && targets.every((target) => isSame(target, first))) return first;
+  const perhaps = targets.flatMap(({ to }) => (to === 'REDIRECT' || to === 'TPROXY' ? [to] : []));
+  return { to: 'unknown', reason: unknown[0] ?? dependsOn(results), perhaps: [...new Set(perhaps)] };
 }
 
 function targetOf(one: PathResult): RedirectTarget {
@@ -40,7 +49,7 @@ function targetOf(one: PathResult): RedirectTarget {
     case 'passed':
       return { to: 'itself' };
     case 'unknown':
-      return { to: 'unknown', reason: one.reason };
+      return { to: 'unknown', reason: one.reason, perhaps: [] };
     default:
       return { to: 'nobody' };
   }

@@ -6,6 +6,7 @@ import type { StrayEvidence } from '../../../init-image/explain/stray-evidence.t
 import { RULE } from '../../../lib/netfilter/drop-rule.ts';
 import { redirectRules, tproxyRules } from '../../harness/netns/istio-rules.ts';
 import { mangle } from '../../lib/netfilter/made-checks.ts';
+import { saved } from '../../lib/netfilter/ruleset-dumps.ts';
 import { asSaved, exemptRulesOf, RESCUING, rulesOf, samples } from './made-evidence.ts';
 
 const MESH = asSaved(redirectRules('ipv4'));
@@ -119,10 +120,38 @@ t.test('under TPROXY, which needs no NAT, INVALID packets and resets together pr
 });
 
 t.test('an unknown redirect makes "cannot tell"', async (t) => {
-  const unclear = rulesOf(
-    ['*nat', ':PREROUTING ACCEPT', '-A PREROUTING -m owner -j REDIRECT', 'COMMIT', ''].join('\n'),
-  );
+  const unclear = rulesOf(saved('nat', '-A PREROUTING -p tcp -j STRANGE'));
   t.equal(wordAndCode(...samples(BOTH, unclear)), 'cannot tell: redirect-not-known');
+});
+
+t.test('a match before the mesh that nobody can decide is no reason not to suspect', async (t) => {
+  const mesh = asSaved(redirectRules('ipv4'));
+  for (const rule of ['-m owner -j RETURN', '-m strange -j STRANGE', '-m statistic --mode random -j ACCEPT']) {
+    const found = answer(...samples(BOTH, rulesOf(mesh.replace('-A PREROUTING', `-A PREROUTING ${rule}\n$&`))));
+    t.match(found, { answer: 'suspected', code: 'invalid-and-resets' }, rule);
+  }
+});
+
+t.test('a rule against spoofed addresses is no reason not to suspect', async (t) => {
+  const mesh = asSaved(redirectRules('ipv4'));
+  const spoofed = [
+    '-s 10.0.0.9/32',
+    '-d 10.0.0.9/32',
+    '-i eth0 ! -d 10.77.0.2/32',
+    '! -s 10.0.0.0/8',
+    '-i eth0 -s 127.0.0.0/8',
+  ];
+  for (const match of spoofed) {
+    const rules = rulesOf(mesh + saved('mangle', `-A PREROUTING ${match} -j DROP`));
+    t.equal(rules.result, 'not guarded', match);
+    t.equal(wordAndCode(...samples(BOTH, rules)), 'suspected: invalid-and-resets', match);
+  }
+});
+
+t.test('a rule without a counter beside one that counts does not hide what was dropped', async (t) => {
+  const uncounted = (packets: number) =>
+    exemptRulesOf(mangle('-i lo -p tcp -m conntrack --ctstate INVALID -j DROP', `[${packets}:9] ${RULE.tcp}`));
+  t.equal(wordAndCode(...samples({ conntrackInvalid: 1 }, uncounted(2), uncounted(1))), 'prevented: dropped');
 });
 
 t.test('a pod that was open in one of the samples is open', async (t) => {

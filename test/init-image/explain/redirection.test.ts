@@ -63,7 +63,8 @@ t.test('without rules, or with rules for loopback only, nothing is redirected', 
 t.test('a match that is not understood is named, for the ports that it concerns', async (t) => {
   const strange = meshOf(saved('nat', '-A PREROUTING -p tcp -m strange --sort odd -j REDIRECT --to-ports 1'));
   t.match(strange, { mode: 'unknown', reason: /strange/ });
-  t.match(redirectionText(strange), /^cannot be told \(depends on/);
+  t.match(redirectionText(strange), /^perhaps REDIRECT \(depends on/);
+  t.match(redirectionText(meshOf(saved('nat', '-A PREROUTING -p tcp -j STRANGE'))), /^cannot be told \(/);
   const partly = meshOf(
     saved(
       'nat',
@@ -79,7 +80,12 @@ t.test('a match that is not understood is named, for the ports that it concerns'
 
 t.test('a ruleset of more ports than a mesh has is not followed', async (t) => {
   const rules = Array.from({ length: 1001 }, (_, i) => `-A PREROUTING -p tcp -m tcp --dport ${2 * i + 2} -j RETURN`);
-  t.match(meshOf(saved('nat', ...rules)), { mode: 'unknown', reason: /ranges of ports/ });
+  const many = saved('nat', ...rules, '-A PREROUTING -p tcp -j REDIRECT --to-ports 15006');
+  t.match(meshOf(many), { mode: 'unknown', reason: /ranges of ports/, perhaps: ['REDIRECT'] });
+  const none = meshOf(saved('nat', ...rules));
+  t.match(none, { mode: 'unknown', perhaps: [] });
+  const one = parseRuleset({ legacySave: { ipv4: many, ipv6: asSaved(redirectRules('ipv6')) } });
+  t.match(describeRedirection(one, 'ipv6', 'eth0'), { mode: 'REDIRECT' }, 'the other family is told all the same');
 });
 
 t.test('chains that jump to each other without end are not followed for ever', async (t) => {
