@@ -16,7 +16,7 @@ export interface ProgramOutput {
  * @param options.timeout milliseconds until it is killed
  * @param options.memory what it may take and print, and is killed beyond; of the container's limit where it is not given
  * @returns its exit code and output, also where the exit code is not 0
- * @throws CodedError COMMAND_MISSING, COMMAND_TIMEOUT or COMMAND_TOO_LARGE
+ * @throws CodedError COMMAND_MISSING, COMMAND_TIMEOUT, COMMAND_TOO_LARGE or COMMAND_KILLED
  */
 export function runCommand(
   command: string,
@@ -47,7 +47,9 @@ export function runCommand(
       reject(error.code === 'ENOENT' ? errors.COMMAND_MISSING(command) : error);
     });
     child.once('close', (exitCode, signal) => {
-      if (signal === 'SIGKILL') reject(errors.COMMAND_TIMEOUT(command, timeout));
+      // Node marks only what it has sent itself: a kill of the kernel's is for want of memory.
+      if (signal === 'SIGKILL')
+        reject(child.killed ? errors.COMMAND_TIMEOUT(command, timeout) : errors.COMMAND_KILLED(command));
       else resolve({ exitCode, ...output });
     });
     // A program that ends before it has read its input is reported by its exit code, not by EPIPE.

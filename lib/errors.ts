@@ -33,6 +33,9 @@ export const errors = defineErrors({
   COMMAND_MISSING: (command: string) => `${command} is not installed here: use the image that invalid-drop ships`,
   COMMAND_TIMEOUT: (command: string, milliseconds: number) =>
     `${command} did not end within ${milliseconds} ms: look for an overloaded node, or for a program that holds the xtables lock`,
+  COMMAND_KILLED: (command: string) =>
+    `${command} was killed, mostly for want of memory: the ruleset is larger than the container's memory limit allows, ` +
+    'so raise it with the webhook options init-resources and checker-resources',
   COMMAND_FAILED: (command: string, exitCode: number | null, stderr: string) =>
     `${command} failed with exit code ${exitCode}: ${stderr.replaceAll('\n', '; ')}${adviceOn(stderr)}`,
   COMMAND_TOO_LARGE: (command: string, what: string, bytes: number) =>

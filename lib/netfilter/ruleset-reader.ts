@@ -34,7 +34,7 @@ export function programOf(family: Family, backend: Backend, what: 'save' | 'rest
  * @param timeout milliseconds for each program
  * @param run runs programs
  * @returns a function that reads the ruleset; the same object as before where nothing at all has changed
- * @throws (the function) CodedError COMMAND_MISSING, COMMAND_TIMEOUT, COMMAND_FAILED, NFT_UNREADABLE, RULESET_UNSTEADY
+ * @throws (the function) CodedError COMMAND_MISSING, COMMAND_TIMEOUT, COMMAND_KILLED, COMMAND_FAILED, NFT_UNREADABLE, RULESET_UNSTEADY
  */
 export function makeRulesetReader(timeout: number, run: RunCommand = runCommand): () => Promise<RulesetSnapshot> {
   let known: NftDump | undefined;

@@ -37,6 +37,10 @@ t.test('a program that is not there, or takes too long, is an error that names i
   });
 });
 
+t.test('a program that another one kills did not take too long', async (t) => {
+  await t.rejects(node('process.kill(process.pid, "SIGKILL")'), { code: 'COMMAND_KILLED', message: /memory limit/ });
+});
+
 t.test('arguments are passed as they are: there is no shell', async (t) => {
   const { stdout } = await runCommand('printf', ['%s', '$(id); `id` && *'], { timeout: 30_000 });
   t.equal(stdout, '$(id); `id` && *');
