@@ -1,4 +1,5 @@
 // The command with the real client library against an API server on loopback. A real API server is in test/e2e.
+
 import { writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -8,6 +9,7 @@ import type { JsonObject } from '../../../lib/json.ts';
 import { connectOperator } from '../../../webhook/cluster/cluster-client.ts';
 import { guardCommand } from '../../../webhook/guard/guard-command.ts';
 import { SETTINGS } from '../admission/injection-settings.ts';
+import { injectedPod } from '../coverage/made-pods.ts';
 import { kubeconfigFor, startFakeApiServer } from '../fake-api-server.ts';
 import { LATER, runningPod } from './running-pod.ts';
 
@@ -86,6 +88,12 @@ t.test('a pod gets a container, and is guarded when that has ended well', async 
   t.match(told, [/^\[1\/1\] storage\/store-0: guarded: /]);
   t.same(changes(requests), ['PATCH /api/v1/namespaces/storage/pods/store-0/ephemeralcontainers']);
   t.match(pods[0]?.spec, { ephemeralContainers: [{ name: 'invalid-drop-guard-1', image: SETTINGS.image }] });
+});
+
+t.test('what stands under our names and is not ours is printed beside the result', async (t) => {
+  const pods = [injectedPod({ image: SETTINGS.image, changeInit: { args: ['--help'] } })];
+  const { printed } = await guard(t, ['storage/store-0'], { pods: pods as ReturnType<typeof runningPod>[] });
+  t.match(printed, '(by invalid-drop-guard-1; its own containers do not count: altered: invalid-drop-init: args)');
 });
 
 t.test('a second run changes nothing', async (t) => {
