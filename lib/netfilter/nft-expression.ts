@@ -162,12 +162,12 @@ export interface SetScope {
   table: string;
 }
 
-/** The elements of a named set or map; undefined where packets or timeouts change them, or there is none. */
+/** The elements of a named set or map; undefined where packets or timeouts change them, or none were listed. */
 export function elementsOf(name: string, { sets, table }: SetScope): Json[] | undefined {
   const set = sets.get(`${table} ${name.replace(/^@/, '')}`);
   const flags = [set?.['flags'] ?? []].flat();
   const changes = flags.includes('dynamic') || flags.includes('timeout') || set?.['timeout'] !== undefined;
-  return set && !changes ? [set['elem'] ?? []].flat(1) : undefined;
+  return set && !changes && !set['unlisted'] ? [set['elem'] ?? []].flat(1) : undefined;
 }
 
 /**

@@ -1,26 +1,65 @@
 // nft's listings to tables: `nft -j list ruleset` (libnftables-json(5)), and what only nft's text form tells.
 import { type BaseChainHook, type Chain, HOOKS, type Rule, type Table, tableName } from './model.ts';
 import { describe, type Json, type JsonItem, type NftSets, toItem } from './nft-expression.ts';
-import { parseStatement } from './nft-statement.ts';
+import { EXEMPTION_TABLE, parseStatement } from './nft-statement.ts';
 
 /**
  * @param text JSON that nft printed
+ * @param setListings listings of the sets whose elements the text leaves out; undefined where it leaves out none
  * @returns the tables that an arriving IP packet can meet (ip, ip6, inet, netdev). A table with other flags
  *   than "dormant" is "maybe" dormant: nft 1.0.6 prints another word in its place, such as the table's name or family.
  * @throws SyntaxError if the text is no JSON of nft
  */
-export function parseNft(text: string): Table[] {
-  const items = toItem(JSON.parse(text))['nftables'];
-  if (!Array.isArray(items)) throw new SyntaxError('no member "nftables"');
-  const list = items.map(toItem);
+export function parseNft(text: string, setListings?: string[]): Table[] {
+  const list = parseItems(text);
   const tables = new Map<string, Table>();
-  const sets = collectSets(list);
+  const sets = collectSets(list, setListings?.flatMap(parseItems));
   for (const { table, chain, rule } of list) {
     if (table) addTable(tables, toItem(table));
     if (chain) addChain(tables, toItem(chain));
     if (rule) addRule(tables, toItem(rule), sets);
   }
   return [...tables.values()];
+}
+
+function parseItems(text: string): JsonItem[] {
+  const items = toItem(JSON.parse(text))['nftables'];
+  if (!Array.isArray(items)) throw new SyntaxError('no member "nftables"');
+  return items.map(toItem);
+}
+
+/** More sets are not listed: their elements stay unknown. */
+const MAX_LISTED = 20;
+/** Programs that are run for them take the names as words. */
+const WORD = /^[\w./-]+$/;
+
+/**
+ * Which listings tell the elements that a verdict needs, of a listing without elements (`nft -t`). Sets of addresses
+ * are left out: there may be hundreds of thousands, and of a packet that any host may send they decide nothing.
+ * @returns arguments for `nft -j list`, such as `table inet t` or `set ip t ports`
+ */
+export function neededListings(text: string): string[][] {
+  // Most rulesets have no sets but ours, and some have none.
+  if (!/"(set|map)": ?\{"family"/.test(text)) return [];
+  const items = parseItems(text);
+  const rules = items
+    .map(({ rule }) => toItem(rule))
+    .map((rule) => ({ scope: scopeOf(rule), text: JSON.stringify(rule) }));
+  const isUsed = (set: JsonItem) =>
+    rules.some((rule) => rule.scope === scopeOf(set) && rule.text.includes(`"@${set['name']}"`));
+  const needed = items.flatMap((item) => {
+    const set = toItem(item['set'] ?? item['map']);
+    const words = [item['set'] ? 'set' : 'map', set['family'], set['table'], set['name']].map(String);
+    if (set['elem'] !== undefined || !isUsed(set) || !words.every((word) => WORD.test(word))) return [];
+    if (scopeOf(set) === EXEMPTION_TABLE) return [['table', ...EXEMPTION_TABLE.split(' ')]];
+    return isOfAddresses(set['type']) ? [] : [words];
+  });
+  return [...new Map(needed.map((words) => [words.join(' '), words])).values()].slice(0, MAX_LISTED);
+}
+
+/** An array is a concatenation, and an object a type that nft writes as an expression. */
+function isOfAddresses(type: Json | undefined): boolean {
+  return typeof type !== 'string' || type.includes('addr');
 }
 
 /** Identity of the table that a chain, rule or set belongs to. */
@@ -74,11 +113,12 @@ function addRule(tables: Map<string, Table>, item: JsonItem, sets: NftSets): voi
   chain.rules.push(rule);
 }
 
-function collectSets(items: JsonItem[]): NftSets {
+function collectSets(items: JsonItem[], listed?: JsonItem[]): NftSets {
   const sets: NftSets = new Map();
-  for (const item of items) {
+  for (const item of [...items, ...(listed ?? [])]) {
     const set = toItem(item['set'] ?? item['map']);
-    if (set['name'] !== undefined) sets.set(`${scopeOf(set)} ${set['name']}`, set);
+    const unlisted = listed !== undefined && set['elem'] === undefined && !listed.includes(item);
+    if (set['name'] !== undefined) sets.set(`${scopeOf(set)} ${set['name']}`, unlisted ? { ...set, unlisted } : set);
   }
   for (const item of items) {
     for (const name of updatedSets(toItem(item['rule']))) {

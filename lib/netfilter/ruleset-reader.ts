@@ -2,7 +2,7 @@
 import { type ProgramOutput, type RunCommand, runCommand } from '../command.ts';
 import { type CodedError, errors } from '../errors.ts';
 import { type Backend, type Chain, type Ruleset, type Table, tableName } from './model.ts';
-import { parseNft, parseTableText } from './nft-json.ts';
+import { neededListings, parseNft, parseTableText } from './nft-json.ts';
 import { FAMILIES, type Family } from './packet.ts';
 import { canReadLegacy, readLegacyTables } from './proc.ts';
 import { parseRuleset, type RulesetDump } from './ruleset.ts';
@@ -30,7 +30,7 @@ export function programOf(family: Family, backend: Backend, what: 'save' | 'rest
 /**
  * A reader that keeps what iptables-nft-save printed for as long as nft's listing is the same (a handle is never used
  * again, so that the same handles mean the same rules), and the snapshot for as long as no counter moves either. Then
- * one program, nft, is all that a read costs.
+ * nft is all that a read costs: once for the rules, and once for the exemption's sets.
  * @param timeout milliseconds for each program
  * @param run runs programs
  * @returns a function that reads the ruleset; the same object as before where nothing at all has changed
@@ -47,7 +47,7 @@ export function makeRulesetReader(timeout: number, run: RunCommand = runCommand)
       readLegacy('ipv6', run, timeout),
     ]);
     known = nft;
-    const texts = JSON.stringify([nft?.dump.nft, ipv4, ipv6]);
+    const texts = JSON.stringify([nft?.dump.nft, nft?.dump.setListings, ipv4, ipv6]);
     if (last?.texts === texts) return last.snapshot;
     const legacySave = { ipv4: ipv4.text, ipv6: ipv6.text };
     const snapshot = {
@@ -97,7 +97,7 @@ export interface NftDump {
 export async function readNft(run: RunCommand, timeout: number, known?: NftDump): Promise<NftDump | undefined> {
   let details = known;
   for (let reads = 0; reads < MAX_READS; reads++) {
-    const listed = await run('nft', ['-j', 'list', 'ruleset'], { timeout });
+    const listed = await run('nft', ['-j', '-t', 'list', 'ruleset'], { timeout });
     if (listed.exitCode !== 0) {
       if (NO_NFTABLES.test(listed.stderr)) return undefined;
       throw failed('nft', listed);
@@ -106,15 +106,31 @@ export async function readNft(run: RunCommand, timeout: number, known?: NftDump)
       if (reads < MAX_READS - 1) continue;
       throw errors.NFT_UNREADABLE(`... ${listed.stdout.slice(-80)}`);
     }
+    const setListings = await readElements(listed.stdout, run, timeout);
+    if (!setListings) continue;
     const listing = withoutCounters(listed.stdout);
     if (details?.listing !== listing && needsDetails(listing)) {
       details = { listing, ...(await readDetails(listing, run, timeout)) };
       continue;
     }
     const { dump, xtError } = details?.listing === listing ? details : { dump: {}, xtError: {} };
-    return { listing, dump: { ...dump, nft: listed.stdout }, xtError };
+    return { listing, dump: { ...dump, nft: listed.stdout, setListings }, xtError };
   }
   throw errors.RULESET_UNSTEADY(MAX_READS);
+}
+
+/**
+ * nft needs 1 KB of memory for each element of a set: the listing has none, and those that a verdict needs are asked for.
+ * @returns undefined where a set has gone meanwhile
+ */
+async function readElements(listing: string, run: RunCommand, timeout: number): Promise<string[] | undefined> {
+  const texts: string[] = [];
+  for (const words of parseListing(listing, () => neededListings(listing))) {
+    const listed = await run('nft', ['-j', 'list', ...words], { timeout });
+    if (listed.exitCode !== 0 || !isWhole(listed.stdout)) return undefined;
+    texts.push(listed.stdout);
+  }
+  return texts;
 }
 
 /**

@@ -6,8 +6,10 @@ import { FAMILIES, type Family } from './packet.ts';
 
 /** What the tools printed in one network namespace; an absent member means that there is nothing of that kind. */
 export interface RulesetDump {
-  /** `nft -j list ruleset` */
+  /** `nft -j list ruleset`, or the same with `-t`, which leaves out the elements of named sets */
   nft?: string;
+  /** With `-t`: `nft -j list table` or `list set` of each set that a verdict needs. */
+  setListings?: string[];
   /** `iptables-nft-save -c` and `ip6tables-nft-save -c` */
   nftSave?: Partial<Record<Family, string>>;
   /** `iptables-legacy-save -c` and `ip6tables-legacy-save -c` */
@@ -23,8 +25,8 @@ export interface RulesetDump {
  * @returns every table that an arriving packet can meet
  * @throws SyntaxError if nft's text is no JSON
  */
-export function parseRuleset({ nft, nftSave, legacySave, tableTexts = {} }: RulesetDump): Ruleset {
-  const tables = nft ? parseNft(nft) : [];
+export function parseRuleset({ nft, setListings, nftSave, legacySave, tableTexts = {} }: RulesetDump): Ruleset {
+  const tables = nft ? parseNft(nft, setListings) : [];
   for (const table of tables) {
     const text = tableTexts[tableName(table)];
     if (text) addTableText(table, text);

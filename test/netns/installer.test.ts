@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises';
+import { chmod, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import type { Test } from 'tap';
 import { RULE } from '../../lib/netfilter/drop-rule.ts';
@@ -302,6 +302,17 @@ async function checkCapabilities(t: Test, { stdout, stderr }: { stdout: string; 
   for (const set of ['CapPrm', 'CapEff', 'CapBnd']) t.match(stdout, `${set}:\t${mask}\n`);
   t.match(stderr, /Read-only file system/);
 }
+
+kernelTest('sets with a hundred thousand addresses cost no memory', async (t, { pod }) => {
+  const addresses = Array.from({ length: 100_000 }, (_, i) => `10.${i >> 15}.${(i >> 7) & 255}.${(i & 127) * 2}`);
+  const set = `set s { type ipv4_addr; flags interval; elements = { ${addresses.join(', ')} }; }`;
+  const chain = 'chain c { type filter hook input priority 0; ip saddr @s drop; tcp dport { 22, 80 } accept; }';
+  await pod.must('nft', ['-f', '-'], { input: `table inet firewall {\n${set}\n${chain}\n}\n` });
+  const limited = t.testdir({ nft: '#!/bin/sh\nulimit -v 60000\nPATH=/usr/sbin:/sbin:/usr/bin:/bin exec nft "$@"\n' });
+  await chmod(`${limited}/nft`, 0o755);
+  const { exitCode, events } = await install(pod, { PATH: `${limited}:${process.env['PATH']}` });
+  t.equal(exitCode, 0, JSON.stringify(events));
+});
 
 kernelTest('an ingress chain on several devices is seen with its devices', async (t, { pod }) => {
   await install(pod);

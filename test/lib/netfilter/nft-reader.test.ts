@@ -1,5 +1,10 @@
 import t from 'tap';
+import type { Json } from '../../../lib/netfilter/nft-expression.ts';
+import { neededListings } from '../../../lib/netfilter/nft-json.ts';
+import { parseRuleset } from '../../../lib/netfilter/ruleset.ts';
 import { readNft, withoutCounters } from '../../../lib/netfilter/ruleset-reader.ts';
+import { judge } from '../../../lib/netfilter/verdict.ts';
+import { KNOWN, listing } from './ruleset-dumps.ts';
 
 const WHOLE = '{"nftables": [{"metainfo": {"version": "1.0.6"}}]}\n';
 /** What nft before 1.0.7 prints of a table with flags, now and then: it ends with exit code 0 all the same. */
@@ -22,14 +27,51 @@ t.test('a listing that is cut each time is an error that shows its end', async (
   await t.rejects(readFrom(CUT), { code: 'NFT_UNREADABLE', message: /"name": "t", "flags":"\).*before 1\.0\.7/ });
 });
 
+/** What `nft -j -t list ruleset` (1.0.6) prints of sets and maps. */
+const SETS = `{"nftables": [
+{"table": {"family": "inet", "name": "t", "handle": 1}},
+{"set": {"family": "inet", "name": "ports", "table": "t", "type": "inet_service", "handle": 2, "flags": ["interval"]}},
+{"set": {"family": "inet", "name": "unused", "table": "t", "type": "inet_service", "handle": 3}},
+{"set": {"family": "inet", "name": "blocked", "table": "t", "type": "ipv4_addr", "handle": 4}},
+{"set": {"family": "inet", "name": "pairs", "table": "t", "type": ["ipv4_addr", "inet_service"], "handle": 5}},
+{"map": {"family": "inet", "name": "decide", "table": "t", "type": "inet_service", "handle": 6, "map": "verdict"}},
+{"chain": {"family": "inet", "table": "t", "name": "c", "handle": 7, "type": "filter", "hook": "prerouting", "prio": 0, "policy": "accept"}},
+{"rule": {"family": "inet", "table": "t", "chain": "c", "expr": [{"match": {"op": "==", "left": {"payload": {"protocol": "tcp", "field": "dport"}}, "right": "@ports"}}, {"drop": null}]}},
+{"rule": {"family": "inet", "table": "t", "chain": "c", "expr": [{"match": {"op": "==", "left": {"payload": {"protocol": "ip", "field": "saddr"}}, "right": "@blocked"}}, {"drop": null}]}},
+{"rule": {"family": "inet", "table": "t", "chain": "c", "expr": [{"vmap": {"key": {"payload": {"protocol": "tcp", "field": "dport"}}, "data": "@decide"}}]}},
+{"set": {"family": "inet", "name": "redirected", "table": "invalid-drop", "type": "inet_service", "handle": 2}},
+{"set": {"family": "inet", "name": "listeners4", "table": "invalid-drop", "type": ["ipv4_addr", "inet_service"], "handle": 3}},
+{"rule": {"family": "inet", "table": "invalid-drop", "chain": "stray", "expr": [{"match": {"op": "==", "left": null, "right": "@redirected"}}, {"match": {"right": "@listeners4"}}]}}
+]}`;
+
+t.test('of sets only the elements that a verdict needs are read', async (t) => {
+  const needed = [
+    ['set', 'inet', 't', 'ports'],
+    ['map', 'inet', 't', 'decide'],
+    ['table', 'inet', 'invalid-drop'],
+  ];
+  t.same(neededListings(SETS), needed);
+  t.same(neededListings(WHOLE), []);
+});
+
+t.test('a set whose elements were not read is not taken for an empty one', async (t) => {
+  const verdictOn = (source: string, ...elements: Json[]) => {
+    const ports = { family: 'inet', name: 'ports', table: 't', type: 'inet_service', elem: elements };
+    const setListings = [listing([{ set: ports }])];
+    return judge(parseRuleset({ nft: SETS, setListings }), { ...KNOWN, source }).verdict;
+  };
+  t.equal(verdictOn('192.0.2.1', 9000), 'dropped');
+  t.equal(verdictOn('192.0.2.1', 80), 'unknown', 'it may be blocked');
+});
+
 t.test('noted connections come and go, and no other program has to be run for them', async (t) => {
-  const listing = (elements: string) =>
+  const noting = (elements: string) =>
     `{"nftables": [{"set": {"family": "inet", "name": "strays4", "table": "invalid-drop", "timeout": 60, ${elements}"stmt": [{"counter": null}]}}, ` +
     '{"rule": {"expr": [{"xt": {"type": "match", "name": "conntrack"}}, {"counter": {"packets": 4, "bytes": 9}}]}}]}\n';
   const element = (port: number) =>
     `{"elem": {"val": {"concat": ["10.0.0.1", ${port}, "10.0.0.2", 80]}, "expires": 5${port}, "counter": {"packets": ${port}, "bytes": 0}}}`;
-  const none = withoutCounters(listing(''));
-  t.equal(withoutCounters(listing(`"elem": [${element(5)}], `)), none);
-  t.equal(withoutCounters(listing(`"elem": [${element(6)}, ${element(7)}], `)), none);
-  t.not(withoutCounters(listing('"elem": [{"concat": ["10.0.0.2", 80]}], ')), none, 'a listener counts');
+  const none = withoutCounters(noting(''));
+  t.equal(withoutCounters(noting(`"elem": [${element(5)}], `)), none);
+  t.equal(withoutCounters(noting(`"elem": [${element(6)}, ${element(7)}], `)), none);
+  t.not(withoutCounters(noting('"elem": [{"concat": ["10.0.0.2", 80]}], ')), none, 'a listener counts');
 });
