@@ -14,7 +14,7 @@ export const patient = (usual: number): number => usual * PATIENCE;
 
 const DEFAULT_LIMIT = patient(30_000);
 /** Milliseconds after which a program is killed, where no test has stopped it. */
-const LIFETIME = 900_000;
+const LIFETIME = patient(900_000);
 /** Milliseconds for the last output of a program that has ended: a child that outlives it would keep the pipes open. */
 const LAST_OUTPUT = 1000;
 const running = new Set<Program>();
