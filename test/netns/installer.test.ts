@@ -200,7 +200,7 @@ const NATIVE: [name: string, chain: string][] = [
   ['a chain at another priority', 'chain PREROUTING { type filter hook prerouting priority -140; policy accept; }'],
   ['a chain of type nat', 'chain PREROUTING { type nat hook prerouting priority -100; policy accept; }'],
   ['a chain at another hook', 'chain PREROUTING { type filter hook input priority mangle; policy accept; }'],
-  ['a dormant table', `flags dormant; chain PREROUTING { ${PREROUTING} }`],
+  ['a dormant table', `flags dormant; chain PREROUTING { ${PREROUTING} meta mark 5 drop; }`],
   ['rules that iptables cannot say', `chain PREROUTING { ${PREROUTING} meta mark set meta mark | 0x2; }`],
 ];
 
