@@ -6,7 +6,9 @@ import { createServer } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { CodedError } from '../../../lib/errors.ts';
+import { evaluate } from '../../../lib/netfilter/evaluator.ts';
 import type { Ruleset } from '../../../lib/netfilter/model.ts';
+import { LOOPBACK } from '../../../lib/netfilter/packet.ts';
 import { makeRulesetReader } from '../../../lib/netfilter/ruleset-reader.ts';
 import { judge, judgePass, type PassVerdict, type Verdict } from '../../../lib/netfilter/verdict.ts';
 import { patient } from '../netns/processes.ts';
@@ -25,10 +27,10 @@ import { Runner } from './shell-runner.ts';
 export interface KernelComparison {
   seed: number;
   packet: Probe['packet'];
-  verdict: Verdict['verdict'] | PassVerdict['holds'] | 'untracked';
+  verdict: Verdict['verdict'] | PassVerdict['holds'];
   reason: string;
-  /** `untracked`: conntrack did not see it, as the verdict told. */
-  kernel: 'dropped' | 'not dropped' | 'yes' | 'no' | 'lost' | 'untracked';
+  /** What conntrack does not see, as the verdict told, counts as dropped: such packets are not INVALID. */
+  kernel: 'dropped' | 'not dropped' | 'yes' | 'no' | 'lost';
   /** The rules as the tools print them, only where the two disagree. */
   ruleset?: string;
 }
@@ -89,9 +91,9 @@ async function closeConnections(): Promise<void> {
  * waited for longer, so that a slow machine can at worst hide a wrong "dropped"; it cannot cause a disagreement.
  */
 async function observe(judged: Judged[]): Promise<Map<number, KernelComparison['kernel']>> {
-  const portsOf = (...verdicts: Judged['verdict'][]) =>
-    new Set(judged.flatMap((told) => (verdicts.includes(told.verdict) ? [told.packet.destinationPort] : [])));
-  const [expected, untracked] = [portsOf('not dropped', 'yes'), portsOf('untracked')];
+  const portsOf = (some: Judged[]) => new Set(some.map(({ packet }) => packet.destinationPort));
+  const expected = portsOf(judged.filter(({ verdict }) => verdict === 'not dropped' || verdict === 'yes'));
+  const untracked = portsOf(judged.filter((told) => told.verdict === 'dropped' && told.untracked));
   for (const probe of STRAY_PROBES) send(probe);
   own.send();
   const deadline = Date.now() + PATIENCE;
@@ -103,7 +105,7 @@ async function observe(judged: Judged[]): Promise<Map<number, KernelComparison['
         PROBES.map(({ packet }) => {
           const counted = counts.get(packet.destinationPort);
           const isUntracked = untracked.has(packet.destinationPort) && counted?.tracked === 0;
-          return [packet.destinationPort, isUntracked ? 'untracked' : outcomeOf(packet, counted)];
+          return [packet.destinationPort, isUntracked ? 'dropped' : outcomeOf(packet, counted)];
         }),
       );
     }
@@ -130,18 +132,24 @@ async function printRules(): Promise<string> {
   return [...programs.map((program, i) => `### ${program}\n${saved[i]?.stdout}`), `### nft\n${nft.stdout}`].join('\n');
 }
 
-type Judged = Pick<KernelComparison, 'packet' | 'verdict' | 'reason'>;
+interface Judged extends Pick<KernelComparison, 'packet' | 'verdict' | 'reason'> {
+  /** A rule may take its whole flow out of conntrack. */
+  untracked: boolean;
+}
 
 function judgeProbe(ruleset: Ruleset, { packet }: Probe): Judged {
   if (packet.socket === 'own') {
     const told = judgePass(ruleset, packet);
-    return { packet, verdict: told.holds, reason: told.holds === 'yes' ? '' : told.reason };
+    return { packet, untracked: false, verdict: told.holds, reason: told.holds === 'yes' ? '' : told.reason };
   }
   const told = judge(ruleset, packet);
-  if (told.verdict === 'dropped') {
-    return { packet, verdict: told.by.length === 0 ? 'untracked' : 'dropped', reason: 'no rule drops it' };
-  }
-  return { packet, verdict: told.verdict, reason: told.reason };
+  const untracked = evaluate(ruleset, packet).some(({ path }) => path?.untrackedFlow && packet.iif !== LOOPBACK);
+  // What the checker judges: all packets that arrive there.
+  const { ctstate, family, iif, socket, destination } = packet;
+  const all = judge(ruleset, { ctstate, family, iif, socket, localAddresses: [destination] });
+  if (told.verdict === 'dropped') return { packet, untracked, verdict: 'dropped', reason: '' };
+  if (all.verdict === 'dropped') return { packet, untracked, verdict: 'dropped', reason: 'as all on its interface' };
+  return { packet, untracked, verdict: told.verdict, reason: told.reason };
 }
 
 /** The verdict on each probe: unknown where the rules cannot be read. */
@@ -154,7 +162,7 @@ async function judgeAll(): Promise<Judged[]> {
   } catch (error) {
     // A timeout on a slow machine is no verdict.
     if (!(error instanceof CodedError) || error.code === 'COMMAND_TIMEOUT') throw error;
-    return PROBES.map(({ packet }) => ({ packet, verdict: 'unknown', reason: error.message }));
+    return PROBES.map(({ packet }) => ({ packet, untracked: false, verdict: 'unknown', reason: error.message }));
   }
 }
 
@@ -163,7 +171,7 @@ async function compare(seed: number): Promise<KernelComparison[]> {
   const judged = await judgeAll();
   const kernel = await observe(judged);
   await closeConnections();
-  const comparisons = judged.map((told) => ({
+  const comparisons = judged.map(({ untracked: _, ...told }) => ({
     ...{ seed, ...told },
     kernel: kernel.get(told.packet.destinationPort) ?? ('lost' as const),
   }));
