@@ -83,8 +83,8 @@ async function serve(values: Values): Promise<void> {
   const checker: Checker = new Checker(
     { mode: values.mode, onDrift: values['on-drift'], interval: values.interval * 1000 },
     {
-      check: async () => {
-        const check = await checkRuleset(read, checker.last);
+      check: async (quiet) => {
+        const check = await checkRuleset(() => read(quiet && monitor.running), checker.last);
         const added = values['on-drift'] === 'repair' && (await listListeners(check, timeout));
         return added ? await checkRuleset(read) : check;
       },

@@ -29,7 +29,8 @@ export interface CheckerSettings {
 
 /** What the checker needs from outside; tests give their own. */
 export interface CheckerDependencies {
-  check(): Promise<RulesetCheck>;
+  /** @param quiet the kernel has reported no change since the last check, if it reports changes */
+  check(quiet: boolean): Promise<RulesetCheck>;
   repair(): Promise<InstallResult>;
   /** Whether putting the exemption in (again) could help. */
   lacksExemption(check: RulesetCheck): boolean;
@@ -104,7 +105,7 @@ export class Checker {
   async check(trigger: Trigger): Promise<boolean> {
     this.checks[trigger]++;
     try {
-      await this.reactTo(await this.dependencies.check());
+      await this.reactTo(await this.dependencies.check(trigger === 'schedule'));
       return true;
     } catch (error) {
       this.checkFailures++;

@@ -29,8 +29,17 @@ function ownTables(ruleset: Ruleset): Ruleset {
   return ruleset.filter((table) => table.backend === 'nft' && tableName(table) === EXEMPTION_TABLE);
 }
 
+/** A ruleset that is read again and has not changed is the same object: the answer stands. */
+const answers = new WeakMap<Ruleset, boolean>();
+
 /** Whether the nft table lets own sockets' segments pass and notes, whatever other rules do to the packets behind it. */
 function sparesAndNotes(ruleset: Ruleset): boolean {
+  const known = answers.get(ruleset) ?? evaluateExemption(ruleset);
+  answers.set(ruleset, known);
+  return known;
+}
+
+function evaluateExemption(ruleset: Ruleset): boolean {
   return FAMILIES.every((family) => {
     const results = evaluate(ownTables(ruleset), { ctstate: 'invalid', family, iif: 'eth0', socket: 'own' });
     return results.every((one) => one.result === 'passed' && one.path.ct === 'untracked' && one.path.noted);

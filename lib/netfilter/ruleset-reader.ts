@@ -3,6 +3,7 @@ import { type ProgramOutput, type RunCommand, runCommand } from '../command.ts';
 import { type CodedError, errors } from '../errors.ts';
 import { type Backend, type Chain, type Ruleset, type Table, tableName } from './model.ts';
 import { neededListings, parseNft, parseTableText } from './nft-json.ts';
+import { EXEMPTION_TABLE } from './nft-statement.ts';
 import { FAMILIES, type Family } from './packet.ts';
 import { canReadLegacy, readLegacyTables } from './proc.ts';
 import { parseRuleset, type RulesetDump } from './ruleset.ts';
@@ -22,6 +23,9 @@ export interface RulesetSnapshot {
   xtError: Partial<Record<Family, CodedError>>;
 }
 
+/** Reads the ruleset: see makeRulesetReader. */
+export type ReadRuleset = (quiet?: boolean) => Promise<RulesetSnapshot>;
+
 /** The program of a family and backend: `iptables-nft-save`, `ip6tables-legacy-restore` and so on. */
 export function programOf(family: Family, backend: Backend, what: 'save' | 'restore'): string {
   return `${family === 'ipv4' ? 'iptables' : 'ip6tables'}-${backend}-${what}`;
@@ -33,16 +37,18 @@ export function programOf(family: Family, backend: Backend, what: 'save' | 'rest
  * nft is all that a read costs: once for the rules, and once for the exemption's sets.
  * @param timeout milliseconds for each program
  * @param run runs programs
- * @returns a function that reads the ruleset; the same object as before where nothing at all has changed
+ * @returns a function that reads the ruleset; the same object as before where nothing at all has changed. With `quiet`
+ *   the kernel reports each change that a program makes, and has reported none since the last read: the exemption's sets,
+ *   to which only packets add then, are read again after some minutes
  * @throws (the function) CodedError COMMAND_MISSING, COMMAND_TIMEOUT, COMMAND_KILLED, COMMAND_FAILED, NFT_UNREADABLE, RULESET_UNSTEADY
  */
-export function makeRulesetReader(timeout: number, run: RunCommand = runCommand): () => Promise<RulesetSnapshot> {
+export function makeRulesetReader(timeout: number, run: RunCommand = runCommand): ReadRuleset {
   let known: NftDump | undefined;
   let last: { texts: string; snapshot: RulesetSnapshot } | undefined;
 
-  return async () => {
+  return async (quiet = false) => {
     const [nft, ipv4, ipv6] = await Promise.all([
-      readNft(run, timeout, known),
+      readNft(run, timeout, known, quiet),
       readLegacy('ipv4', run, timeout),
       readLegacy('ipv6', run, timeout),
     ]);
@@ -86,16 +92,32 @@ export interface NftDump {
   listing: string;
   dump: Omit<RulesetDump, 'legacySave'>;
   xtError: RulesetSnapshot['xtError'];
+  elements: SetElements;
 }
+
+/** What nft printed of sets, and when that of the exemption's was read, by performance.now(). */
+interface SetElements {
+  at: number;
+  read: { words: string[]; text: string }[];
+}
+
+/** Milliseconds for which the exemption's sets stand that only packets can have added to. */
+const STANDS_FOR = 300_000;
 
 /**
  * Reads again where rules changed between one program and the next.
- * @param known what was read before: where the listing is the same, no other program is run
+ * @param known what was read before: where the listing is the same, no other program is run but for elements of sets
+ * @param quiet see makeRulesetReader
  * @returns undefined where this kernel has no nftables
  * @throws CodedError as makeRulesetReader's function
  */
-export async function readNft(run: RunCommand, timeout: number, known?: NftDump): Promise<NftDump | undefined> {
-  let details = known;
+export async function readNft(
+  run: RunCommand,
+  timeout: number,
+  known?: NftDump,
+  quiet = false,
+): Promise<NftDump | undefined> {
+  let details: Omit<NftDump, 'elements'> | undefined = known;
   for (let reads = 0; reads < MAX_READS; reads++) {
     const listed = await run('nft', ['-j', '-t', 'list', 'ruleset'], { timeout });
     if (listed.exitCode !== 0) {
@@ -106,15 +128,17 @@ export async function readNft(run: RunCommand, timeout: number, known?: NftDump)
       if (reads < MAX_READS - 1) continue;
       throw errors.NFT_UNREADABLE(`... ${listed.stdout.slice(-80)}`);
     }
-    const setListings = await readElements(listed.stdout, run, timeout);
-    if (!setListings) continue;
     const listing = withoutCounters(listed.stdout);
+    const before = known?.listing === listing ? known.elements : undefined;
+    const elements = await readElements(listed.stdout, run, timeout, before, quiet);
+    if (!elements) continue;
     if (details?.listing !== listing && needsDetails(listing)) {
       details = { listing, ...(await readDetails(listing, run, timeout)) };
       continue;
     }
     const { dump, xtError } = details?.listing === listing ? details : { dump: {}, xtError: {} };
-    return { listing, dump: { ...dump, nft: listed.stdout, setListings }, xtError };
+    const setListings = elements.read.map(({ text }) => text);
+    return { listing, dump: { ...dump, nft: listed.stdout, setListings }, xtError, elements };
   }
   throw errors.RULESET_UNSTEADY(MAX_READS);
 }
@@ -123,14 +147,28 @@ export async function readNft(run: RunCommand, timeout: number, known?: NftDump)
  * nft needs 1 KB of memory for each element of a set: the listing has none, and those that a verdict needs are asked for.
  * @returns undefined where a set has gone meanwhile
  */
-async function readElements(listing: string, run: RunCommand, timeout: number): Promise<string[] | undefined> {
-  const texts: string[] = [];
-  for (const words of parseListing(listing, () => neededListings(listing))) {
+async function readElements(
+  listing: string,
+  run: RunCommand,
+  timeout: number,
+  before: SetElements | undefined,
+  quiet: boolean,
+): Promise<SetElements | undefined> {
+  const now = performance.now();
+  const stands = before !== undefined && quiet && now - before.at < STANDS_FOR;
+  const read: SetElements['read'] = [];
+  const needed = before?.read.map(({ words }) => words) ?? parseListing(listing, () => neededListings(listing));
+  for (const [i, words] of needed.entries()) {
+    const known = stands && words.join(' ') === `table ${EXEMPTION_TABLE}` ? before.read[i] : undefined;
+    if (known) {
+      read.push(known);
+      continue;
+    }
     const listed = await run('nft', ['-j', 'list', ...words], { timeout });
     if (listed.exitCode !== 0 || !isWhole(listed.stdout)) return undefined;
-    texts.push(listed.stdout);
+    read.push({ words, text: listed.stdout });
   }
-  return texts;
+  return { at: stands ? before.at : now, read };
 }
 
 /**
@@ -163,7 +201,11 @@ function parseListing<T>(listing: string | undefined, parse: () => T): T {
 }
 
 /** iptables-nft-save fails on some native nft rules in its tables ("meta sreg key not supported", 1.8.9). */
-async function readDetails(listing: string, run: RunCommand, timeout: number): Promise<Omit<NftDump, 'listing'>> {
+async function readDetails(
+  listing: string,
+  run: RunCommand,
+  timeout: number,
+): Promise<Pick<NftDump, 'dump' | 'xtError'>> {
   const nftSave: RulesetDump['nftSave'] = {};
   const xtError: NftDump['xtError'] = {};
   const tableTexts: RulesetDump['tableTexts'] = {};

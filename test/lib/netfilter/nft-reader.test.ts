@@ -2,7 +2,7 @@ import t from 'tap';
 import type { Json } from '../../../lib/netfilter/nft-expression.ts';
 import { neededListings } from '../../../lib/netfilter/nft-json.ts';
 import { parseRuleset } from '../../../lib/netfilter/ruleset.ts';
-import { readNft, withoutCounters } from '../../../lib/netfilter/ruleset-reader.ts';
+import { makeRulesetReader, readNft, withoutCounters } from '../../../lib/netfilter/ruleset-reader.ts';
 import { judge } from '../../../lib/netfilter/verdict.ts';
 import { KNOWN, listing } from './ruleset-dumps.ts';
 
@@ -74,4 +74,29 @@ t.test('noted connections come and go, and no other program has to be run for th
   t.equal(withoutCounters(noting(`"elem": [${element(5)}], `)), none);
   t.equal(withoutCounters(noting(`"elem": [${element(6)}, ${element(7)}], `)), none);
   t.not(withoutCounters(noting('"elem": [{"concat": ["10.0.0.2", 80]}], ')), none, 'a listener counts');
+});
+
+t.test("while nothing is reported, the exemption's sets are not read again for some minutes", async (t) => {
+  const clock = t.intercept(performance, 'now', { value: () => time });
+  let time = 1000;
+  const listed: string[] = [];
+  const read = makeRulesetReader(1000, async (program, args) => {
+    listed.push([program, ...args].join(' '));
+    return { exitCode: 0, stdout: args.includes('-t') ? SETS : WHOLE, stderr: '' };
+  });
+  const asked = async (quiet: boolean) => {
+    listed.length = 0;
+    await read(quiet);
+    return listed.filter((line) => /list (set|map|table)/.test(line)).map((line) => line.replace(/.* list /, ''));
+  };
+  const others = ['set inet t ports', 'map inet t decide'];
+  const own = 'table inet invalid-drop';
+  t.same(await asked(true), [...others, own], 'nothing is known yet');
+  t.same(await asked(true), others, 'sets of others may be changed by packets too');
+  t.same(await asked(false), [...others, own]);
+  time += 299_999;
+  t.same(await asked(true), others);
+  time += 1;
+  t.same(await asked(true), [...others, own]);
+  clock.restore();
 });
