@@ -15,6 +15,7 @@ import { type Backend, type Ruleset, tableName } from './model.ts';
 import { EXEMPTION_TABLE } from './nft-statement.ts';
 import { FAMILIES, type Family } from './packet.ts';
 import { isExempt, type RulesetCheck } from './ruleset-check.ts';
+import type { RulesetSnapshot } from './ruleset-reader.ts';
 
 /**
  * What was done about the exemption. `table`: the whole nft table; `rule`: a rule of iptables for connections that the
@@ -29,14 +30,14 @@ function ownTables(ruleset: Ruleset): Ruleset {
   return ruleset.filter((table) => table.backend === 'nft' && tableName(table) === EXEMPTION_TABLE);
 }
 
-/** A ruleset that is read again and has not changed is the same object: the answer stands. */
-const answers = new WeakMap<Ruleset, boolean>();
+/** The last answer, which stands for as long as the ruleset has this shape. */
+let last = { shape: '', answer: false };
 
 /** Whether the nft table lets own sockets' segments pass and notes, whatever other rules do to the packets behind it. */
-function sparesAndNotes(ruleset: Ruleset): boolean {
-  const known = answers.get(ruleset) ?? evaluateExemption(ruleset);
-  answers.set(ruleset, known);
-  return known;
+function sparesAndNotes({ ruleset, shape }: RulesetSnapshot): boolean {
+  if (shape === undefined) return evaluateExemption(ruleset);
+  if (last.shape !== shape) last = { shape, answer: evaluateExemption(ruleset) };
+  return last.answer;
 }
 
 function evaluateExemption(ruleset: Ruleset): boolean {
@@ -62,7 +63,7 @@ export function raisesAlarm(check: RulesetCheck | undefined): boolean {
 export function lacksExemption(check: RulesetCheck): boolean {
   const { ruleset } = check.snapshot;
   if (lacksAnswers(ruleset)) return true;
-  return !sparesAndNotes(ruleset) && !isExempt(check);
+  return !sparesAndNotes(check.snapshot) && !isExempt(check);
 }
 
 /** What this kernel or nft may lack, the most wanted first: nft_quota, `socket wildcard`. */

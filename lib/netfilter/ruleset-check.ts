@@ -6,6 +6,7 @@ import type { RuleLocation } from './model.ts';
 import { FAMILIES, type Family, type Packet } from './packet.ts';
 import { type FamilyStatus, readFamilyStatus, readInterfaces } from './proc.ts';
 import type { RulesetSnapshot } from './ruleset-reader.ts';
+import { type FindAgain, makeFindAgain } from './same-ruleset.ts';
 import { findSynproxy } from './synproxy.ts';
 import { isNoted, judge, judgePass, type PassVerdict, type Verdict } from './verdict.ts';
 
@@ -52,11 +53,50 @@ export async function checkRuleset(read: () => Promise<RulesetSnapshot>, before?
   const namespaceState = JSON.stringify([interfaces, ipv4, ipv6, { ...sockets, seen: null }]);
   if (before?.snapshot === snapshot && before.namespaceState === namespaceState)
     return { ...before, at: Date.now(), sockets };
-  const families = {
+  const carried =
+    before && before.namespaceState === namespaceState && isSame(before.snapshot, snapshot)
+      ? carryVerdicts(before.families, makeFindAgain(before.snapshot.ruleset, snapshot.ruleset))
+      : undefined;
+  const families = carried ?? {
     ipv4: checkFamily(snapshot, 'ipv4', interfaces, ipv4, sockets),
     ipv6: checkFamily(snapshot, 'ipv6', interfaces, ipv6, sockets),
   };
   return { at: Date.now(), families, snapshot, namespaceState, sockets };
+}
+
+function isSame(before: RulesetSnapshot, now: RulesetSnapshot): boolean {
+  return now.shape !== undefined && before.shape === now.shape;
+}
+
+/**
+ * Verdicts depend on no counter: they stand, with the rules as they were read again.
+ * @returns undefined where a rule is not found
+ */
+function carryVerdicts(
+  families: Record<Family, FamilyCheck>,
+  find: FindAgain,
+): Record<Family, FamilyCheck> | undefined {
+  let complete = true;
+  const again = (location: RuleLocation): RuleLocation => {
+    const found = find(location);
+    complete &&= found !== undefined;
+    return found ?? location;
+  };
+  const carryClass = (found: ClassVerdict): ClassVerdict => {
+    const { mustPass: pass } = found;
+    const mustPass = pass.holds === 'no' ? { ...pass, by: pass.by.map(again) } : pass;
+    if (found.verdict === 'dropped') return { ...found, by: found.by.map(again), mustPass };
+    return found.verdict === 'not dropped' && found.by
+      ? { ...found, by: again(found.by), mustPass }
+      : { ...found, mustPass };
+  };
+  const carryFamily = ({ status, classes, synproxy }: FamilyCheck): FamilyCheck => ({
+    status,
+    classes: Object.fromEntries(Object.entries(classes).map(([name, found]) => [name, carryClass(found)])),
+    ...(synproxy && { synproxy: again(synproxy) }),
+  });
+  const carried = { ipv4: carryFamily(families.ipv4), ipv6: carryFamily(families.ipv6) };
+  return complete ? carried : undefined;
 }
 
 /** Pure: the verdicts on one family from what was read. */

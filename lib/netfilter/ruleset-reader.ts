@@ -21,6 +21,8 @@ export interface RulesetSnapshot {
   natError: Partial<Record<Family, CodedError>>;
   /** Why iptables-nft-save did not tell more of xt compat expressions: such rules are undecidable. */
   xtError: Partial<Record<Family, CodedError>>;
+  /** What was read, without counters: the same text is the same ruleset, rule by rule. */
+  shape?: string;
 }
 
 /** Reads the ruleset: see makeRulesetReader. */
@@ -63,6 +65,7 @@ export function makeRulesetReader(timeout: number, run: RunCommand = runCommand)
       readError: { ...ipv4.readError, ...ipv6.readError },
       natError: { ...ipv4.natError, ...ipv6.natError },
       xtError: nft?.xtError ?? {},
+      shape: shapeOf(nft, [ipv4, ipv6]),
     };
     last = { texts, snapshot };
     return snapshot;
@@ -84,6 +87,12 @@ export function withoutCounters(listing: string): string {
     .replace(NOTED, '')
     .replace(NONE_NOTED, '')
     .replace(/"(packets|bytes)": ?\d+/g, '"$1": 0');
+}
+
+function shapeOf(nft: NftDump | undefined, legacy: { text: string }[]): string {
+  const sets = nft?.elements.read.map(({ text }) => withoutCounters(text));
+  const saved = legacy.map((one) => ({ ...one, text: one.text.replace(/\[\d+:\d+\]/g, '[0:0]') }));
+  return JSON.stringify([nft?.listing, sets, saved]);
 }
 
 /** What nft lists, and what other programs tell that the listing leaves out. */

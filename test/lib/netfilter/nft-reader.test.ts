@@ -100,3 +100,22 @@ t.test("while nothing is reported, the exemption's sets are not read again for s
   t.same(await asked(true), [...others, own]);
   clock.restore();
 });
+
+t.test('the shape of a ruleset changes with its rules and not with its counters', async (t) => {
+  let [packets, port] = [1, 9000];
+  const read = makeRulesetReader(1000, async () => {
+    const rule = `{"rule": {"family": "ip", "table": "t", "chain": "c", "handle": 2, "expr": [{"match": {"op": "==", "left": {"payload": {"protocol": "tcp", "field": "dport"}}, "right": ${port}}}, {"counter": {"packets": ${packets}, "bytes": 40}}, {"drop": null}]}}`;
+    const chain =
+      '{"table": {"family": "ip", "name": "t", "handle": 1}}, {"chain": {"family": "ip", "table": "t", "name": "c", "handle": 1}}';
+    return { exitCode: 0, stdout: `{"nftables": [${chain}, ${rule}]}\n`, stderr: '' };
+  });
+  const first = await read();
+  t.equal(await read(), first);
+  packets = 2;
+  const counted = await read();
+  t.not(counted, first);
+  t.equal(counted.shape, first.shape);
+  t.equal(counted.ruleset[0]?.chains.get('c')?.rules[0]?.packets, 2);
+  port = 9001;
+  t.not((await read()).shape, first.shape);
+});

@@ -3,6 +3,7 @@ import { errors } from '../../../lib/errors.ts';
 import { RULE } from '../../../lib/netfilter/drop-rule.ts';
 import {
   checkFamily,
+  checkRuleset,
   describeFamilies,
   isExempt,
   isGuarded,
@@ -56,4 +57,39 @@ t.test('one certain escape is worse than all that cannot be told', async (t) => 
   t.equal(summarize(checkOf(legacySnapshot(maybe))), 'cannot tell');
   t.equal(summarize(checkOf(legacySnapshot(maybe, BARE))), 'not guarded');
   t.equal(summarize(checkOf(legacySnapshot(GUARDED))), 'guarded');
+});
+
+const counted = (packets: number) => mangle(`[${packets}:0] ${RULE.tcp}`, '[7:7] -p udp -j ACCEPT');
+/** What the rule that drops has counted, as the check of loopback tells; undefined where it is not dropped. */
+function countOf({ families }: Awaited<ReturnType<typeof checkRuleset>>): number | undefined {
+  const { loopback } = families.ipv4.classes;
+  return loopback?.verdict === 'dropped' ? loopback.by[0]?.rule?.packets : undefined;
+}
+
+t.test('where only counters have moved, verdicts stand, and have the new counters', async (t) => {
+  const shaped = (rules: string, shape: string) => async () => ({ ...legacySnapshot(rules), shape });
+  const first = await checkRuleset(shaped(counted(1), 'a'));
+  t.equal(countOf(first), 1);
+  const second = await checkRuleset(shaped(counted(5), 'a'), first);
+  t.equal(countOf(second), 5);
+  t.equal(countOf(first), 1, 'the check before is left as it was');
+  const other = mangle('[3:3] -p tcp -j ACCEPT', '-p udp -j ACCEPT');
+  t.equal(countOf(await checkRuleset(shaped(other, 'b'), second)), undefined, 'another ruleset is judged anew');
+  t.equal(countOf(await checkRuleset(shaped(other, 'a'), second)), 3, 'what has the same shape is not');
+  t.equal(countOf(await checkRuleset(shaped(BARE, 'a'), second)), undefined, 'unless a rule is not found');
+});
+
+t.test('a verdict that names the rule that lets a packet pass is carried too', async (t) => {
+  const rules = (packets: number) => mangle(`[${packets}:0] -p tcp -j ACCEPT`, RULE.tcp);
+  const shaped = (packets: number) => async () => ({ ...legacySnapshot(rules(packets)), shape: 'a' });
+  const first = await checkRuleset(shaped(1));
+  const { loopback } = (await checkRuleset(shaped(9), first)).families.ipv4.classes;
+  t.match(loopback, { verdict: 'not dropped', by: { rule: { packets: 9 } }, mustPass: { holds: 'yes' } });
+});
+
+t.test('of rules that keep own segments away the counters are new as well', async (t) => {
+  const shaped = (packets: number) => async () => ({ ...legacySnapshot(counted(packets)), shape: 'a' });
+  const first = await checkRuleset(shaped(1));
+  const { loopback } = (await checkRuleset(shaped(9), first)).families.ipv4.classes;
+  t.match(loopback?.mustPass, { holds: 'no', by: [{ rule: { packets: 9 } }] });
 });
