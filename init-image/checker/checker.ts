@@ -46,6 +46,8 @@ const MAX_CHANGES = 10;
 const REPORTED_FACTOR = 3;
 /** Milliseconds that one check may take: part of the age at which the last result counts as too old. */
 const CHECK_LIMIT = 5000;
+/** Milliseconds to wait for the kernel's report of a change. */
+const REPORT_LIMIT = 100;
 /** Milliseconds until an exemption that could not be put in is tried again. */
 const EXEMPTION_RETRY = 600_000;
 
@@ -67,6 +69,7 @@ export class Checker {
   private lastAt = 0;
   private exemptionRetryAt = Number.NEGATIVE_INFINITY;
   private changes: RulesetChange[] = [];
+  private changesCame: (() => void) | undefined;
   private readonly errors: ErrorLog;
   private readonly dependencies: CheckerDependencies;
 
@@ -79,6 +82,7 @@ export class Checker {
   /** Remembers who changed the ruleset, for the log line that says what was lost. */
   noteChanges(changes: RulesetChange[]): void {
     this.changes = [...this.changes, ...changes].slice(-MAX_CHANGES);
+    if (changes.length > 0) this.changesCame?.();
   }
 
   /**
@@ -121,6 +125,8 @@ export class Checker {
     const lacking = this.dependencies.lacksExemption(check);
     if (!wasGuarded && this.guarded)
       this.dependencies.log('info', 'ready', { message: 'INVALID TCP packets are dropped' });
+    const isLost = (wasGuarded && !this.guarded) || (wasExempt && !this.exempt);
+    if (isLost) await this.waitForChanges();
     if (wasGuarded && !this.guarded && before) this.reportDrift(before, check);
     else if (!this.guarded && !before)
       this.dependencies.log('warn', 'not-guarded', { reasons: unguardedReasons(check) });
@@ -132,6 +138,19 @@ export class Checker {
     }
     const retry = lacking && this.dependencies.now() >= this.exemptionRetryAt;
     if (this.settings.onDrift === 'repair' && (!this.guarded || retry)) await this.repair();
+  }
+
+  /** A check that ran already may see a change before the kernel's report of it, which names the process, has come. */
+  private async waitForChanges(): Promise<void> {
+    if (this.changes.length > 0 || !this.dependencies.reportsChanges()) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, REPORT_LIMIT);
+      this.changesCame = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+    this.changesCame = undefined;
   }
 
   private accept(check: RulesetCheck): void {

@@ -64,6 +64,19 @@ t.test('a guarded pod is ready for as long as the last check is recent', async (
   t.equal(checker.notReady(), 'the last successful check is 35 s old');
 });
 
+t.test('who took the rule away is told, though the check came before the report of the kernel', async (t) => {
+  const { checker, lines, reports } = makeChecker([guarded, bare], [guarded]);
+  await checker.check('start');
+  reports.changes = true;
+  const done = checker.check('event');
+  setImmediate(() => checker.noteChanges([{ process: 'nft', pid: 7, lines: ['delete table inet invalid-drop'] }]));
+  await done;
+  t.match(
+    lines.find(({ event }) => event === 'drift'),
+    { by: [{ process: 'nft', pid: 7 }] },
+  );
+});
+
 t.test('checks are rarer while the kernel reports every change of the ruleset', async (t) => {
   const nft = { ...guarded, snapshot: { ...guarded.snapshot, legacyTables: { ipv4: [], ipv6: [] } } };
   const { checker, clock, reports } = makeChecker([guarded, nft]);
