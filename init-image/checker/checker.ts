@@ -108,8 +108,10 @@ export class Checker {
   /** One check, and what follows from it. Never throws; false where the ruleset could not be read. */
   async check(trigger: Trigger): Promise<boolean> {
     this.checks[trigger]++;
+    // What is reported from now on may be a change that this check does not see yet.
+    const seen = new Set(this.changes);
     try {
-      await this.reactTo(await this.dependencies.check(trigger === 'schedule'));
+      await this.reactTo(await this.dependencies.check(trigger === 'schedule'), seen);
       return true;
     } catch (error) {
       this.checkFailures++;
@@ -118,7 +120,8 @@ export class Checker {
     }
   }
 
-  private async reactTo(check: RulesetCheck): Promise<void> {
+  /** @param seen changes that were reported before the check began */
+  private async reactTo(check: RulesetCheck, seen: Set<RulesetChange>): Promise<void> {
     const before = this.last;
     const [wasGuarded, wasExempt] = [this.guarded, this.exempt];
     this.accept(check);
@@ -132,7 +135,7 @@ export class Checker {
       this.dependencies.log('warn', 'not-guarded', { reasons: unguardedReasons(check) });
     if (wasExempt && !this.exempt) this.reportExemptionDrift(check);
     if (this.guarded && !lacking) {
-      this.changes = [];
+      this.changes = this.changes.filter((change) => !seen.has(change));
       this.errors.recovered();
       return;
     }

@@ -77,6 +77,19 @@ t.test('who took the rule away is told, though the check came before the report 
   );
 });
 
+t.test('a change that is reported during a check that does not see it yet is told by the next', async (t) => {
+  const { checker, lines } = makeChecker([guarded, guarded, bare], [guarded]);
+  await checker.check('start');
+  const done = checker.check('event');
+  checker.noteChanges([{ process: 'nft', pid: 7, lines: ['delete table inet invalid-drop'] }]);
+  await done;
+  await checker.check('event');
+  t.match(
+    lines.find(({ event }) => event === 'drift'),
+    { by: [{ process: 'nft', pid: 7 }] },
+  );
+});
+
 t.test('checks are rarer while the kernel reports every change of the ruleset', async (t) => {
   const nft = { ...guarded, snapshot: { ...guarded.snapshot, legacyTables: { ipv4: [], ipv6: [] } } };
   const { checker, clock, reports } = makeChecker([guarded, nft]);
