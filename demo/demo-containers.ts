@@ -8,6 +8,7 @@ import type { Family } from '../lib/netfilter/packet.ts';
 import { ADDRESS, type Pair } from '../test/harness/netns/network-namespaces.ts';
 import type { Program } from '../test/harness/netns/processes.ts';
 import { type ContainerSpec, eventsOf, getPage, startContainer } from '../test/harness/netns/shipped-programs.ts';
+import { waitUntil } from '../test/harness/wait-until.ts';
 import type { AdmittedPod } from './demo-admission.ts';
 
 /** What a container did: as text for the table, and whether it was what is expected. */
@@ -18,6 +19,7 @@ export interface Told {
 
 /** Legacy tables send no events: their ruleset is checked every 10 s. */
 const REPAIR_LIMIT = 60_000;
+const PAGE_LIMIT = 5000;
 
 /** @throws where the init container fails: the pod would not start */
 export async function runInit({ pod: namespace }: Pair, pod: AdmittedPod, backend: Backend): Promise<Told> {
@@ -47,8 +49,12 @@ export async function removeByHand(pair: Pair, checker: Program, backend: Backen
   checker.output = '';
   await pair.pod.must(program, ['-t', TABLE, '-D', CHAIN, ...RULE.tcp.split(' ')]);
   await checker.waitForOutput(/"event":"repaired"[\s\S]*"event":"ready"/, REPAIR_LIMIT);
-  const after = await selfcheck(pair, family);
-  return { text: describeRepair(checker), proven: after.guarded && after.ready && wasRepaired(before, after) };
+  // The page is made once a second at most.
+  const proven = await waitUntil(async () => {
+    const after = await selfcheck(pair, family);
+    return after.guarded && after.ready && wasRepaired(before, after);
+  }, PAGE_LIMIT);
+  return { text: describeRepair(checker), proven: proven === true };
 }
 
 function wasRepaired(before: CheckerReport, after: CheckerReport): boolean {
