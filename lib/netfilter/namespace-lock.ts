@@ -11,10 +11,11 @@ const NAME = '\0invalid-drop.lock';
 
 /** What a holder of ours says to each that waits. Every process of the pod can hold the name. */
 const GREETING = 'invalid-drop\n';
-/** Milliseconds in which a holder of ours has greeted, unless it is busy evaluating a very large ruleset. */
-const GREETS_WITHIN = 500;
-/** Milliseconds for which a holder that does not greet is waited for. */
-const STRANGER_LIMIT = 1000;
+/**
+ * Milliseconds for which a holder that does not greet is waited for. One of ours that evaluates a ruleset greets late where
+ * many start at once on a slow processor: taken for a stranger, it would be joined by others, and the rule stand there twice.
+ */
+const STRANGER_LIMIT = 10_000;
 /** Milliseconds between tries, at first and at most: a holder may close each connection at once. */
 const [SHORT_PAUSE, LONG_PAUSE] = [10, 200];
 
@@ -29,20 +30,22 @@ export interface NamespaceLock {
 /**
  * Waits for the lock of this network namespace.
  * @param limit milliseconds to wait at most for another run of ours: a lock that is never released must not keep a pod
- *   from its rule. A stranger is waited for much less.
+ *   from its rule
+ * @param strangerLimit milliseconds to wait at most for a holder that is none of ours
  * @returns the lock, or one that is not held. Never throws.
  */
-export async function takeNamespaceLock(limit: number): Promise<NamespaceLock> {
+export async function takeNamespaceLock(limit: number, strangerLimit = STRANGER_LIMIT): Promise<NamespaceLock> {
   const deadline = performance.now() + limit;
   let strangerUntil = Number.POSITIVE_INFINITY;
   let isStranger = false;
   for (let pause = SHORT_PAUSE; ; pause = Math.min(pause * 2, LONG_PAUSE)) {
     const lock = await tryLock();
     if (lock) return lock;
-    const left = Math.min(deadline, strangerUntil) - performance.now();
+    const now = performance.now();
+    const left = Math.min(deadline, strangerUntil) - now;
     if (left <= 0) break;
-    isStranger = !(await waitForHolder(left));
-    strangerUntil = isStranger ? Math.min(strangerUntil, performance.now() + STRANGER_LIMIT) : Number.POSITIVE_INFINITY;
+    isStranger = !(await waitForHolder(left, strangerLimit));
+    strangerUntil = isStranger ? Math.min(strangerUntil, now + strangerLimit) : Number.POSITIVE_INFINITY;
     await wait(Math.min(pause, left));
   }
   return { held: false, holder: describeHolder(isStranger), release: () => undefined };
@@ -68,12 +71,12 @@ function tryLock(): Promise<NamespaceLock | undefined> {
  * Waits until the holder's end closes: when it releases the lock or dies.
  * @returns whether it has greeted as a run of ours does
  */
-function waitForHolder(limit: number): Promise<boolean> {
+function waitForHolder(limit: number, strangerLimit: number): Promise<boolean> {
   return new Promise((resolve) => {
     let greeting = '';
     const socket = connect({ path: NAME });
     const isOurs = () => greeting === GREETING;
-    const patience = setTimeout(() => !isOurs() && socket.destroy(), Math.min(GREETS_WITHIN, limit));
+    const patience = setTimeout(() => !isOurs() && socket.destroy(), Math.min(strangerLimit, limit));
     const timer = setTimeout(() => socket.destroy(), limit);
     socket.setEncoding('utf8').on('data', (text) => {
       greeting += text;

@@ -59,7 +59,7 @@ for (const [what, greet] of STRANGERS) {
   t.test(`a stranger that ${what} is named, and neither waited for nor asked for long`, async (t) => {
     const { connections } = await stranger(t, greet);
     // Without an end of its own for strangers, the test would time out.
-    const lock = await takeNamespaceLock(3_600_000);
+    const lock = await takeNamespaceLock(3_600_000, 1000);
     t.equal(lock.held, false);
     t.equal(lock.holder, `another program (${(await readFile('/proc/self/comm', 'utf8')).trim()}, pid ${process.pid})`);
     t.ok(connections() < 50, `${connections()} connections`);
@@ -79,6 +79,6 @@ t.test('a name that is taken without anybody listening is not waited for either'
   const holder = spawn('perl', ['-MSocket', '-e', `$| = 1; ${bind} print "bound"; sleep 600`]);
   t.teardown(() => holder.kill('SIGKILL'));
   t.equal(String((await once(holder.stdout, 'data'))[0]), 'bound');
-  const lock = await takeNamespaceLock(3_600_000);
+  const lock = await takeNamespaceLock(3_600_000, 1000);
   t.match(lock, { held: false, holder: `another program (perl, pid ${holder.pid})` });
 });
