@@ -3,6 +3,7 @@ import { type RunCommand, runCommand } from '../../lib/command.ts';
 import { errors } from '../../lib/errors.ts';
 import { setsOf } from '../../lib/netfilter/exemption.ts';
 import { toItem } from '../../lib/netfilter/nft-expression.ts';
+import { runNftScript } from '../../lib/netfilter/nft-script.ts';
 import { ALARM_QUOTA, ANSWER_SETS, EXEMPTION_TABLE, STRAY_SETS } from '../../lib/netfilter/nft-statement.ts';
 import { familyOf } from '../../lib/netfilter/packet.ts';
 
@@ -45,7 +46,7 @@ export async function readNotes(timeout: number, run: RunCommand = runCommand): 
   }
 }
 
-/** An argument may have 128 KiB. */
+/** So many commands fit into one script. */
 const FORGOTTEN_AT_ONCE = 512;
 
 /**
@@ -64,7 +65,7 @@ export async function forgetNotes(
   });
   for (let at = 0; at < commands.length; at += FORGOTTEN_AT_ONCE) {
     const some = commands.slice(at, at + FORGOTTEN_AT_ONCE).join('\n');
-    await run('nft', [some], { timeout }).catch(() => undefined);
+    await runNftScript(some, timeout, run).catch(() => undefined);
   }
 }
 

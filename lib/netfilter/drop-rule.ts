@@ -50,14 +50,14 @@ export function findOwnTable(ruleset: Ruleset, family: Family): Table | undefine
   return ruleset.find((table) => table.backend === 'nft' && tableName(table) === name);
 }
 
-/** Input for `nft -f`: our table with the rule, in place of one that is there. */
+/** Commands for nft: our table with the rule, in place of one that is there. */
 export function ownTableInput(family: Family, protocol: Protocol): string {
   const table = tableName({ family: tableFamilyOf(family), name: OWN_TABLE });
   const hook = `type filter hook prerouting priority ${OWN_PRIORITY}; policy accept;`;
   return `${removeOwnTable(family)}table ${table} {\nchain prerouting {\n${hook}\n${NATIVE_RULE[protocol]}\n}\n}\n`;
 }
 
-/** Input for `nft -f`: takes our table out, if it is there. */
+/** Commands for nft: takes our table out, if it is there. */
 export function removeOwnTable(family: Family): string {
   const table = tableName({ family: tableFamilyOf(family), name: OWN_TABLE });
   return `add table ${table}\ndelete table ${table}\n`;

@@ -12,6 +12,7 @@ import {
   unlistedListeners,
 } from './exemption.ts';
 import { type Backend, type Ruleset, tableName } from './model.ts';
+import { runNftScript } from './nft-script.ts';
 import { EXEMPTION_TABLE } from './nft-statement.ts';
 import { FAMILIES, type Family } from './packet.ts';
 import { isExempt, type RulesetCheck } from './ruleset-check.ts';
@@ -75,8 +76,7 @@ const FORMS = [
 ];
 
 /**
- * Puts the nft table in, or what of it this kernel takes. The text is an argument: nft 0.9.8 cannot open a standard
- * input that is a socket, as a child process has. It stays below 128 KiB (MAX_ARG_STRLEN, include/uapi/linux/binfmts.h).
+ * Puts the nft table in, or what of it this kernel takes.
  * @returns why segments with a socket of their own are not spared by it; undefined where they are. Never throws.
  */
 export async function putTable(
@@ -88,7 +88,7 @@ export async function putTable(
   let error: CodedError | undefined;
   try {
     for (const form of FORMS) {
-      const { exitCode, stderr } = await run('nft', [exemptionTable(sockets, form)], { timeout });
+      const { exitCode, stderr } = await runNftScript(exemptionTable(sockets, form), timeout, run);
       if (exitCode === 0) return form.socket ? undefined : error;
       error ??= errors.COMMAND_FAILED('nft', exitCode, stderr.trim().slice(0, 200));
     }
@@ -126,6 +126,6 @@ export async function listListeners(
 ): Promise<boolean> {
   const missing = unlistedListeners(snapshot.ruleset, sockets);
   if (missing.length === 0) return false;
-  const added = await run('nft', [missing.join('\n')], { timeout }).catch(() => undefined);
+  const added = await runNftScript(missing.join('\n'), timeout, run).catch(() => undefined);
   return added?.exitCode === 0;
 }

@@ -39,7 +39,7 @@ export function setsOf(family: Family): { strays: string; answers: string; liste
 }
 
 /**
- * The table as one transaction for `nft -f`, in place of one that is there.
+ * The table as commands for nft, in place of one that is there.
  *
  * A segment with a socket of its own becomes UNTRACKED (nft_notrack_eval, net/netfilter/nft_ct.c), so that no rule
  * against INVALID packets matches it, whoever wrote the rule. `socket wildcard 0` also finds a listener that is bound to

@@ -17,6 +17,7 @@ import {
 import { type ExemptionInstall, lacksExemption, putTable, ruleInput } from './exemption-installer.ts';
 import type { Backend } from './model.ts';
 import { takeNamespaceLock } from './namespace-lock.ts';
+import { runNftScript } from './nft-script.ts';
 import { FAMILIES, type Family } from './packet.ts';
 import {
   checkRuleset,
@@ -150,7 +151,7 @@ export function chooseBackend(snapshot: RulesetSnapshot, family: Family, choice:
 /**
  * Pure. Leaves a guarded family as it is. Otherwise one transaction puts our rule at position 1 and removes every other
  * copy of it, so that one is left. Where it cannot be written there, or would not be called, a table of our own holds it.
- * @returns what to do; `input` is for `iptables-restore --noflush`, or for `nft -f` where the form is a table
+ * @returns what to do; `input` is for `iptables-restore --noflush`, or for nft where the form is a table
  */
 export function planFamily(
   snapshot: RulesetSnapshot,
@@ -225,7 +226,7 @@ function write(plan: Extract<InstallPlan, { input: string }>, family: Family, op
 }
 
 async function writeTable(input: string, { commandTimeout: timeout }: InstallOptions): Promise<void> {
-  const { exitCode, stderr } = await runCommand('nft', ['-f', '-'], { timeout, input });
+  const { exitCode, stderr } = await runNftScript(input, timeout);
   if (exitCode !== 0) throw errors.COMMAND_FAILED('nft', exitCode, stderr.trim().slice(0, 500));
 }
 

@@ -80,6 +80,16 @@ for (const { suite, iptables, nftables } of USERLANDS) {
     },
   );
 
+  kernelTest(`${name}: where mangle cannot take the rule, it has a table of its own`, async (t, { pod }) => {
+    const native = ['ip', 'ip6'].map((family) => `add table ${family} mangle; add chain ${family} mangle PREROUTING`);
+    await mustInTree(pod, treeOf(suite), ['nft', native.join('; ')]);
+    const { exitCode, actions, stderr } = await install(pod, suite);
+    t.equal(exitCode, 0, stderr);
+    const inserted = { action: 'inserted', backend: 'nft', form: 'table' };
+    t.match(actions, [inserted, inserted]);
+    t.match(await checkOnce(pod, suite), { result: 'guarded' });
+  });
+
   for (const backend of BACKENDS) {
     kernelTest(`${name}: connections that would hang are rescued, both ways (${backend})`, async (t, pair) => {
       const { pod } = pair;
