@@ -30,7 +30,7 @@ export interface WatchesOptions extends Pick<ReflectOptions<never>, 'log' | 'ret
 export function startWatches({ client, features, image, metrics, log, retryDelay }: WatchesOptions): Watches {
   const labels = createNamespaceStore();
   let coverage: Coverage | undefined;
-  const now = () => coverage && { store: coverage.store, synced: coverage.synced(), refused: coverage.refused() };
+  const now = () => coverage && { store: coverage.store, synced: coverage.synced(), refused: coverage.refused };
   const { events } = createCoverageMetrics(metrics.registry, now);
   let namespaces: Reflection | undefined;
   if (client) {

@@ -123,7 +123,7 @@ function coverageExample(): string {
     const owner = { apiVersion: 'v1', kind: 'Pod', name, uid: name };
     store.put({ record: { namespace, name, facts, created: 1, checkerSince: 0 }, owner, gone: false });
   }
-  return ['```', coverageTable(coverageReport({ store, synced: true, refused: [] })).trimEnd(), '```'].join('\n');
+  return ['```', coverageTable(coverageReport({ store, synced: true, refused: () => [] })).trimEnd(), '```'].join('\n');
 }
 
 const guardOutcomes = () =>

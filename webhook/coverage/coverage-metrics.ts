@@ -58,7 +58,7 @@ export function createCoverageMetrics(registry: Registry, source: () => Coverage
     registers,
     collect() {
       this.reset();
-      for (const [namespace, { ours, other }] of refusedCounts(source()?.refused ?? [])) {
+      for (const [namespace, { ours, other }] of refusedCounts(source()?.refused() ?? [])) {
         this.set({ namespace, cause: 'invalid-drop' }, ours);
         this.set({ namespace, cause: 'other' }, other);
       }

@@ -16,7 +16,8 @@ export interface CoverageSource {
   store: CoverageStore;
   /** Whether the pods have been listed. */
   synced: boolean;
-  refused: RefusedCreation[];
+  /** Who could not create pods. */
+  refused(): RefusedCreation[];
 }
 
 export interface CoverageReport {
@@ -80,7 +81,7 @@ export function coverageReport(
   const { total, guarded } = totals(reasons);
   const named = open === 'withheld' ? [] : open.filter(({ namespace }) => only === '' || namespace === only);
   const notGuarded = named.slice(0, NAMED_PODS);
-  const refusedHere = refused.filter(({ namespace }) => only === '' || namespace === only);
+  const refusedHere = refused().filter(({ namespace }) => only === '' || namespace === only);
   const told = open === 'withheld' ? [] : refusedHere.slice(0, NAMED_OWNERS);
   return {
     synced,
@@ -155,10 +156,11 @@ export function coveragePage(
   now?: () => number,
 ): (request: PageRequest) => Page {
   const open = madeAtMostEvery(REPORT_FOR, () => openPods(source()?.store), now);
+  const refused = madeAtMostEvery(REPORT_FOR, () => source()?.refused() ?? [], now);
   const render = (only: string, local: boolean, plain: boolean): Page => {
     const coverage = source();
     if (coverage === undefined) return OFF;
-    const report = coverageReport(coverage, only, local ? open() : 'withheld');
+    const report = coverageReport({ ...coverage, refused }, only, local ? open() : 'withheld');
     return plain ? { status: 200, body: coverageTable(report) } : jsonPage(200, report);
   };
   const pages = new Map<string, () => Page>();

@@ -165,24 +165,26 @@ t.test('the metric names the namespaces with the most open pods, and sums the re
   t.equal(boundedCounts(all.slice(0, 100)).length, 100);
 });
 
+/** Of a pod that has no container of ours. */
+const FACTS = {
+  leftAlone: undefined,
+  own: 'none',
+  install: 'absent',
+  checker: 'absent',
+  observes: false,
+  ephemeral: false,
+} as const;
+
 t.test('the gauges follow the store, and a namespace that is gone leaves no sample', async (t) => {
   const registry = new Registry();
   const store = createCoverageStore(
     () => {},
     () => 0,
   );
-  createCoverageMetrics(registry, () => ({ store, synced: true, refused: [] }));
+  createCoverageMetrics(registry, () => ({ store, synced: true, refused: () => [] }));
   store.cover('storage', { optedInAt: undefined, forbidsNetAdmin: false });
-  const facts = {
-    leftAlone: undefined,
-    own: 'none',
-    install: 'absent',
-    checker: 'absent',
-    observes: false,
-    ephemeral: false,
-  } as const;
   store.put({
-    record: { namespace: 'storage', name: 'a', facts, created: 0, checkerSince: 0 },
+    record: { namespace: 'storage', name: 'a', facts: FACTS, created: 0, checkerSince: 0 },
     owner: OWNER,
     gone: false,
   });
@@ -192,15 +194,6 @@ t.test('the gauges follow the store, and a namespace that is gone leaves no samp
   store.uncover('storage');
   t.notMatch(await registry.metrics(), 'invalid_drop_coverage_pods{');
 });
-
-const FACTS = {
-  leftAlone: undefined,
-  own: 'none',
-  install: 'absent',
-  checker: 'absent',
-  observes: false,
-  ephemeral: false,
-} as const;
 
 /** /coverage of two namespaces with two pods that are not guarded, and the clock that it goes by. */
 function coverageOf() {
@@ -213,14 +206,18 @@ function coverageOf() {
     const record = { namespace, name: `${namespace}-0`, facts: FACTS, created: 0, checkerSince: 0 };
     store.put({ record, owner: OWNER, gone: false });
   }
-  const state = { on: true, time: 0, asked: 0 };
+  const state = { on: true, time: 0, asked: 0, refusals: 0 };
   const { pods } = store;
   store.pods = () => {
     state.asked += 1;
     return pods();
   };
+  const refused = () => {
+    state.refusals += 1;
+    return [];
+  };
   const page = coveragePage(
-    () => (state.on ? { store, synced: true, refused: [] } : undefined),
+    () => (state.on ? { store, synced: true, refused } : undefined),
     () => state.time,
   );
   const ask = (query = '', request: Partial<PageRequest> = {}) =>
@@ -265,15 +262,15 @@ t.test(
   },
 );
 
-t.test('the pods are gone through once in two seconds at most, whoever asks', async (t) => {
+t.test('pods and refusals are gone through once in two seconds at most, whoever asks', async (t) => {
   const { state, ask } = coverageOf();
   for (let index = 0; index < 20; index++) {
     for (const local of [true, false]) for (const query of ['', `namespace=n-${index}`]) ask(query, { local });
   }
-  t.equal(state.asked, 1);
+  t.match(state, { asked: 1, refusals: 1 });
   state.time = 2000;
   ask();
-  t.equal(state.asked, 2);
+  t.match(state, { asked: 2, refusals: 2 });
 });
 
 t.test('each meaning is a sentence without an end, short enough for an Event', async (t) => {

@@ -82,7 +82,7 @@ t.test('a flood of Events and long messages stay bounded', async (t) => {
   const list = refusedOf(...many).list();
   t.equal(list.length, 1000);
   t.ok(list.every(({ message }) => message.length === 400));
-  const report = coverageReport({ store: makeStore(), synced: true, refused: list });
+  const report = coverageReport({ store: makeStore(), synced: true, refused: () => list });
   t.equal(report.refused.length, 100);
   t.equal(report.refusedMore, 900);
   t.match(coverageTable(report), /and 900 more/);
@@ -98,15 +98,15 @@ function makeStore() {
 t.test('the report has those of one namespace, the table its own part', async (t) => {
   const refused = refusedOf(eventOf('web', 'StatefulSet', QUOTA)).list();
   const store = makeStore();
-  t.equal(coverageReport({ store, synced: true, refused }, 'storage').refused.length, 1);
-  const none = coverageReport({ store, synced: true, refused }, 'media');
+  t.equal(coverageReport({ store, synced: true, refused: () => refused }, 'storage').refused.length, 1);
+  const none = coverageReport({ store, synced: true, refused: () => refused }, 'media');
   t.same(none.refused, []);
   t.notMatch(coverageTable(none), 'CANNOT');
-  const withheld = coverageReport({ store, synced: true, refused }, '', 'withheld');
+  const withheld = coverageReport({ store, synced: true, refused: () => refused }, '', 'withheld');
   t.match(withheld, { refused: [], refusedMore: 1 });
   t.match(coverageTable(withheld), '1 workloads cannot create pods');
   t.match(
-    coverageTable(coverageReport({ store, synced: true, refused })),
+    coverageTable(coverageReport({ store, synced: true, refused: () => refused })),
     /NAMESPACE +CANNOT CREATE PODS +WHY\nstorage +StatefulSet\/web +create Pod web-0/,
   );
 });
@@ -118,7 +118,7 @@ t.test('the metric tells our refusals from others, in a bounded number of namesp
     eventOf('a', 'ReplicaSet', SECURITY),
     eventOf('b', 'Job', SECURITY),
   ];
-  createCoverageMetrics(registry, () => ({ store: makeStore(), synced: true, refused: refusedOf(...events).list() }));
+  createCoverageMetrics(registry, () => ({ store: makeStore(), synced: true, refused: refusedOf(...events).list }));
   const text = await registry.metrics();
   t.match(text, 'invalid_drop_coverage_refused_creations{namespace="storage",cause="invalid-drop"} 2');
   t.match(text, 'invalid_drop_coverage_refused_creations{namespace="storage",cause="other"} 1');
