@@ -2,7 +2,7 @@
 import { setFlagsFromString } from 'node:v8';
 import { startCommand } from '../lib/command.ts';
 import { POD_OPTIONS } from '../lib/contract.ts';
-import { CodedError, errors } from '../lib/errors.ts';
+import { describeError, errors } from '../lib/errors.ts';
 import { makeLog } from '../lib/log.ts';
 import { lacksExemption, listListeners, raisesAlarm } from '../lib/netfilter/exemption-installer.ts';
 import { install } from '../lib/netfilter/installer.ts';
@@ -176,8 +176,7 @@ async function main(argv: string[], env: NodeJS.ProcessEnv): Promise<number | un
 }
 
 function reportFailure(error: unknown): void {
-  const code = error instanceof CodedError ? error.code : 'UNEXPECTED';
-  log('error', 'failed', { code, message: error instanceof Error ? error.message : String(error) });
+  log('error', 'failed', describeError(error));
 }
 
 /** The container stays as it is: one that ends makes its pod not Ready. */

@@ -1,6 +1,6 @@
 // The init container: puts the rule in, reads the ruleset back, ends.
 import { POD_OPTIONS } from '../lib/contract.ts';
-import { CodedError, errors } from '../lib/errors.ts';
+import { describeError, errors } from '../lib/errors.ts';
 import { makeLog } from '../lib/log.ts';
 import { type InstallResult, install } from '../lib/netfilter/installer.ts';
 import { withLockFile } from '../lib/netfilter/namespace-lock.ts';
@@ -38,9 +38,9 @@ function report({ families, exemption, check, warnings, guarded }: InstallResult
 }
 
 function fail(error: unknown): string {
-  const code = error instanceof CodedError ? error.code : 'UNEXPECTED';
-  log('error', 'failed', { code, message: error instanceof Error ? error.message : String(error) });
-  return code;
+  const described = describeError(error);
+  log('error', 'failed', described);
+  return described.code;
 }
 
 async function main(argv: string[], env: NodeJS.ProcessEnv): Promise<number> {

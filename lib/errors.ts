@@ -14,6 +14,12 @@ export class CodedError extends Error {
   }
 }
 
+/** What a log line or report says of anything thrown: its code, `UNEXPECTED` where it has none, and its message. */
+export function describeError(error: unknown): { code: string; message: string } {
+  const code = error instanceof CodedError ? error.code : 'UNEXPECTED';
+  return { code, message: error instanceof Error ? error.message : String(error) };
+}
+
 /**
  * Turns a table of codes and message functions into functions that make the error.
  * @param table code to a function from details to the message

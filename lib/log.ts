@@ -1,5 +1,5 @@
 // One JSON object a line on standard output, as log collectors expect.
-import { CodedError } from './errors.ts';
+import { describeError } from './errors.ts';
 import { printableJson } from './printable.ts';
 
 export type Level = 'info' | 'warn' | 'error';
@@ -24,13 +24,11 @@ export class ErrorLog {
     this.log = log;
   }
 
-  /** @param error a line has its code (`UNEXPECTED` where it has none) and its message */
   note(event: string, error: unknown): void {
-    const code = error instanceof CodedError ? error.code : 'UNEXPECTED';
-    const message = error instanceof Error ? error.message : String(error);
-    if (this.last === message) return;
-    this.last = message;
-    this.log('error', event, { code, message });
+    const described = describeError(error);
+    if (this.last === described.message) return;
+    this.last = described.message;
+    this.log('error', event, described);
   }
 
   /** What comes next is logged, even if it is the same. */

@@ -1,5 +1,5 @@
-// Rescues connections that hang. Since Linux 6.1 conntrack takes a segment that is at most a window over the window for
-// sent, and every later segment of its sender for INVALID: without a connection that is liberal, none of them arrives.
+// Rescues connections that hang. Since Linux 5.15.68 and 6.0 conntrack takes a segment that is less than a window over the
+// window for sent, and every later segment of one side for INVALID: none of them arrives unless the connection is liberal.
 import { ErrorLog, type Level, type Log } from '../../lib/log.ts';
 import { MAX_NOTED } from '../../lib/netfilter/exemption.ts';
 import { FAMILIES, familyOf } from '../../lib/netfilter/packet.ts';

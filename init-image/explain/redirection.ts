@@ -1,5 +1,5 @@
 // How a pod's inbound connections come to a proxy, and which ports the rules redirect.
-import { conditionsOf, type Ruleset } from '../../lib/netfilter/model.ts';
+import { conditionsOf, isOfFamily, type Ruleset } from '../../lib/netfilter/model.ts';
 import type { Family, PortRange, Value } from '../../lib/netfilter/packet.ts';
 import { findRedirectTarget, type RedirectTarget } from '../../lib/netfilter/redirect-target.ts';
 
@@ -54,10 +54,7 @@ function modeOf(seen: Set<'REDIRECT' | 'TPROXY'>, isUnknown: boolean): FamilyRed
 }
 
 function comparedPorts(ruleset: Ruleset, family: Family): Value[] {
-  const own = family === 'ipv4' ? 'ip' : 'ip6';
-  const tables = ruleset.filter(
-    (table) => table.family === own || table.family === 'inet' || table.family === 'netdev',
-  );
+  const tables = ruleset.filter((table) => isOfFamily(table, family) || table.family === 'netdev');
   const rules = tables.flatMap(({ chains }) => [...chains.values()].flatMap((chain) => chain.rules));
   const conditions = rules.flatMap(conditionsOf);
   return conditions.flatMap((one) => ('field' in one && one.field === 'destinationPort' ? one.oneOf : []));

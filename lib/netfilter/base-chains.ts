@@ -5,6 +5,7 @@ import {
   type Chain,
   HOOKS,
   type HookName,
+  isOfFamily,
   type Ruleset,
   type Step,
   type Table,
@@ -56,9 +57,7 @@ function baseChains(table: Table): BaseChain[] {
 function chainsMet(base: BaseChain, packet: Packet): BaseChain[] {
   const { table, chain, hook } = base;
   if (hook.nat && packet.ctstate === 'invalid') return [];
-  if (hook.name !== 'ingress') {
-    return table.family === 'inet' || table.family === (packet.family === 'ipv4' ? 'ip' : 'ip6') ? [base] : [];
-  }
+  if (hook.name !== 'ingress') return isOfFamily(table, packet.family) ? [base] : [];
   if (!hook.devices) return [{ ...base, doubt: `devices of ingress chain "${table.name} ${chain.name}"` }];
   return hook.devices.some((device) => isDevice(packet.iif, device)) ? [base] : [];
 }

@@ -1,7 +1,15 @@
 // The rule itself, how to find it in a ruleset, and whose a rule is.
 import type { Protocol } from '../contract.ts';
 import { parseOptions } from './iptables-save.ts';
-import { type Backend, type IptablesOption, type RuleLocation, type Ruleset, type Table, tableName } from './model.ts';
+import {
+  type Backend,
+  type IptablesOption,
+  type RuleLocation,
+  type Ruleset,
+  type Table,
+  tableFamilyOf,
+  tableName,
+} from './model.ts';
 import type { Family } from './packet.ts';
 
 /** Of our own rule, in reports. */
@@ -21,12 +29,15 @@ function isRule(options: IptablesOption[] | undefined, protocol: Protocol): bool
   return options !== undefined && JSON.stringify(options) === PARSED[protocol];
 }
 
-const tableFamilyOf = (family: Family) => (family === 'ipv4' ? 'ip' : 'ip6');
-
 /** The table that iptables keeps the rule in. */
 export function findMangle(ruleset: Ruleset, family: Family, backend: Backend): Table | undefined {
   const name = tableName({ family: tableFamilyOf(family), name: TABLE });
   return ruleset.find((table) => table.backend === backend && tableName(table) === name);
+}
+
+/** Input for `iptables-restore --noflush`: edits of mangle as one transaction. */
+export function restoreInput(edits: string[]): string {
+  return [`*${TABLE}`, ...edits, 'COMMIT', ''].join('\n');
 }
 
 /** Where our rule stands in its chain: 1-based positions, in the order of the chain. */

@@ -1,7 +1,7 @@
 // Puts the exemption in: the nft table where this kernel has what it needs, else what of it can be had.
 import { type RunCommand, runCommand } from '../command.ts';
 import { CodedError, errors } from '../errors.ts';
-import { CHAIN, TABLE } from './drop-rule.ts';
+import { CHAIN, findMangle, restoreInput } from './drop-rule.ts';
 import { evaluate } from './evaluator.ts';
 import {
   ALARM_CHAIN,
@@ -42,8 +42,9 @@ function sparesAndNotes({ ruleset, shape }: RulesetSnapshot): boolean {
 }
 
 function evaluateExemption(ruleset: Ruleset): boolean {
+  const own = ownTables(ruleset);
   return FAMILIES.every((family) => {
-    const results = evaluate(ownTables(ruleset), { ctstate: 'invalid', family, iif: 'eth0', socket: 'own' });
+    const results = evaluate(own, { ctstate: 'invalid', family, iif: 'eth0', socket: 'own' });
     return results.every((one) => one.result === 'passed' && one.path.ct === 'untracked' && one.path.noted);
   });
 }
@@ -106,13 +107,12 @@ export async function putTable(
 export function ruleInput({ snapshot, sockets }: RulesetCheck, family: Family, backend: Backend): string | undefined {
   const rule = exemptionRule(family, sockets);
   if (rule === undefined) return undefined;
-  const name = `${family === 'ipv4' ? 'ip' : 'ip6'} ${TABLE}`;
-  const table = snapshot.ruleset.find((one) => one.backend === backend && tableName(one) === name);
+  const table = findMangle(snapshot.ruleset, family, backend);
   const old = (table?.chains.get(CHAIN)?.rules ?? []).flatMap(({ options, text }) => {
     const isOurs = options?.some(({ flag, values }) => flag === '--comment' && values[0] === EXEMPTION_COMMENT);
     return isOurs ? [text.replace(/^-A/, '-D')] : [];
   });
-  return [`*${TABLE}`, ...old, `-I ${CHAIN} 1 ${rule}`, 'COMMIT', ''].join('\n');
+  return restoreInput([...old, `-I ${CHAIN} 1 ${rule}`]);
 }
 
 /**

@@ -1,6 +1,14 @@
 // Which values the sender of a packet may have chosen for its fields, where the packet as it is described leaves them
 // open: along a path through a ruleset, each condition on such a field leaves fewer.
-import { type Comparison, type Family, type Packet, type PortRange, TCP_FLAGS, type Value } from './packet.ts';
+import {
+  type Comparison,
+  type Family,
+  familyOf,
+  type Packet,
+  type PortRange,
+  TCP_FLAGS,
+  type Value,
+} from './packet.ts';
 
 /** Fields of which a rule may tell packets apart that have the same description. */
 export const CHOSEN_FIELDS = ['source', 'destination', 'sourcePort', 'destinationPort', 'flags'] as const;
@@ -88,7 +96,7 @@ function intervalOf(value: Value, family: Family): Interval | 'other family' | u
   if (typeof value !== 'object' || 'startsWith' in value) return undefined;
   if ('from' in value) return [BigInt(value.from), BigInt(value.to)];
   const first = 'address' in value ? value.address : value.addressFrom;
-  if (first.includes(':') !== (family === 'ipv6')) return 'other family';
+  if (familyOf(first) !== family) return 'other family';
   if ('addressTo' in value) return [toBits(first), toBits(value.addressTo)];
   const free = BigInt((family === 'ipv4' ? 32 : 128) - value.length);
   const from = (toBits(first) >> free) << free;
@@ -97,7 +105,7 @@ function intervalOf(value: Value, family: Family): Interval | 'other family' | u
 
 /** @param address as net.isIP takes it */
 export function toBits(address: string): bigint {
-  if (!address.includes(':')) return address.split('.').reduce((bits, part) => (bits << 8n) | BigInt(part), 0n);
+  if (familyOf(address) === 'ipv4') return address.split('.').reduce((bits, part) => (bits << 8n) | BigInt(part), 0n);
   const [head = '', tail] = (URL.parse(`http://[${address}]`)?.hostname.slice(1, -1) ?? '::').split('::');
   const groups = (text = '') => text.split(':').filter((group) => group !== '');
   const zeros = Array.from({ length: 8 - groups(head).length - groups(tail).length }, () => '0');

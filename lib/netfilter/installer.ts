@@ -1,7 +1,7 @@
 // Puts the rule in, and trusts only the ruleset that it reads back. Used by install and by the checker.
 import { runCommand } from '../command.ts';
 import type { Protocol } from '../contract.ts';
-import { CodedError, errors } from '../errors.ts';
+import { type CodedError, describeError, errors } from '../errors.ts';
 import {
   CHAIN,
   findMangle,
@@ -12,7 +12,7 @@ import {
   positionsOf,
   RULE,
   removeOwnTable,
-  TABLE,
+  restoreInput,
 } from './drop-rule.ts';
 import { type ExemptionInstall, lacksExemption, putTable, ruleInput } from './exemption-installer.ts';
 import type { Backend } from './model.ts';
@@ -194,10 +194,6 @@ function planWithoutRule({ ruleset }: RulesetSnapshot, family: Family, protocol:
   return { do: 'fail', error };
 }
 
-function restoreInput(lines: string[]): string {
-  return [`*${TABLE}`, ...lines, 'COMMIT', ''].join('\n');
-}
-
 function ownersOf(check: FamilyCheck): string {
   return [...new Set(droppingRules(check).map(ownerOf))].join(', ');
 }
@@ -231,8 +227,7 @@ async function writeTable(input: string, { commandTimeout: timeout }: InstallOpt
 }
 
 function failedWith(error: unknown): FamilyInstall {
-  const code = error instanceof CodedError ? error.code : 'UNEXPECTED';
-  return { action: 'failed', code, message: String(error instanceof Error ? error.message : error) };
+  return { action: 'failed', ...describeError(error) };
 }
 
 async function restore(

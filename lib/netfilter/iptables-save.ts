@@ -1,6 +1,16 @@
 // iptables-save text to tables. Format: ip(6)tables-save(8); builtin chains and priorities:
 // include/uapi/linux/netfilter_ipv4.h and the table modules in net/ipv4/netfilter.
-import type { Action, Backend, BaseChainHook, Chain, IptablesOption, Rule, Step, Table } from './model.ts';
+import {
+  type Action,
+  type Backend,
+  type BaseChainHook,
+  type Chain,
+  type IptablesOption,
+  type Rule,
+  type Step,
+  type Table,
+  tableFamilyOf,
+} from './model.ts';
 import {
   type Comparison,
   type Condition,
@@ -44,7 +54,7 @@ export function parseSave(text: string, backend: Backend, family: Family): Table
 }
 
 function newTable(name: string, backend: Backend, family: Family): Table {
-  return { backend, family: family === 'ipv4' ? 'ip' : 'ip6', name, dormant: false, chains: new Map() };
+  return { backend, family: tableFamilyOf(family), name, dormant: false, chains: new Map() };
 }
 
 /** `NAME POLICY [packets:bytes]`. The policy of a user chain is `-`, also where it has a builtin chain's name. */

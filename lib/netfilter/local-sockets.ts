@@ -27,7 +27,8 @@ const DEFAULT_RANGE: PortRange = { from: 32_768, to: 60_999 };
 const STANDS_FOR = 300_000;
 
 /**
- * Reads the listeners that are bound to specific addresses, the addresses, and the range of ephemeral ports. Needs no privilege.
+ * Reads the addresses of this namespace, the listeners that are bound to specific ones, and the range of ephemeral ports.
+ * Needs no privilege.
  * @param before what was read before. It stands for some minutes while as many sockets are in use: behind the last
  *   listener the kernel walks through the sockets of all namespaces, which takes milliseconds
  */

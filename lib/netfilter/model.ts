@@ -1,5 +1,5 @@
 // A ruleset as plain data, the same for iptables-legacy, iptables-nft and native nftables.
-import type { Condition, MarkChange } from './packet.ts';
+import type { Condition, Family, MarkChange } from './packet.ts';
 
 /** The hooks that a packet for this host passes, in their order. */
 export const HOOKS = ['ingress', 'prerouting', 'input'] as const;
@@ -25,6 +25,16 @@ export interface Table {
   /** A dormant nft table is listed in full but none of its chains is called. */
   dormant: boolean | 'maybe';
   chains: Map<string, Chain>;
+}
+
+/** The family of tables that only packets of this family meet. */
+export function tableFamilyOf(family: Family): 'ip' | 'ip6' {
+  return family === 'ipv4' ? 'ip' : 'ip6';
+}
+
+/** Whether packets of the family meet the table, at other hooks than ingress. */
+export function isOfFamily({ family: own }: Pick<Table, 'family'>, family: Family): boolean {
+  return own === 'inet' || own === tableFamilyOf(family);
 }
 
 export interface Chain {

@@ -166,9 +166,8 @@ function listenersOf(left: Json, right: Json, { sets, table }: SetScope): Readon
   if (table !== EXEMPTION_TABLE || !LISTENER_SETS.some((name) => right === `@${name}`)) return undefined;
   const concat = toItem(left)['concat'];
   if (!Array.isArray(concat) || !/^ip6? daddr tcp dport$/.test(concat.map(describe).join(' '))) return undefined;
-  const set = sets.get(`${table} ${String(right).slice(1)}`);
-  if (set?.['unlisted']) return undefined;
-  const elements = [set?.['elem'] ?? []].flat(1);
+  const elements = listedElements(String(right), sets);
+  if (!elements) return undefined;
   return new Set(
     elements.flatMap((element) => {
       const item = toItem(element);
@@ -182,10 +181,14 @@ function listenersOf(left: Json, right: Json, { sets, table }: SetScope): Readon
 /** The elements of the exemption's set of ports, where the match looks the destination port up in it. */
 function redirectedOf(left: Json, right: Json, { sets, table }: SetScope): ReadonlySet<number> | undefined {
   if (table !== EXEMPTION_TABLE || right !== `@${REDIRECTED_SET}` || describe(left) !== 'tcp dport') return undefined;
-  const set = sets.get(`${table} ${REDIRECTED_SET}`);
-  if (set?.['unlisted']) return undefined;
-  const elements = [set?.['elem'] ?? []].flat(1);
-  return new Set(elements.filter((port) => typeof port === 'number'));
+  const elements = listedElements(right, sets);
+  return elements && new Set(elements.filter((port) => typeof port === 'number'));
+}
+
+/** Of a set of the exemption's, though packets add to it; undefined where they were not listed. */
+function listedElements(name: string, sets: SetScope['sets']): Json[] | undefined {
+  const set = sets.get(`${EXEMPTION_TABLE} ${name.slice(1)}`);
+  return set?.['unlisted'] ? undefined : [set?.['elem'] ?? []].flat(1);
 }
 
 /**

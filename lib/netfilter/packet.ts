@@ -39,8 +39,8 @@ export interface PortRange {
 
 /**
  * Which socket of the namespace the packet would meet. `own`: an established one with its exact four-tuple, whose local
- * address and port no listener on a specific address has, and to whose port nothing is redirected. `listener`: a listener on the packet's destination address.
- * `none`: neither of them; there may be a listener on all addresses.
+ * address and port no listener on a specific address has, and to whose port nothing is redirected. `listener`: a
+ * listener on the packet's destination address. `none`: neither of them; there may be a listener on all addresses.
  */
 export type SocketState = 'own' | 'listener' | 'none';
 

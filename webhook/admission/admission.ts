@@ -3,7 +3,7 @@ import { CHECKER_CONTAINER, INIT_CONTAINER } from '../../lib/contract.ts';
 import { isObject, type JsonObject, objectAt, shortText } from '../../lib/json.ts';
 import { errors } from '../webhook-errors.ts';
 import type { InjectionSettings } from './containers.ts';
-import { ownContainers } from './own-containers.ts';
+import { areForeign, ownContainers } from './own-containers.ts';
 import { type InjectionPlan, makePatchEncoder, type PatchInputs, patchInputs } from './patch.ts';
 import { type PodOptions, readPodOptions } from './pod-options.ts';
 import { declaresPort, ends, hasContainer, type PodView, podLevelSettings, viewPod } from './pod-view.ts';
@@ -85,7 +85,7 @@ export function decide(
     level: podLevelSettings(pod),
     legacyIptables: settings.legacyIptables,
   });
-  if (are === 'name-taken' || are === 'altered') return { result: 'skip', reason: are, difference };
+  if (areForeign(are)) return { result: 'skip', reason: are, difference };
   const plan = planFor(pod, options, settings.nativeSidecars);
   if (!plan.addInit && plan.checker === 'none') return { result: 'skip', reason: 'already-injected' };
   const portTaken = plan.checker !== 'none' && declaresPort(pod, options.port, [INIT_CONTAINER, CHECKER_CONTAINER]);

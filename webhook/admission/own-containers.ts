@@ -32,6 +32,16 @@ export interface OwnContainers {
   difference: string;
 }
 
+/** Whether they guard the pod, as far as what they are tells. */
+export function areOurs(are: OwnContainers['are']): are is 'current' | 'older' {
+  return are === 'current' || are === 'older';
+}
+
+/** Whether something else stands under a name of ours. */
+export function areForeign(are: OwnContainers['are']): are is 'altered' | 'name-taken' {
+  return are === 'altered' || are === 'name-taken';
+}
+
 /** What the webhook would put into this very pod; without it, what it could put into any pod will do. */
 export interface WantedContainers {
   options: PodOptions;
@@ -57,7 +67,7 @@ export function ownContainers(pod: PodView, image: string, wanted?: WantedContai
     if (role === undefined) return [];
     const expected = expectedRestart(role, place);
     const compared = compare(container, role, image, wanted);
-    if (compared.is === 'name-taken' || compared.is === 'altered') return [compared];
+    if (areForeign(compared.is)) return [compared];
     if (expected === 'misplaced') return [altered(container, `stands in ${place}`)];
     return [(container['restartPolicy'] ?? undefined) === expected ? compared : altered(container, 'restartPolicy')];
   });
@@ -67,7 +77,7 @@ export function ownContainers(pod: PodView, image: string, wanted?: WantedContai
 
 /** Whether an ephemeral container is one that `webhook.js guard` adds. */
 export function isOwnEphemeral(container: JsonObject, role: 'install' | 'check', image: string): boolean {
-  return ['current', 'older'].includes(compare(container, role, image).is);
+  return areOurs(compare(container, role, image).is);
 }
 
 const ROLES = new Map<unknown, Role>([

@@ -1,5 +1,6 @@
 // Whether a pod is guarded, or why not. Pure. Decided from the containers that are there, never from an annotation.
 
+import { areForeign, areOurs } from '../admission/own-containers.ts';
 import type { CoverageReason } from './coverage-reasons.ts';
 import type { PodRecord } from './pod-record.ts';
 
@@ -15,13 +16,12 @@ export const STARTING_SECONDS = 30;
 /** @param now seconds since 1970 */
 export function podReason(pod: PodRecord, namespace: CoveredNamespace, now: number): CoverageReason {
   const { own, install, ephemeral, leftAlone } = pod.facts;
-  const isOurs = own === 'current' || own === 'older';
-  if (isOurs && install !== 'absent') return reasonOfInjected(pod, now);
+  if (areOurs(own) && install !== 'absent') return reasonOfInjected(pod, now);
   if (ephemeral) return 'guarded-while-running';
   if (leftAlone !== undefined) return leftAlone;
   // The last reason of the same table: it needs the namespace's labels, which change without the pod.
   if (namespace.forbidsNetAdmin) return 'pod-security';
-  if (own === 'name-taken' || own === 'altered') return own;
+  if (areForeign(own)) return own;
   const { optedInAt } = namespace;
   // Times are whole seconds: a pod created within the second of the label counts as older, not as missed by the
   // webhook.

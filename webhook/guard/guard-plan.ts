@@ -2,7 +2,7 @@
 import { GUARD_CHECKER_CONTAINER, GUARD_CONTAINER } from '../../lib/contract.ts';
 import { isObject, type JsonObject, objectAt, shortText } from '../../lib/json.ts';
 import { ephemeralContainer, type InjectionSettings } from '../admission/containers.ts';
-import { ownContainers } from '../admission/own-containers.ts';
+import { areForeign, areOurs, ownContainers } from '../admission/own-containers.ts';
 import { readPodOptions } from '../admission/pod-options.ts';
 import { podLevelSettings, viewPod } from '../admission/pod-view.ts';
 import { createProjection, type EphemeralGuards, type PodFacts, readEphemeral } from '../coverage/pod-record.ts';
@@ -49,7 +49,7 @@ export function planGuard(object: JsonObject, settings: InjectionSettings, stay:
   const level = podLevelSettings(view);
   const container = (job: GuardStep['job'], name: string) => ephemeralContainer(name, job, level, options, settings);
   const { are, difference } = ownContainers(view, settings.image);
-  const detail = are === 'name-taken' || are === 'altered' ? `${are}: ${difference}` : '';
+  const detail = areForeign(are) ? `${are}: ${difference}` : '';
   return { do: 'add', steps: jobs.map((job) => stepFor(job, ephemeral, container)), detail };
 }
 
@@ -59,16 +59,11 @@ const leave = (outcome: GuardOutcome, detail = ''): GuardPlan => ({ do: 'leave',
  * In mode observe its exit code is always 0. A checker that is not Ready reports that INVALID packets are not dropped.
  */
 function isGuardedByInit({ own, install, checker, observes }: PodFacts): boolean {
-  return (
-    (own === 'current' || own === 'older') &&
-    install === 'done' &&
-    !observes &&
-    (checker === 'absent' || checker === 'ready')
-  );
+  return areOurs(own) && install === 'done' && !observes && (checker === 'absent' || checker === 'ready');
 }
 
 function hasChecker({ own, checker }: PodFacts): boolean {
-  return (own === 'current' || own === 'older') && checker !== 'absent';
+  return areOurs(own) && checker !== 'absent';
 }
 
 /** Ephemeral containers cannot be removed: one that has not ended yet is waited for, and no other is added. */

@@ -1,5 +1,5 @@
 import { mock } from 'node:test';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import type { RescueResult } from '../../../init-image/checker/liberal-connection.ts';
 import type { NotedConnection, Notes } from '../../../init-image/checker/noted-connections.ts';
 import { Rescuer } from '../../../init-image/checker/rescuer.ts';
@@ -168,12 +168,16 @@ t.test('the last five peers are told, the last first', async (t) => {
   );
 });
 
+function mockTimers(t: Test): void {
+  mock.timers.enable({ apis: ['setTimeout'] });
+  t.teardown(() => mock.timers.reset());
+}
+
 /** What runs after a timer, to its end. */
 const settle = () => new Promise((resolve) => setImmediate(resolve));
 
 t.test('an alarm leads to a round at once, and those that come meanwhile to one more after a gap', async (t) => {
-  mock.timers.enable({ apis: ['setTimeout'] });
-  t.teardown(() => mock.timers.reset());
+  mockTimers(t);
   const { rescuer, state } = makeRescuer();
   rescuer.start();
   await settle();
@@ -195,8 +199,7 @@ t.test('an alarm leads to a round at once, and those that come meanwhile to one 
 });
 
 t.test('where no alarm is heard, the count is looked at each second; else every ten', async (t) => {
-  mock.timers.enable({ apis: ['setTimeout'] });
-  t.teardown(() => mock.timers.reset());
+  mockTimers(t);
   for (const [hearsAlarm, gap] of [
     [false, 1000],
     [true, 10_000],
