@@ -29,6 +29,11 @@ export const CHECK_COMMAND = [
 
 /** Namespace label that opts in, and the namespace that the webhook itself runs in. */
 export const OPT_IN_LABEL = 'invalid-drop.io/inject';
+/**
+ * Values of the label that opt a namespace in. `pod`: two containers in each pod guard it. `node`: the agent of its node
+ * does. `enabled`: as the installation is configured (NODE_MODES).
+ */
+export const OPT_IN_VALUES = ['enabled', 'pod', 'node'] as const;
 export const OWN_NAMESPACE = 'invalid-drop-system';
 
 /** What a pod's author may choose, default first. Each option is a pod annotation and an environment variable. */
@@ -42,6 +47,28 @@ export const POD_OPTIONS = {
   /** Whether the checker makes connections that had stray segments liberal in conntrack, so that they do not hang. */
   rescue: { annotation: 'invalid-drop.io/rescue', env: 'INVALID_DROP_RESCUE', values: ['enabled', 'disabled'] },
 } as const;
+
+/**
+ * What an installation does with node agents, default first; the webhook and the agents are told the same. disabled: there
+ * are none. available: they guard namespaces with the label's value `node`. default: those with `enabled` too.
+ */
+export const NODE_MODES = ['disabled', 'available', 'default'] as const;
+export type NodeMode = (typeof NODE_MODES)[number];
+export const NODE_MODE_VARIABLE = 'INVALID_DROP_NODE_MODE';
+
+/** Only where an agent guards the pod: whether conntrack of the pod's namespace is set to be liberal. Default first. */
+export const BE_LIBERAL_OPTION = {
+  annotation: 'invalid-drop.io/be-liberal',
+  env: 'INVALID_DROP_BE_LIBERAL',
+  values: ['enabled', 'disabled'],
+} as const;
+export type BeLiberal = (typeof BE_LIBERAL_OPTION.values)[number];
+
+/** Readiness gate and condition of a pod that the agent of its node guards. */
+export const GUARDED_CONDITION = 'invalid-drop.io/guarded';
+
+/** TCP port of the agent's pages, in its own pod. */
+export const AGENT_PORT = 8080;
 
 export type Mode = (typeof POD_OPTIONS.mode.values)[number];
 export type Protocol = (typeof POD_OPTIONS.protocol.values)[number];

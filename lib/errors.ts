@@ -72,6 +72,10 @@ export const errors = defineErrors({
   TRACING_UNAVAILABLE: (reason: string) =>
     `the kernel's tracepoint cannot be watched here (${reason}): run it on the node with ` +
     'kubectl debug node/NAME --profile=sysadmin, where tracefs is mounted at /sys/kernel/tracing',
+  CLUSTER_CONFIGURATION: (from: string, why: string) =>
+    `cannot read the cluster's address and credentials from ${from} (${why}): correct --kubeconfig`,
+  CLUSTER_LIST_ENDLESS: (path: string, pages: number) =>
+    `the list of ${path} does not end after ${pages} pages: look for a proxy before the API server that alters its answers`,
   INSERT_USELESS: (family: string) =>
     `the ${family} rule is at position 1 already, and INVALID packets are still not dropped: the verdict names the rule that accepts them`,
 });

@@ -7,6 +7,12 @@ export type Level = 'info' | 'warn' | 'error';
 /** Writes one line. `event` is a stable word to search for; `details` hold plain data. */
 export type Log = (level: Level, event: string, details?: Record<string, unknown>) => void;
 
+/** Writes one line: plain data, and a message that is the same for every occurrence. pino's logger has it. */
+export interface StructuredLog {
+  info(details: object, message: string): void;
+  warn(details: object, message: string): void;
+}
+
 /** A log that writes to `write`, stamped with `now` (milliseconds since 1970). */
 export function makeLog(program: string, write: (line: string) => void, now: () => number = Date.now): Log {
   return (level, event, details = {}) => {

@@ -2,15 +2,15 @@
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
+import { reasonOf } from '../lib/cluster/api-error.ts';
+import type { ClusterClient } from '../lib/cluster/cluster-client.ts';
+import { backoffMs } from '../lib/cluster/reflector.ts';
 import { VERSION } from '../lib/contract.ts';
 import { CodedError } from '../lib/errors.ts';
 import { helpText, readOptions } from '../lib/options.ts';
 import { printable, printableLines } from '../lib/printable.ts';
 import { buildServer, useCertificate } from './admission-server.ts';
 import { startCertificates } from './certificates/start-certificates.ts';
-import { reasonOf } from './cluster/api-error.ts';
-import type { ClusterClient } from './cluster/cluster-client.ts';
-import { backoffMs } from './cluster/reflector.ts';
 import { coveragePage } from './coverage/coverage-report.ts';
 import { guardCommand } from './guard/guard-command.ts';
 import { buildHealthServer } from './health-server.ts';
@@ -114,7 +114,7 @@ function featuresOf({ certificates, coverage, events }: Configuration): EnabledF
 /** The client library is large: it is loaded only where there is a cluster. */
 async function connect(kubeconfig: string): Promise<ClusterClient | undefined> {
   if (kubeconfig === '') return undefined;
-  const { connectCluster } = await import('./cluster/cluster-client.ts');
+  const { connectCluster } = await import('../lib/cluster/cluster-client.ts');
   return connectCluster(kubeconfig);
 }
 
@@ -134,7 +134,7 @@ function guard(argv: string[], print: (text: string) => void): Promise<number> {
   return guardCommand(argv, {
     env: process.env,
     connect: async (kubeconfig, context) =>
-      (await import('./cluster/cluster-client.ts')).connectOperator(kubeconfig, context),
+      (await import('../lib/cluster/cluster-client.ts')).connectOperator(kubeconfig, context),
     print,
     progress: process.stderr.isTTY ? note : undefined,
     note: (text) => note(`invalid-drop guard: ${printable(text)}\n`),

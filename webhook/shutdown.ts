@@ -1,7 +1,7 @@
 // Shutdown without failed admissions. The API server keeps using its connections, and learns of a changed endpoint only
 // after seconds: so the webhook first reports not ready, then serves on for a while and asks clients to reconnect.
 
-import type { WebhookLog } from './webhook-log.ts';
+import type { StructuredLog } from '../lib/log.ts';
 
 export interface ShutdownOptions {
   /** How long to serve on after the first signal, in milliseconds. */
@@ -13,7 +13,7 @@ export interface ShutdownOptions {
   /** Ends the process. */
   exit(code: number): void;
   wait(ms: number): Promise<void>;
-  log: Pick<WebhookLog, 'info'>;
+  log: Pick<StructuredLog, 'info'>;
 }
 
 export interface Shutdown {

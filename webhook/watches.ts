@@ -1,7 +1,8 @@
 // What the webhook watches in the cluster: namespaces for decisions, and with the pods for coverage.
+
+import type { ClusterClient } from '../lib/cluster/cluster-client.ts';
+import { type Reflection, type ReflectOptions, reflect, type Sink } from '../lib/cluster/reflector.ts';
 import { isObject, isTextMap, type JsonObject, shortText } from '../lib/json.ts';
-import type { ClusterClient } from './cluster/cluster-client.ts';
-import { type Reflection, type ReflectOptions, reflect, type Sink } from './cluster/reflector.ts';
 import { createCoverageMetrics } from './coverage/coverage-metrics.ts';
 import type { CoverageSource } from './coverage/coverage-report.ts';
 import { type Coverage, type SeenNamespace, seenNamespace, startCoverage } from './coverage/start-coverage.ts';

@@ -27,10 +27,6 @@ export const errors = defineErrors({
     `no webhook answers on port ${port} of this host (${why}): run this in the webhook's container, or name its port with --metrics-port`,
   CLUSTER_NEEDED: (option: string, value: string) =>
     `${option}="${value}" needs a cluster: name one with --kubeconfig, or leave ${option} out`,
-  CLUSTER_CONFIGURATION: (from: string, why: string) =>
-    `cannot read the cluster's address and credentials from ${from} (${why}): correct --kubeconfig`,
-  CLUSTER_LIST_ENDLESS: (path: string, pages: number) =>
-    `the list of ${path} does not end after ${pages} pages: look for a proxy before the API server that alters its answers`,
   GUARD_TARGETS_MISSING: () =>
     'no pod is named: name pods as NAMESPACE/POD, or as POD with --namespace; --namespace alone selects all its pods',
   GUARD_TARGET_INVALID: (text: string) => `"${text}" does not name a pod: write NAMESPACE/POD, or POD with --namespace`,

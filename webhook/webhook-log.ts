@@ -1,12 +1,6 @@
-// The webhook's log lines: what its parts need of a logger, and where the lines go.
+// Where the webhook's log lines go.
 import { destination } from 'pino';
 import { printableLines } from '../lib/printable.ts';
-
-/** Writes one line: plain data, and a message that is the same for every occurrence. pino's logger has it. */
-export interface WebhookLog {
-  info(details: object, message: string): void;
-  warn(details: object, message: string): void;
-}
 
 /** Bytes that wait at most while the reader of the log stalls. */
 const MOST = 4 * 1024 * 1024;

@@ -1,5 +1,5 @@
 // "Was it this?": from two samples of a pod's evidence to an answer in words.
-import type { NotedConnection } from '../checker/noted-connections.ts';
+import type { NotedConnection } from '../../lib/checker/noted-connections.ts';
 import {
   type EvidenceSample,
   mayRedirect,

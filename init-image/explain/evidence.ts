@@ -1,4 +1,6 @@
 // One sample of a pod's evidence: what its network namespace counts, and what its rules are.
+
+import { addCheck, emptyDropCounters } from '../../lib/checker/drop-counters.ts';
 import { CodedError } from '../../lib/errors.ts';
 import { identityOf, type RuleReference, referTo } from '../../lib/netfilter/drop-rule.ts';
 import { type Action, conditionsOf, type Rule, type Ruleset, type Table } from '../../lib/netfilter/model.ts';
@@ -13,7 +15,6 @@ import {
   unguardedReasons,
 } from '../../lib/netfilter/ruleset-check.ts';
 import type { RulesetSnapshot } from '../../lib/netfilter/ruleset-reader.ts';
-import { addCheck, emptyDropCounters } from '../checker/drop-counters.ts';
 import { describeRedirection, type FamilyRedirection } from './redirection.ts';
 import type { StrayEvidence } from './stray-evidence.ts';
 

@@ -1,9 +1,9 @@
 // Which connections had stray segments, and whether a checker rescues them.
 import { get } from 'node:http';
+import { type NotedConnection, readNotes } from '../../lib/checker/noted-connections.ts';
 import { CodedError } from '../../lib/errors.ts';
 import { hasListener } from '../../lib/netfilter/local-sockets.ts';
 import { toItem } from '../../lib/netfilter/nft-expression.ts';
-import { type NotedConnection, readNotes } from '../checker/noted-connections.ts';
 
 export interface StrayEvidence {
   /** Connections with a stray segment in the last minute; null where nothing notes them. */

@@ -1,9 +1,9 @@
 // Admissions while replicas come and go and certificates change. With failurePolicy Fail, each missed answer is an
 // error.
 import t from 'tap';
+import { connectCluster } from '../../lib/cluster/cluster-client.ts';
 import { OWN_NAMESPACE, VERSION } from '../../lib/contract.ts';
 import { SECRET } from '../../webhook/certificates/tls-secret.ts';
-import { connectCluster } from '../../webhook/cluster/cluster-client.ts';
 import { type LoadPhase, phaseTable, startLoad } from '../harness/cluster/creation-load.ts';
 import { apply, getJson, kubectl } from '../harness/cluster/kubectl.ts';
 import { pidOfContainer, restart, skipWithoutNode } from '../harness/cluster/node-side.ts';

@@ -1,5 +1,6 @@
 // Two replicas that start at the same instant, against the real API server, many times: they agree on one CA.
 import t from 'tap';
+import { connectCluster } from '../../lib/cluster/cluster-client.ts';
 import { OWN_NAMESPACE } from '../../lib/contract.ts';
 import {
   CONFIGURATION,
@@ -11,7 +12,6 @@ import type { KeyPair } from '../../webhook/certificates/make-certificates.ts';
 import { expiryTime, fingerprint } from '../../webhook/certificates/read-certificates.ts';
 import { readSecret, SECRET } from '../../webhook/certificates/tls-secret.ts';
 import { watchObject } from '../../webhook/certificates/watched-object.ts';
-import { connectCluster } from '../../webhook/cluster/cluster-client.ts';
 import { getJson, kubectl } from '../harness/cluster/kubectl.ts';
 import { install, rolledOut } from '../harness/cluster/webhook-installation.ts';
 import { eventually } from '../harness/wait-until.ts';

@@ -1,6 +1,6 @@
 import t from 'tap';
+import { NO_POD_LEVEL } from '../../lib/pod/pod-view.ts';
 import { checkerContainer } from '../../webhook/admission/containers.ts';
-import { NO_POD_LEVEL } from '../../webhook/admission/pod-view.ts';
 import { configurationFinding, neededPermissions } from '../../webhook/selfcheck/selfchecks.ts';
 import { findKubectl, one, type Rendered, render } from './render.ts';
 

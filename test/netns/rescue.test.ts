@@ -2,7 +2,7 @@
 import { readdir, symlink, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { CheckerReport } from '../../init-image/checker/checker-report.ts';
-import { readNotes } from '../../init-image/checker/noted-connections.ts';
+import { readNotes } from '../../lib/checker/noted-connections.ts';
 import { kernelTest } from '../harness/netns/netns-test.ts';
 import { ADDRESS, type NetworkNamespace } from '../harness/netns/network-namespaces.ts';
 import { patient } from '../harness/netns/processes.ts';

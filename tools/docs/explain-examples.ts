@@ -1,19 +1,19 @@
 // What --explain prints, made by the program from evidence as the kernel tests see it.
 import { answer } from '../../init-image/explain/answer.ts';
 import { answerText } from '../../init-image/explain/answer-text.ts';
-import type { NodeNamespace } from '../../init-image/explain/node/node-namespaces.ts';
-import { resetKindOf } from '../../init-image/explain/node/reset-kind.ts';
-import { originOf } from '../../init-image/explain/node/reset-origin.ts';
 import {
   type ClassifiedReset,
   makeSummary,
   resetText,
   summaryText,
 } from '../../init-image/explain/node/reset-report.ts';
-import type { Reset } from '../../init-image/explain/node/trace-line.ts';
+import type { NodeNamespace } from '../../lib/resets/node-namespaces.ts';
+import { resetKindOf } from '../../lib/resets/reset-kind.ts';
+import { originOf } from '../../lib/resets/reset-origin.ts';
+import type { Reset } from '../../lib/resets/trace-line.ts';
 import { redirectRules } from '../../test/harness/netns/istio-rules.ts';
 import { asSaved, rulesOf, samples } from '../../test/init-image/explain/made-evidence.ts';
-import { namespace, noSocket, reset } from '../../test/init-image/explain/node/made-resets.ts';
+import { namespace, noSocket, reset } from '../../test/lib/resets/made-resets.ts';
 
 function block(text: string): string {
   return ['```', text.trimEnd(), '```'].join('\n');

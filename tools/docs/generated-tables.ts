@@ -2,12 +2,12 @@
 // `<!-- NAME -->` and `<!-- end -->`.
 import { readFile } from 'node:fs/promises';
 import { METRICS } from '../../init-image/checker/checker-metrics.ts';
-import { KINDS } from '../../init-image/explain/node/reset-kind.ts';
 import { CHECK_OPTIONS, INSTALL_OPTIONS } from '../../init-image/program-options.ts';
 import { CHECKER_PORT, CHECKER_PORT_ANNOTATION, POD_OPTIONS } from '../../lib/contract.ts';
 import { type OptionTable, optionRows } from '../../lib/options.ts';
+import { SKIP_REASONS } from '../../lib/pod/reasons.ts';
+import { KINDS } from '../../lib/resets/reset-kind.ts';
 import { CHECKER_PORT_OPTION } from '../../webhook/admission/pod-options.ts';
-import { SKIP_REASONS } from '../../webhook/admission/reasons.ts';
 import { createCoverageMetrics } from '../../webhook/coverage/coverage-metrics.ts';
 import { COVERAGE_REASONS, REASONS, remedyFor } from '../../webhook/coverage/coverage-reasons.ts';
 import { coverageReport, coverageTable } from '../../webhook/coverage/coverage-report.ts';

@@ -10,6 +10,7 @@ export const SOURCES = [
   'build.ts',
   'init-image',
   'lib',
+  'node-agent',
   'package-lock.json',
   'package.json',
   'tools/images/bundled-packages.ts',

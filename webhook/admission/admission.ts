@@ -1,13 +1,13 @@
 // From one valid review to its answer, and to what log and metrics say of it. Pure.
 import { CHECKER_CONTAINER, INIT_CONTAINER } from '../../lib/contract.ts';
 import { isObject, type JsonObject, objectAt, shortText } from '../../lib/json.ts';
+import { declaresPort, ends, hasContainer, type PodView, podLevelSettings, viewPod } from '../../lib/pod/pod-view.ts';
+import { isProtectedNamespace, reasonToLeaveAlone, type SkipReason, skipWarning } from '../../lib/pod/reasons.ts';
 import { errors } from '../webhook-errors.ts';
 import type { InjectionSettings } from './containers.ts';
 import { areForeign, ownContainers } from './own-containers.ts';
 import { type InjectionPlan, makePatchEncoder, type PatchInputs, patchInputs } from './patch.ts';
 import { type PodOptions, readPodOptions } from './pod-options.ts';
-import { declaresPort, ends, hasContainer, type PodView, podLevelSettings, viewPod } from './pod-view.ts';
-import { isProtectedNamespace, reasonToLeaveAlone, type SkipReason, skipWarning } from './reasons.ts';
 import { allow, allowPatched, deny, type Review, type ReviewResponse } from './review.ts';
 
 /** `result` and `reason` of the admissions metric and of the log line. Both have few values. */

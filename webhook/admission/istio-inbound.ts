@@ -1,7 +1,7 @@
 // Whether Istio redirects the checker's port into its proxy, where a kubelet probe would meet strict mutual TLS.
 // Read in Istio 1.13 to 1.32: the injection template, istio-iptables' flags, istio-cni's reading of annotations.
 import { type JsonObject, textsIn } from '../../lib/json.ts';
-import { findContainer, type PodView } from './pod-view.ts';
+import { findContainer, type PodView } from '../../lib/pod/pod-view.ts';
 
 export const EXCLUDE_INBOUND_PORTS = 'traffic.sidecar.istio.io/excludeInboundPorts';
 const INCLUDE_INBOUND_PORTS = 'traffic.sidecar.istio.io/includeInboundPorts';

@@ -11,8 +11,8 @@ import {
 } from '../../lib/contract.ts';
 import { shortText } from '../../lib/json.ts';
 import { wholeNumber } from '../../lib/options.ts';
+import type { PodView } from '../../lib/pod/pod-view.ts';
 import { errors } from '../webhook-errors.ts';
-import type { PodView } from './pod-view.ts';
 
 export const SWITCH = ['enabled', 'disabled'] as const;
 export type Switch = (typeof SWITCH)[number];

@@ -3,9 +3,9 @@
 import { watch } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { reasonOf } from '../cluster/api-error.ts';
+import { reasonOf } from '../../lib/cluster/api-error.ts';
+import type { StructuredLog } from '../../lib/log.ts';
 import { errors } from '../webhook-errors.ts';
-import type { WebhookLog } from '../webhook-log.ts';
 import type { KeyPair } from './make-certificates.ts';
 import { isPair } from './read-certificates.ts';
 
@@ -13,7 +13,7 @@ export interface DirectoryOptions {
   /** Holds tls.crt and tls.key, PEM. */
   path: string;
   serve(pair: KeyPair): void;
-  log: WebhookLog;
+  log: StructuredLog;
 }
 
 /**

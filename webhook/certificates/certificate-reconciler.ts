@@ -1,11 +1,11 @@
 // Reconciles the Secret, the serving certificate and the caBundle with the plan. Every replica runs this; where two
 // write at once, the API server accepts the first write, and the other replica reads it.
 
+import { ApiError, reasonOf } from '../../lib/cluster/api-error.ts';
+import type { ClusterClient } from '../../lib/cluster/cluster-client.ts';
 import { OWN_NAMESPACE } from '../../lib/contract.ts';
 import type { JsonObject } from '../../lib/json.ts';
-import { ApiError, reasonOf } from '../cluster/api-error.ts';
-import type { ClusterClient } from '../cluster/cluster-client.ts';
-import type { WebhookLog } from '../webhook-log.ts';
+import type { StructuredLog } from '../../lib/log.ts';
 import { bundlePatch, holdsBundle } from './ca-bundle.ts';
 import type { KeyPair } from './make-certificates.ts';
 import { fingerprint } from './read-certificates.ts';
@@ -31,7 +31,7 @@ export interface CertificateReconcilerOptions {
   serve(pair: KeyPair, caCert: string): void;
   /** Called for each step that this replica has carried out, and each caBundle that it has put in place. */
   did(what: RotationStep | 'bundle'): void;
-  log: WebhookLog;
+  log: StructuredLog;
   /** Milliseconds since 1970. */
   now(): number;
 }

@@ -2,9 +2,9 @@
 
 import { mkdir, rename, writeFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
+import type { ClusterClient } from '../../lib/cluster/cluster-client.ts';
+import type { StructuredLog } from '../../lib/log.ts';
 import { durationMs } from '../../lib/options.ts';
-import type { ClusterClient } from '../cluster/cluster-client.ts';
-import type { WebhookLog } from '../webhook-log.ts';
 import type { Metrics } from '../webhook-metrics.ts';
 import type { Configuration } from '../webhook-options.ts';
 import { createDirectoryReader, watchDirectory } from './certificate-directory.ts';
@@ -22,7 +22,7 @@ export interface Source {
 
 export interface SourceOptions {
   configuration: Configuration;
-  log: WebhookLog;
+  log: StructuredLog;
   /** @param caCert PEM; absent where it is not known */
   serve(pair: KeyPair, caCert?: string): void;
 }

@@ -1,9 +1,9 @@
 // Which certificate each replica serves, asked from the replicas themselves.
 import { once } from 'node:events';
 import { connect } from 'node:tls';
+import type { ClusterClient } from '../../lib/cluster/cluster-client.ts';
 import { OWN_NAMESPACE } from '../../lib/contract.ts';
 import { isObject, type JsonObject, objectsAt, shortText } from '../../lib/json.ts';
-import type { ClusterClient } from '../cluster/cluster-client.ts';
 import { SERVICE } from './make-certificates.ts';
 
 const SELECTOR = 'app.kubernetes.io/name=invalid-drop,app.kubernetes.io/component=webhook';

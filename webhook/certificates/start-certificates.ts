@@ -1,8 +1,8 @@
 // Wires the source of the serving certificate, the watches that it needs, and its metrics.
 
-import type { ClusterClient } from '../cluster/cluster-client.ts';
+import type { ClusterClient } from '../../lib/cluster/cluster-client.ts';
+import type { StructuredLog } from '../../lib/log.ts';
 import { errors } from '../webhook-errors.ts';
-import type { WebhookLog } from '../webhook-log.ts';
 import type { Metrics } from '../webhook-metrics.ts';
 import type { Configuration } from '../webhook-options.ts';
 import { trusts } from './ca-bundle.ts';
@@ -34,7 +34,7 @@ export interface CertificatesOptions {
   metrics: Metrics;
   /** Called with each new certificate. */
   serve(pair: KeyPair): void;
-  log: WebhookLog;
+  log: StructuredLog;
   retryDelay(failures: number): number;
 }
 

@@ -1,7 +1,7 @@
 // One named object of the cluster, kept up to date by a watch.
 
+import { type ReflectOptions, reflect } from '../../lib/cluster/reflector.ts';
 import { isObject, type JsonObject, shortText } from '../../lib/json.ts';
-import { type ReflectOptions, reflect } from '../cluster/reflector.ts';
 
 export interface WatchedObject {
   /** undefined: there is none, or nothing is known yet (see synced). */

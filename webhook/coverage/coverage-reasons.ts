@@ -1,6 +1,6 @@
 // Every reason that coverage gives for a pod. The same words are in the report, the metric, the log and Events.
 
-import { FOREIGN_CONTAINER_REASONS, leftAloneMeanings } from '../admission/reasons.ts';
+import { FOREIGN_CONTAINER_REASONS, leftAloneMeanings } from '../../lib/pod/reasons.ts';
 
 interface Meaning {
   /** Whether such a pod counts as guarded. */

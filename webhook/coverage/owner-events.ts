@@ -1,10 +1,10 @@
 // Events about unguarded pods, on the objects that own the pods.
 
 import { createHash } from 'node:crypto';
+import { ApiError, reasonOf } from '../../lib/cluster/api-error.ts';
+import type { ClusterClient } from '../../lib/cluster/cluster-client.ts';
 import type { JsonObject } from '../../lib/json.ts';
-import { ApiError, reasonOf } from '../cluster/api-error.ts';
-import type { ClusterClient } from '../cluster/cluster-client.ts';
-import type { WebhookLog } from '../webhook-log.ts';
+import type { StructuredLog } from '../../lib/log.ts';
 import { COVERAGE_REASONS, type CoverageReason, remedyFor } from './coverage-reasons.ts';
 import type { Change } from './coverage-store.ts';
 import type { PodOwner } from './pod-record.ts';
@@ -64,7 +64,7 @@ export interface EventSenderOptions {
   count(result: EventResult): void;
   /** False where a namespace has been opted out, or is being deleted, since: nothing can be written there. */
   covers(namespace: string): boolean;
-  log: Pick<WebhookLog, 'warn'>;
+  log: Pick<StructuredLog, 'warn'>;
   /** Milliseconds since 1970. */
   now(): number;
 }

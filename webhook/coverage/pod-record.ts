@@ -8,9 +8,9 @@ import {
   POD_OPTIONS,
 } from '../../lib/contract.ts';
 import { isObject, isObjectList, type JsonObject, objectAt, objectsAt, shortText } from '../../lib/json.ts';
+import { allContainers, findContainer, type PodView, viewPod } from '../../lib/pod/pod-view.ts';
+import { type LeftAloneReason, reasonToLeaveAlone } from '../../lib/pod/reasons.ts';
 import { isOwnEphemeral, type OwnContainers, ownContainers } from '../admission/own-containers.ts';
-import { allContainers, findContainer, type PodView, viewPod } from '../admission/pod-view.ts';
-import { type LeftAloneReason, reasonToLeaveAlone } from '../admission/reasons.ts';
 
 /** A container of ours in a pod: absent, or what its image and its status say. */
 export interface PodFacts {

@@ -1,6 +1,7 @@
 // Pods that the API server refused to create, as the Events of those tell who were to create them: there is no pod to count.
+
+import type { Sink } from '../../lib/cluster/reflector.ts';
 import { isObject, type JsonObject, objectAt, shortText } from '../../lib/json.ts';
-import type { Sink } from '../cluster/reflector.ts';
 
 /** Who could not create pods, and why, the last time. */
 export interface RefusedCreation {

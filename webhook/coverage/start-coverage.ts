@@ -1,11 +1,11 @@
 // Puts coverage together: watches on namespaces, pods and Events feed the stores; changes go to log, metrics and Events.
 
+import type { ClusterClient } from '../../lib/cluster/cluster-client.ts';
+import { type Reflection, reflect, type Sink } from '../../lib/cluster/reflector.ts';
 import { OPT_IN_LABEL } from '../../lib/contract.ts';
 import { isObject, isObjectList, isTextMap, type JsonObject, objectAt, shortText } from '../../lib/json.ts';
-import { forbidsNetAdmin, isProtectedNamespace } from '../admission/reasons.ts';
-import type { ClusterClient } from '../cluster/cluster-client.ts';
-import { type Reflection, reflect, type Sink } from '../cluster/reflector.ts';
-import type { WebhookLog } from '../webhook-log.ts';
+import type { StructuredLog } from '../../lib/log.ts';
+import { forbidsNetAdmin, isProtectedNamespace } from '../../lib/pod/reasons.ts';
 import { type CoverageReason, isGuarded } from './coverage-reasons.ts';
 import { type Change, type CoverageStore, createCoverageStore } from './coverage-store.ts';
 import { createEventSender, type EventResult } from './owner-events.ts';
@@ -20,7 +20,7 @@ export interface CoverageOptions {
   /** Whether to write Events. */
   events: boolean;
   countEvent(result: EventResult): void;
-  log: WebhookLog;
+  log: StructuredLog;
   retryDelay(failures: number): number;
 }
 

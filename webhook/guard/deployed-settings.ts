@@ -1,11 +1,12 @@
 // The settings of the cluster's webhook, so that `guard` puts into pods what the webhook puts into new ones.
+
+import { ApiError, reasonOf } from '../../lib/cluster/api-error.ts';
+import type { ClusterClient } from '../../lib/cluster/cluster-client.ts';
 import { OWN_NAMESPACE } from '../../lib/contract.ts';
 import { CodedError } from '../../lib/errors.ts';
 import { type JsonObject, objectsAt, textsIn } from '../../lib/json.ts';
 import { readOptions } from '../../lib/options.ts';
 import type { InjectionSettings } from '../admission/containers.ts';
-import { ApiError, reasonOf } from '../cluster/api-error.ts';
-import type { ClusterClient } from '../cluster/cluster-client.ts';
 import { errors } from '../webhook-errors.ts';
 import { injectionSettings, OPTIONS } from '../webhook-options.ts';
 

@@ -1,12 +1,12 @@
 // `webhook.js guard`: puts the rule into pods that run already.
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
+import { reasonOf } from '../../lib/cluster/api-error.ts';
+import type { ClusterClient, OperatorClient } from '../../lib/cluster/cluster-client.ts';
+import { listPages } from '../../lib/cluster/reflector.ts';
 import { CodedError } from '../../lib/errors.ts';
 import { isObject, shortText } from '../../lib/json.ts';
 import { durationMs, helpText } from '../../lib/options.ts';
-import { reasonOf } from '../cluster/api-error.ts';
-import type { ClusterClient, OperatorClient } from '../cluster/cluster-client.ts';
-import { listPages } from '../cluster/reflector.ts';
 import { readSettings } from './deployed-settings.ts';
 import { GUARD_OPTIONS, type GuardArguments, namedTargets, readGuardArguments } from './guard-options.ts';
 import { exitCodeOf, type GuardResult, type GuardTarget, kindOf, resultLine, resultTable } from './guard-outcomes.ts';

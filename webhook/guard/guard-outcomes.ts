@@ -1,8 +1,8 @@
 // What can become of a pod that is to be guarded while it runs, and how the command prints it.
 
+import { leftAloneMeanings, SKIP_REASONS } from '../../lib/pod/reasons.ts';
 import { printable } from '../../lib/printable.ts';
 import { textTable } from '../../lib/text-table.ts';
-import { leftAloneMeanings, SKIP_REASONS } from '../admission/reasons.ts';
 
 interface Meaning {
   /** ok: it is guarded (on a dry run: would be). left: nothing was tried. failed: something was tried, and failed. */

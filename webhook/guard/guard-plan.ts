@@ -1,10 +1,10 @@
 // What to do about a pod that runs: a function from data to data.
 import { GUARD_CHECKER_CONTAINER, GUARD_CONTAINER } from '../../lib/contract.ts';
 import { isObject, type JsonObject, objectAt, shortText } from '../../lib/json.ts';
+import { podLevelSettings, viewPod } from '../../lib/pod/pod-view.ts';
 import { ephemeralContainer, type InjectionSettings } from '../admission/containers.ts';
 import { areForeign, areOurs, ownContainers } from '../admission/own-containers.ts';
 import { readPodOptions } from '../admission/pod-options.ts';
-import { podLevelSettings, viewPod } from '../admission/pod-view.ts';
 import { createProjection, type EphemeralGuards, type PodFacts, readEphemeral } from '../coverage/pod-record.ts';
 import type { GuardOutcome } from './guard-outcomes.ts';
 

@@ -1,8 +1,9 @@
 // Guards one pod: reads it, adds the containers of its plan, and waits until they have done their work.
+
+import { ApiError, reasonOf } from '../../lib/cluster/api-error.ts';
+import type { OperatorClient, Query } from '../../lib/cluster/cluster-client.ts';
 import { isObject, type JsonObject, objectAt, objectsAt, shortText } from '../../lib/json.ts';
 import type { InjectionSettings } from '../admission/containers.ts';
-import { ApiError, reasonOf } from '../cluster/api-error.ts';
-import type { OperatorClient, Query } from '../cluster/cluster-client.ts';
 import type { GuardOutcome, GuardResult, GuardTarget } from './guard-outcomes.ts';
 import { type GuardStep, planGuard } from './guard-plan.ts';
 

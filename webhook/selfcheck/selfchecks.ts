@@ -1,4 +1,6 @@
 // The checks of the webhook's self-check, each a line of the report.
+
+import type { ClusterClient } from '../../lib/cluster/cluster-client.ts';
 import { OPT_IN_LABEL, OWN_NAMESPACE } from '../../lib/contract.ts';
 import { isObject, isObjectList, type JsonObject, objectAt, objectsAt, textsIn } from '../../lib/json.ts';
 import { bundlesOf, trusts } from '../certificates/ca-bundle.ts';
@@ -8,7 +10,6 @@ import { askPeers, type Peer } from '../certificates/peers.ts';
 import { certificatesIn, fingerprint } from '../certificates/read-certificates.ts';
 import type { Certificates } from '../certificates/start-certificates.ts';
 import { SECRET } from '../certificates/tls-secret.ts';
-import type { ClusterClient } from '../cluster/cluster-client.ts';
 import { type CanaryTarget, canaryFinding } from './canary.ts';
 import type { Check, CheckFinding } from './selfcheck-report.ts';
 

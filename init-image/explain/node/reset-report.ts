@@ -1,8 +1,8 @@
 // Prints one classified reset, and a summary of many.
 import { printable } from '../../../lib/printable.ts';
-import { KINDS, type ResetKind } from './reset-kind.ts';
-import type { ResetOrigin } from './reset-origin.ts';
-import type { Reset } from './trace-line.ts';
+import { KINDS, type ResetKind } from '../../../lib/resets/reset-kind.ts';
+import type { ResetOrigin } from '../../../lib/resets/reset-origin.ts';
+import type { Reset } from '../../../lib/resets/trace-line.ts';
 
 export interface ClassifiedReset {
   reset: Reset;

@@ -1,14 +1,14 @@
 // `check --explain --node`: reports every reset that the node's kernel sends, with its pod and its cause.
 import { setTimeout as wait } from 'node:timers/promises';
 import { printableJson } from '../../../lib/printable.ts';
+import { makeNamespaceTracker, type NamespaceTracker } from '../../../lib/resets/namespace-tracker.ts';
+import { namespaceOf, readNamespaceCounters, scanNamespaces } from '../../../lib/resets/node-namespaces.ts';
+import { KINDS, resetKindOf } from '../../../lib/resets/reset-kind.ts';
+import { originOf } from '../../../lib/resets/reset-origin.ts';
+import { openTrace, type TraceInstance } from '../../../lib/resets/trace-instance.ts';
+import { parseLine, type Reset } from '../../../lib/resets/trace-line.ts';
 import { CLEAR } from '../explain.ts';
-import { makeNamespaceTracker, type NamespaceTracker } from './namespace-tracker.ts';
-import { namespaceOf, readNamespaceCounters, scanNamespaces } from './node-namespaces.ts';
-import { KINDS, resetKindOf } from './reset-kind.ts';
-import { originOf } from './reset-origin.ts';
 import { type ClassifiedReset, makeSummary, resetData, resetText, summaryText } from './reset-report.ts';
-import { openTrace, type TraceInstance } from './trace-instance.ts';
-import { parseLine, type Reset } from './trace-line.ts';
 
 export interface WatchOptions {
   seconds: number;

@@ -1,9 +1,9 @@
 // A steady load of pod creations. They are dry runs: admission is real, and nothing is stored.
 import { setTimeout as wait } from 'node:timers/promises';
+import { ApiError, reasonOf } from '../../../lib/cluster/api-error.ts';
+import { type ClusterClient, connectCluster } from '../../../lib/cluster/cluster-client.ts';
 import { CHECKER_CONTAINER, INIT_CONTAINER } from '../../../lib/contract.ts';
 import { renderTable } from '../../../lib/text-table.ts';
-import { ApiError, reasonOf } from '../../../webhook/cluster/api-error.ts';
-import { type ClusterClient, connectCluster } from '../../../webhook/cluster/cluster-client.ts';
 import { barePod, type Pod } from './pod-status.ts';
 
 const WORKERS = 4;

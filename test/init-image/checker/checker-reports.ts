@@ -1,6 +1,7 @@
 // Reports of a checker that has checked once, for tests of the pages that show them.
-import { Checker } from '../../../init-image/checker/checker.ts';
+
 import { type CheckerReport, describeChecker } from '../../../init-image/checker/checker-report.ts';
+import { Checker } from '../../../lib/checker/checker.ts';
 import { checkOf, exemptSnapshot } from '../../lib/netfilter/made-checks.ts';
 
 /** Evidence with a label that must be escaped and a number that is not known. */

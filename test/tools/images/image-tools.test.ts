@@ -36,7 +36,7 @@ t.test(
       await mkdir(new URL('.', `file://${folder}/${source}`), { recursive: true });
       await writeFile(`${folder}/${source}`, source);
     }
-    for (const name of ['init-image', 'lib']) await mkdir(`${folder}/${name}`);
+    for (const name of ['init-image', 'lib', 'node-agent']) await mkdir(`${folder}/${name}`);
     const first = await hashInputs(folder, ['args']);
     await writeFile(`${folder}/unrelated`, 'x');
     t.equal(await hashInputs(folder, ['args']), first);

@@ -1,7 +1,7 @@
 // What the webhook builds, for cases that are about pods with our containers in them.
 import { isObject, isObjectList, type JsonObject } from '../../../lib/json.ts';
+import { NO_POD_LEVEL } from '../../../lib/pod/pod-view.ts';
 import { checkerContainer, type InjectionSettings, initContainer } from '../../../webhook/admission/containers.ts';
-import { NO_POD_LEVEL } from '../../../webhook/admission/pod-view.ts';
 
 const BUILDERS: Record<string, (settings: InjectionSettings) => JsonObject> = {
   init: (settings) => initContainer(NO_POD_LEVEL, settings.options, settings),

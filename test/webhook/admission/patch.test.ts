@@ -2,11 +2,11 @@
 import t from 'tap';
 import { CHECKER_CONTAINER, INIT_CONTAINER } from '../../../lib/contract.ts';
 import { isObject, type JsonObject } from '../../../lib/json.ts';
+import { hasContainer, viewPod } from '../../../lib/pod/pod-view.ts';
 import { decide } from '../../../webhook/admission/admission.ts';
 import type { InjectionSettings } from '../../../webhook/admission/containers.ts';
 import { EXCLUDE_INBOUND_PORTS } from '../../../webhook/admission/istio-inbound.ts';
 import { buildPatch, makePatchEncoder, patchInputs, STATUS_ANNOTATION } from '../../../webhook/admission/patch.ts';
-import { hasContainer, viewPod } from '../../../webhook/admission/pod-view.ts';
 import { creationOf, SETTINGS } from './injection-settings.ts';
 import { injectIstio } from './istio-injector.ts';
 import { applyPatch, names, type PatchedPod } from './patched-pod.ts';

@@ -1,5 +1,7 @@
 // A Secret and a webhook configuration in memory, with the API server's rules on versions. A real one is in test/e2e.
 
+import { ApiError } from '../../../lib/cluster/api-error.ts';
+import type { ClusterClient } from '../../../lib/cluster/cluster-client.ts';
 import type { JsonObject } from '../../../lib/json.ts';
 import {
   CONFIGURATION,
@@ -8,8 +10,6 @@ import {
 } from '../../../webhook/certificates/certificate-reconciler.ts';
 import { SECRET } from '../../../webhook/certificates/tls-secret.ts';
 import type { WatchedObject } from '../../../webhook/certificates/watched-object.ts';
-import { ApiError } from '../../../webhook/cluster/api-error.ts';
-import type { ClusterClient } from '../../../webhook/cluster/cluster-client.ts';
 
 export const SECRET_PATH = `${SECRETS_PATH}/${SECRET}`;
 export const CONFIGURATION_PATH = `${CONFIGURATIONS_PATH}/${CONFIGURATION}`;

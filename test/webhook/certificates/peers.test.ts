@@ -1,10 +1,10 @@
 import { once } from 'node:events';
 import { createServer } from 'node:tls';
 import t from 'tap';
+import type { ClusterClient } from '../../../lib/cluster/cluster-client.ts';
 import { makeCertificate } from '../../../webhook/certificates/make-certificates.ts';
 import { allServe, askPeers } from '../../../webhook/certificates/peers.ts';
 import { fingerprint } from '../../../webhook/certificates/read-certificates.ts';
-import type { ClusterClient } from '../../../webhook/cluster/cluster-client.ts';
 
 const certificate = await makeCertificate(new Date());
 const print = fingerprint(certificate.cert);

@@ -1,9 +1,9 @@
 import { Registry } from 'prom-client';
 import t from 'tap';
+import { ApiError } from '../../../lib/cluster/api-error.ts';
+import type { ClusterClient } from '../../../lib/cluster/cluster-client.ts';
 import type { JsonObject } from '../../../lib/json.ts';
 import type { PageRequest } from '../../../lib/page-server.ts';
-import { ApiError } from '../../../webhook/cluster/api-error.ts';
-import type { ClusterClient } from '../../../webhook/cluster/cluster-client.ts';
 import { boundedCounts, createCoverageMetrics, OTHER } from '../../../webhook/coverage/coverage-metrics.ts';
 import { COVERAGE_REASONS } from '../../../webhook/coverage/coverage-reasons.ts';
 import { coveragePage } from '../../../webhook/coverage/coverage-report.ts';

@@ -1,8 +1,8 @@
 // Pods as the API server stores them, in the states that coverage tells apart.
 import type { Mode } from '../../../lib/contract.ts';
 import type { JsonObject } from '../../../lib/json.ts';
+import { NO_POD_LEVEL } from '../../../lib/pod/pod-view.ts';
 import { checkerContainer, initContainer } from '../../../webhook/admission/containers.ts';
-import { NO_POD_LEVEL } from '../../../webhook/admission/pod-view.ts';
 import { SETTINGS } from '../admission/injection-settings.ts';
 
 export const IMAGE = 'registry.example:5000/invalid-drop/init-image:2.0.0';

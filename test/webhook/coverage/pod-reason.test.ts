@@ -1,7 +1,7 @@
 import t from 'tap';
 import type { JsonObject } from '../../../lib/json.ts';
+import { NO_POD_LEVEL } from '../../../lib/pod/pod-view.ts';
 import { ephemeralContainer } from '../../../webhook/admission/containers.ts';
-import { NO_POD_LEVEL } from '../../../webhook/admission/pod-view.ts';
 import { REASONS } from '../../../webhook/coverage/coverage-reasons.ts';
 import { type CoveredNamespace, podReason, STARTING_SECONDS } from '../../../webhook/coverage/pod-reason.ts';
 import { createProjection } from '../../../webhook/coverage/pod-record.ts';

@@ -1,7 +1,7 @@
 // Pods that run, as the API server stores them, with ephemeral containers in each state.
 import type { JsonObject } from '../../../lib/json.ts';
+import { NO_POD_LEVEL } from '../../../lib/pod/pod-view.ts';
 import { ephemeralContainer } from '../../../webhook/admission/containers.ts';
-import { NO_POD_LEVEL } from '../../../webhook/admission/pod-view.ts';
 import { SETTINGS } from '../admission/injection-settings.ts';
 
 export const SANDBOX_AT = '2030-01-01T10:00:00Z';

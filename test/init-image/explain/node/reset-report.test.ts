@@ -6,7 +6,7 @@ import {
   resetText,
   summaryText,
 } from '../../../../init-image/explain/node/reset-report.ts';
-import { namespace, noSocket, reset } from './made-resets.ts';
+import { namespace, noSocket, reset } from '../../../lib/resets/made-resets.ts';
 
 const AT = new Date('2026-01-02T03:04:05.678Z');
 const BUG: ClassifiedReset = {

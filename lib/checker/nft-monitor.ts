@@ -1,0 +1,120 @@
+// Keeps `nft monitor` running: the kernel reports each change of the nft ruleset at once, and the exemption's alarm.
+// iptables-legacy sends no events.
+import type { ChildProcess } from 'node:child_process';
+import type { Log } from '../log.ts';
+import { ALARM_QUOTA, EXEMPTION_TABLE } from '../netfilter/nft-statement.ts';
+
+/** One committed change of the ruleset. */
+export interface RulesetChange {
+  /** Name and id of the process that made it, as the kernel gives them; null where it does not. */
+  process: string | null;
+  pid: number | null;
+  /** The first few lines of what it did, as nft prints them. */
+  lines: string[];
+}
+
+const FIRST_DELAY = 1000;
+const LAST_DELAY = 60_000;
+
+/** Starts the program: see startCommand. A parameter, so that a test can end it. */
+export type StartMonitor = (onText: (text: string) => void, onEnd: (how: string) => void) => ChildProcess;
+
+export class NftMonitor {
+  running = false;
+  /** How often it was started again. */
+  restarts = 0;
+  private child: ChildProcess | undefined;
+  private timer: NodeJS.Timeout | undefined;
+  private delay = FIRST_DELAY;
+  private readonly launch: StartMonitor;
+  private readonly onChange: (changes: RulesetChange[]) => void;
+  private readonly onAlarm: () => void;
+  private readonly log: Log;
+
+  /**
+   * @param onChange called for each change; with an empty list when events may have been missed
+   * @param onAlarm called when the exemption's table has raised the alarm
+   */
+  constructor(launch: StartMonitor, onChange: (changes: RulesetChange[]) => void, onAlarm: () => void, log: Log) {
+    this.launch = launch;
+    this.onChange = onChange;
+    this.onAlarm = onAlarm;
+    this.log = log;
+  }
+
+  start(): void {
+    const parse = makeMonitorParser();
+    this.running = true;
+    this.child = this.launch(
+      (text) => {
+        // It works: a later end is a new one.
+        this.delay = FIRST_DELAY;
+        const { changes, alarm } = parse(text);
+        if (changes.length > 0) this.onChange(changes);
+        if (alarm) this.onAlarm();
+      },
+      (how) => this.ended(how),
+    );
+  }
+
+  stop(): void {
+    clearTimeout(this.timer);
+    this.child?.removeAllListeners('exit');
+    this.child?.removeAllListeners('error');
+    this.child?.kill('SIGKILL');
+    this.running = false;
+  }
+
+  private ended(how: string): void {
+    if (!this.running) return;
+    this.running = false;
+    this.log('warn', 'monitor-ended', { message: `nft monitor ended: ${how}`, retryInSeconds: this.delay / 1000 });
+    this.timer = setTimeout(() => {
+      this.restarts++;
+      this.start();
+      this.onChange([]);
+    }, this.delay);
+    this.delay = Math.min(this.delay * 2, LAST_DELAY);
+  }
+}
+
+const MAX_LINES = 5;
+/**
+ * `# new generation 3 by process 3389 (iptables-nft)` (nft 0.8 or later); the process is missing in older ones. A process
+ * that names itself with a line end ends the line early.
+ */
+const GENERATION = /^# new generation \d+(?: by process (\d+) \((.*?)\)?)?$/;
+/** The kernel gives the packet's family, not the table's. What was used is missing when the table is put in. */
+const ALARM = new RegExp(`^add quota \\S+ ${EXEMPTION_TABLE.split(' ')[1]} ${ALARM_QUOTA} \\{ over 1 bytes used`);
+
+/** What a piece of nft's output tells. */
+export interface MonitorReport {
+  /** The changes that it completes. */
+  changes: RulesetChange[];
+  /** Whether the exemption's table has raised the alarm. */
+  alarm: boolean;
+}
+
+/** A parser that keeps what is not yet a whole line, or a whole change. */
+export function makeMonitorParser(): (text: string) => MonitorReport {
+  let rest = '';
+  let lines: string[] = [];
+  return (text) => {
+    const parts = (rest + text).split('\n');
+    rest = parts.pop() ?? '';
+    const report: MonitorReport = { changes: [], alarm: false };
+    for (const line of parts) {
+      const generation = line.match(GENERATION);
+      if (generation) {
+        const [, pid, process = null] = generation;
+        report.changes.push({ process, pid: pid ? Number(pid) : null, lines });
+        lines = [];
+      } else if (ALARM.test(line)) {
+        report.alarm = true;
+      } else if (line !== '' && lines.length < MAX_LINES) {
+        lines.push(line);
+      }
+    }
+    return report;
+  };
+}

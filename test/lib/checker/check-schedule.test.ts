@@ -1,0 +1,111 @@
+import { mock } from 'node:test';
+import t from 'tap';
+import { CheckSchedule } from '../../../lib/checker/check-schedule.ts';
+import type { Trigger } from '../../../lib/checker/checker.ts';
+
+/** Lets promises that are already settled run on. */
+const settle = () => new Promise(setImmediate);
+
+/** A schedule whose checks end when the test says so. */
+function makeSchedule(interval = 10_000) {
+  const triggers: Trigger[] = [];
+  let end: (done: boolean) => void = () => undefined;
+  const schedule = new CheckSchedule(
+    (trigger) => {
+      triggers.push(trigger);
+      return new Promise((resolve) => {
+        end = resolve;
+      });
+    },
+    () => interval,
+  );
+  const endCheck = async (done = true) => {
+    end(done);
+    await settle();
+  };
+  const tick = async (milliseconds: number) => {
+    mock.timers.tick(milliseconds);
+    await settle();
+  };
+  return { schedule, triggers, endCheck, tick };
+}
+
+t.beforeEach(() => mock.timers.enable({ apis: ['setTimeout'] }));
+t.afterEach(() => mock.timers.reset());
+
+t.test('it checks at the start, then once an interval', async (t) => {
+  const { schedule, triggers, endCheck, tick } = makeSchedule();
+  void schedule.start();
+  await endCheck();
+  await tick(9_999);
+  t.same(triggers, ['start']);
+  await tick(1);
+  await endCheck();
+  await tick(10_000);
+  t.same(triggers, ['start', 'schedule', 'schedule']);
+});
+
+t.test('it looks at once when told of a change', async (t) => {
+  const { schedule, triggers, endCheck } = makeSchedule();
+  void schedule.start();
+  await endCheck();
+  schedule.changed();
+  t.same(triggers, ['start', 'event']);
+});
+
+t.test('changes during a check lead to one more check, for all of them', async (t) => {
+  const { schedule, triggers, endCheck, tick } = makeSchedule();
+  void schedule.start();
+  for (let i = 0; i < 5; i++) schedule.changed();
+  await endCheck();
+  t.same(triggers, ['start']);
+  await tick(20);
+  t.same(triggers, ['start', 'event']);
+});
+
+t.test('a storm of changes costs a check a second at most, and calm brings back the first gap', async (t) => {
+  const { schedule, triggers, endCheck, tick } = makeSchedule();
+  void schedule.start();
+  await endCheck();
+  const count = () => triggers.filter((trigger) => trigger === 'event').length;
+  for (let i = 0; i < 10; i++) {
+    schedule.changed();
+    await endCheck();
+    schedule.changed();
+    await tick(1000);
+    await endCheck();
+  }
+  const before = count();
+  for (let milliseconds = 0; milliseconds < 3000; milliseconds += 100) {
+    schedule.changed();
+    await endCheck();
+    await tick(100);
+  }
+  t.ok(count() - before <= 4, `${count() - before} checks in three seconds`);
+  await tick(1000);
+  await endCheck();
+  await tick(1000);
+  const calm = count();
+  schedule.changed();
+  await endCheck();
+  schedule.changed();
+  await tick(20);
+  t.equal(count(), calm + 2);
+});
+
+t.test('a check that could not read is tried again after a second', async (t) => {
+  const { schedule, triggers, endCheck, tick } = makeSchedule();
+  void schedule.start();
+  await endCheck(false);
+  await tick(1000);
+  t.same(triggers, ['start', 'retry']);
+});
+
+t.test('after stop it never checks again', async (t) => {
+  const { schedule, triggers, endCheck, tick } = makeSchedule();
+  void schedule.start();
+  schedule.stop();
+  await endCheck();
+  await tick(60_000);
+  t.same(triggers, ['start']);
+});
