@@ -35,6 +35,8 @@ export function defineErrors<T extends Record<string, (...details: never[]) => s
 
 export const errors = defineErrors({
   OPTION_INVALID: (name: string, value: string, allowed: string) => `${name}="${value}" is not allowed: use ${allowed}`,
+  ANNOTATION_INVALID: (kind: string, name: string, value: string, allowed: string) =>
+    `${kind} ${name}="${value}" is not allowed: use ${allowed}`,
   OPTION_UNKNOWN: (argument: string) => `unknown argument "${argument}": --help lists the arguments`,
   COMMAND_MISSING: (command: string) => `${command} is not installed here: use the image that invalid-drop ships`,
   COMMAND_TIMEOUT: (command: string, milliseconds: number) =>

@@ -42,3 +42,8 @@ export function textsIn(value: unknown): string[] {
 export function shortText(value: unknown, limit = 253): string {
   return typeof value === 'string' ? value.slice(0, limit) : '';
 }
+
+/** @param time as Kubernetes writes it (RFC 3339) @returns seconds since 1970; 0 where it is no time */
+export function secondsOf(time: unknown): number {
+  return Math.floor(Date.parse(shortText(time)) / 1000) || 0;
+}

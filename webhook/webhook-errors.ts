@@ -3,8 +3,6 @@ import { CHECKER_PORT_ANNOTATION } from '../lib/contract.ts';
 import { defineErrors } from '../lib/errors.ts';
 
 export const errors = defineErrors({
-  ANNOTATION_INVALID: (kind: string, name: string, value: string, allowed: string) =>
-    `${kind} ${name}="${value}" is not allowed: use ${allowed}`,
   // A warning of kubectl's: at most 120 characters.
   PORT_DECLARED: (port: number) =>
     `invalid-drop: port ${port} is declared by another container: choose one with ${CHECKER_PORT_ANNOTATION}`,

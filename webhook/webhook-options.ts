@@ -1,8 +1,8 @@
 // Every option of the webhook: flag, environment variable, default, allowed values. --help and the docs print it.
 import { POD_OPTIONS, VERSION } from '../lib/contract.ts';
 import { duration, type OptionValues, oneOf, textLike, wholeNumber } from '../lib/options.ts';
+import { CHECKER_PORT_OPTION, SWITCH } from '../lib/pod/pod-options.ts';
 import { containerResources, type InjectionSettings, resourcesOption } from './admission/containers.ts';
-import { CHECKER_PORT_OPTION, SWITCH } from './admission/pod-options.ts';
 
 const { mode, protocol, onDrift, rescue } = POD_OPTIONS;
 const ADDRESS = /^[0-9A-Za-z.:_-]{1,253}$/;

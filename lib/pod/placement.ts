@@ -1,5 +1,6 @@
 // What guards the pods of a namespace: two containers in each pod, or the agent of their node.
-import { type NodeMode, OPT_IN_LABEL, OPT_IN_VALUES } from '../contract.ts';
+import { CHECKER_CONTAINER, INIT_CONTAINER, type NodeMode, OPT_IN_LABEL, OPT_IN_VALUES } from '../contract.ts';
+import { hasContainer, type PodView } from './pod-view.ts';
 
 /** pod: two containers in the pod. node: the agent of the pod's node. */
 export type Placement = 'pod' | 'node';
@@ -21,4 +22,12 @@ export function placementOf(
   if (value === undefined || value === 'pod') return value;
   if (value === 'node') return nodeMode === 'disabled' ? 'missing' : 'node';
   return nodeMode === 'default' ? 'node' : 'pod';
+}
+
+/**
+ * True where a container of the pod has one of our names. Such a pod is left to its containers for its life, whatever the
+ * label of its namespace says: no pod is ever guarded by both.
+ */
+export function hasOwnContainers(pod: PodView): boolean {
+  return hasContainer(pod, INIT_CONTAINER) || hasContainer(pod, CHECKER_CONTAINER);
 }

@@ -1,18 +1,19 @@
-// Why a pod is not injected. The same words are in warnings, logs, metrics, coverage and the results of `guard`.
+// Why a pod is left alone. The same words are in warnings, logs, metrics, coverage and the results of `guard`.
 import { OPT_IN_LABEL, OWN_NAMESPACE } from '../contract.ts';
 import { objectAt, objectsAt } from '../json.ts';
+import type { Placement } from './placement.ts';
 import { allContainers, type PodView, requiresNode } from './pod-view.ts';
 
 /**
- * Why a pod is left alone: admission, coverage and `guard` share this table. Of several reasons the first
- * one counts. One sentence each, short: clients cut warnings of more than 120 characters.
+ * Why a pod is left alone: admission, coverage, `guard` and the agents share this table. Of several reasons the first
+ * one counts. The last depends on what guards the pods of its namespace. One sentence each, short: clients cut warnings of more than 120 characters.
  */
 export const LEFT_ALONE_REASONS = {
   'protected-namespace': 'pods of invalid-drop-system and kube-system are never changed',
   'opted-out': 'the pod has invalid-drop.io/inject=disabled',
   'mirror-pod': 'a static pod cannot be changed through the API',
   windows: 'a Windows node has no netfilter',
-  fargate: 'Fargate refuses NET_ADMIN',
+  fargate: 'Fargate refuses NET_ADMIN, and runs no node agent',
   'virtual-node': 'a virtual node has no network namespace for the rule',
   gvisor: 'gVisor has a network stack of its own, without conntrack',
   'host-network': "the rule would apply to the node's network",
@@ -36,7 +37,9 @@ export interface NamespaceFacts {
   labels: Record<string, string> | undefined;
 }
 
-const APPLIES: Record<LeftAloneReason, (pod: PodView, namespace: NamespaceFacts) => boolean> = {
+type Applies = (pod: PodView, namespace: NamespaceFacts, placement: Placement) => boolean;
+
+const APPLIES: Record<LeftAloneReason, Applies> = {
   'protected-namespace': (_, { name }) => isProtectedNamespace(name),
   'opted-out': isOptedOut,
   'mirror-pod': isMirrorPod,
@@ -45,13 +48,21 @@ const APPLIES: Record<LeftAloneReason, (pod: PodView, namespace: NamespaceFacts)
   'virtual-node': isOnVirtualNode,
   gvisor: ({ spec }) => GVISOR.some((name) => spec['runtimeClassName'] === name),
   'host-network': ({ spec }) => spec['hostNetwork'] === true,
-  'pod-security': (_, { labels }) => forbidsNetAdmin(labels),
+  // An agent needs nothing in the pod.
+  'pod-security': (_, { labels }, placement) => placement === 'pod' && forbidsNetAdmin(labels),
 };
 const IN_ORDER = Object.keys(LEFT_ALONE_REASONS) as LeftAloneReason[];
 
-/** @returns the first reason that applies; undefined where the pod may be changed */
-export function reasonToLeaveAlone(pod: PodView, namespace: NamespaceFacts): LeftAloneReason | undefined {
-  return IN_ORDER.find((reason) => APPLIES[reason](pod, namespace));
+/**
+ * @param placement what is to guard the pod
+ * @returns the first reason that applies; undefined where the pod may be guarded
+ */
+export function reasonToLeaveAlone(
+  pod: PodView,
+  namespace: NamespaceFacts,
+  placement: Placement,
+): LeftAloneReason | undefined {
+  return IN_ORDER.find((reason) => APPLIES[reason](pod, namespace, placement));
 }
 
 /** A webhook that blocks its own pods, or the cluster's, cannot be repaired through the cluster. */

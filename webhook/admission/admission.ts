@@ -1,13 +1,13 @@
 // From one valid review to its answer, and to what log and metrics say of it. Pure.
 import { CHECKER_CONTAINER, INIT_CONTAINER } from '../../lib/contract.ts';
 import { isObject, type JsonObject, objectAt, shortText } from '../../lib/json.ts';
+import { type PodOptions, readPodOptions } from '../../lib/pod/pod-options.ts';
 import { declaresPort, ends, hasContainer, type PodView, podLevelSettings, viewPod } from '../../lib/pod/pod-view.ts';
 import { isProtectedNamespace, reasonToLeaveAlone, type SkipReason, skipWarning } from '../../lib/pod/reasons.ts';
 import { errors } from '../webhook-errors.ts';
 import type { InjectionSettings } from './containers.ts';
 import { areForeign, ownContainers } from './own-containers.ts';
 import { type InjectionPlan, makePatchEncoder, type PatchInputs, patchInputs } from './patch.ts';
-import { type PodOptions, readPodOptions } from './pod-options.ts';
 import { allow, allowPatched, deny, type Review, type ReviewResponse } from './review.ts';
 
 /** `result` and `reason` of the admissions metric and of the log line. Both have few values. */
@@ -76,7 +76,7 @@ export function decide(
   if (isProtectedNamespace(name)) return { result: 'skip', reason: 'protected-namespace' };
   const pod = viewPod(request['object']);
   if (pod === undefined) return { result: 'skip', reason: 'unreadable-pod' };
-  const reason = reasonToLeaveAlone(pod, { name, labels });
+  const reason = reasonToLeaveAlone(pod, { name, labels }, 'pod');
   if (reason !== undefined) return { result: 'skip', reason };
   const { options, wrong } = readPodOptions(pod, settings.options);
   if (wrong.length > 0) return { result: 'refuse', code: 400, message: `invalid-drop: ${wrong.join('; ')}` };

@@ -10,8 +10,8 @@ import {
   POD_OPTIONS,
 } from '../../lib/contract.ts';
 import { type Option, textLike } from '../../lib/options.ts';
+import type { PodOptions } from '../../lib/pod/pod-options.ts';
 import type { PodLevelSettings } from '../../lib/pod/pod-view.ts';
-import type { PodOptions } from './pod-options.ts';
 
 /** What the webhook is configured to put into pods. */
 export interface InjectionSettings {

@@ -9,6 +9,7 @@ import {
   POD_OPTIONS,
 } from '../../lib/contract.ts';
 import { isObject, type JsonObject, objectAt, objectsAt, shortText, textsIn } from '../../lib/json.ts';
+import { CHECKER_PORT_OPTION, type PodOptions } from '../../lib/pod/pod-options.ts';
 import { NO_POD_LEVEL, type PodLevelSettings, type PodView } from '../../lib/pod/pod-view.ts';
 import {
   checkerContainer,
@@ -17,7 +18,6 @@ import {
   initContainer,
   READINESS_PROBES,
 } from './containers.ts';
-import { CHECKER_PORT_OPTION, type PodOptions } from './pod-options.ts';
 
 /** What stands under one of our names; `older` is another tag of the image, from the webhook before an upgrade. */
 export type OwnContainer = 'current' | 'older' | 'altered' | 'name-taken';

@@ -1,10 +1,10 @@
 // The JSON Patch (RFC 6902) that adds to a pod what a plan says, and nothing else. Built by hand: a computed
 // difference rewrites every entry of an array that gets one in front.
 import { INIT_CONTAINER } from '../../lib/contract.ts';
+import type { PodOptions } from '../../lib/pod/pod-options.ts';
 import { type PodLevelSettings, type PodView, podLevelSettings } from '../../lib/pod/pod-view.ts';
 import { checkerContainer, type InjectionSettings, initContainer } from './containers.ts';
 import { EXCLUDE_INBOUND_PORTS, excludeInboundPorts, probeKind } from './istio-inbound.ts';
-import type { PodOptions } from './pod-options.ts';
 
 /** For people. Nothing is ever decided from it. */
 export const STATUS_ANNOTATION = 'invalid-drop.io/status';

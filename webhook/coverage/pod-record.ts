@@ -1,14 +1,9 @@
 // What coverage keeps of a pod. Pure. Ten thousand pods have a few dozen different sets of facts between them: each set
 // is one object that they share.
-import {
-  CHECKER_CONTAINER,
-  GUARD_CHECKER_CONTAINER,
-  GUARD_CONTAINER,
-  INIT_CONTAINER,
-  POD_OPTIONS,
-} from '../../lib/contract.ts';
-import { isObject, isObjectList, type JsonObject, objectAt, objectsAt, shortText } from '../../lib/json.ts';
-import { allContainers, findContainer, type PodView, viewPod } from '../../lib/pod/pod-view.ts';
+import { CHECKER_CONTAINER, INIT_CONTAINER, POD_OPTIONS } from '../../lib/contract.ts';
+import { isObject, isObjectList, type JsonObject, objectAt, objectsAt, secondsOf, shortText } from '../../lib/json.ts';
+import { type EphemeralGuards, readEphemeral } from '../../lib/pod/ephemeral-guards.ts';
+import { findContainer, type PodView, viewPod } from '../../lib/pod/pod-view.ts';
 import { type LeftAloneReason, reasonToLeaveAlone } from '../../lib/pod/reasons.ts';
 import { isOwnEphemeral, type OwnContainers, ownContainers } from '../admission/own-containers.ts';
 
@@ -86,12 +81,12 @@ function factsOf(pod: PodView, namespace: string, status: JsonObject, image: str
   const init = findContainer(pod, INIT_CONTAINER);
   const checker = findContainer(pod, CHECKER_CONTAINER);
   return {
-    leftAlone: reasonToLeaveAlone(pod, { name: namespace, labels: undefined }),
+    leftAlone: reasonToLeaveAlone(pod, { name: namespace, labels: undefined }, 'pod'),
     own: ownContainers(pod, image).are,
     install: installOf(init, status),
     checker: checkerOf(checker, status),
     observes: observes(init) || observes(checker),
-    ephemeral: readEphemeral(pod, status, image).installed !== undefined,
+    ephemeral: ephemeralGuards(pod, status, image).installed !== undefined,
   };
 }
 
@@ -152,77 +147,7 @@ function ownerOf(metadata: JsonObject): PodOwner {
   return { apiVersion: text('apiVersion'), kind: text('kind'), name: text('name'), uid: text('uid') };
 }
 
-// What the ephemeral containers of `webhook.js guard` have done for a pod. Pure. Read from what they are and from their
-// status, never from an annotation.
-
-export interface EphemeralGuards {
-  /** Name of a container that has installed the rule into the network that the pod has now. */
-  installed: string | undefined;
-  /** Name of a checker that runs. Its readiness is unknown: ephemeral containers have no probes. */
-  checker: string | undefined;
-  /** Those of the given image that have not started, or have not ended, by what they do. */
-  pending: { install: string | undefined; check: string | undefined };
-  /** A number that no ephemeral container of ours in this pod has. */
-  next: number;
-}
-
-type Job = 'install' | 'check';
-const NAME: Record<Job, RegExp> = {
-  install: new RegExp(`^${GUARD_CONTAINER}-\\d{1,9}$`),
-  check: new RegExp(`^${GUARD_CHECKER_CONTAINER}-\\d{1,9}$`),
-};
-const NUMBER = new RegExp(`^(?:${GUARD_CONTAINER}|${GUARD_CHECKER_CONTAINER})-(\\d{1,9})$`);
-
-/**
- * @param status the Pod's
- * @param image that is configured now; other tags of its repository count as ours too
- */
-export function readEphemeral(pod: PodView, status: JsonObject, image: string): EphemeralGuards {
-  const containers = objectsAt(pod.spec, 'ephemeralContainers');
-  const since = networkSince(status);
-  const find = (job: Job, fits: (state: JsonObject, container: JsonObject) => boolean) => {
-    const ours = containers.filter((one) => NAME[job].test(shortText(one['name'])) && isOwnEphemeral(one, job, image));
-    return ours
-      .map((one) => shortText(one['name']))
-      .find((name, index) => fits(stateOf(status, name), ours[index] ?? {}));
-  };
-  const isPending = (state: JsonObject, container: JsonObject) =>
-    !isObject(state['terminated']) && container['image'] === image;
-  const numbers = [...allContainers(pod), ...containers].map(({ name }) =>
-    Number(NUMBER.exec(shortText(name))?.[1] ?? 0),
-  );
-  return {
-    installed: find('install', (state) => hasInstalled(state, since)),
-    checker: find('check', (state) => isObject(state['running'])),
-    pending: { install: find('install', isPending), check: find('check', isPending) },
-    next: Math.max(0, ...numbers) + 1,
-  };
-}
-
-/** An ephemeral container is never run again, so what it did for an earlier network of the pod is lost. */
-function hasInstalled(state: JsonObject, since: number): boolean {
-  const ended = state['terminated'];
-  return isObject(ended) && ended['exitCode'] === 0 && secondsOf(ended['finishedAt']) >= since;
-}
-
-/**
- * When the pod got its present network: the kubelet sets this condition for each new sandbox (Kubernetes 1.29
- * and later).
- * @returns seconds since 1970; 0 where it is not known
- */
-function networkSince(status: JsonObject): number {
-  const ready = objectsAt(status, 'conditions').find(({ type }) => type === 'PodReadyToStartContainers');
-  return secondsOf(ready?.['lastTransitionTime']);
-}
-
-function stateOf(status: JsonObject, container: string): JsonObject {
-  return objectAt(
-    objectsAt(status, 'ephemeralContainerStatuses').find(({ name }) => name === container),
-    'state',
-  );
-}
-
-/** @returns seconds since 1970; 0 where it is no time */
-export function secondsOf(time: unknown): number {
-  return Math.floor(Date.parse(shortText(time)) / 1000) || 0;
+/** What ephemeral containers of ours have done for a pod. @param image that is configured now */
+export function ephemeralGuards(pod: PodView, status: JsonObject, image: string): EphemeralGuards {
+  return readEphemeral(pod, status, (container, job) => isOwnEphemeral(container, job, image), image);
 }

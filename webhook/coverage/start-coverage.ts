@@ -3,14 +3,14 @@
 import type { ClusterClient } from '../../lib/cluster/cluster-client.ts';
 import { type Reflection, reflect, type Sink } from '../../lib/cluster/reflector.ts';
 import { OPT_IN_LABEL } from '../../lib/contract.ts';
-import { isObject, isObjectList, isTextMap, type JsonObject, objectAt, shortText } from '../../lib/json.ts';
+import { isObject, isObjectList, isTextMap, type JsonObject, objectAt, secondsOf, shortText } from '../../lib/json.ts';
 import type { StructuredLog } from '../../lib/log.ts';
 import { forbidsNetAdmin, isProtectedNamespace } from '../../lib/pod/reasons.ts';
 import { type CoverageReason, isGuarded } from './coverage-reasons.ts';
 import { type Change, type CoverageStore, createCoverageStore } from './coverage-store.ts';
 import { createEventSender, type EventResult } from './owner-events.ts';
 import type { CoveredNamespace } from './pod-reason.ts';
-import { createProjection, type SeenPod, secondsOf } from './pod-record.ts';
+import { createProjection, type SeenPod } from './pod-record.ts';
 import { createRefusedCreations, REFUSAL_EVENTS, type RefusedCreation, refusalEvent } from './refused-creations.ts';
 
 export interface CoverageOptions {

@@ -1,11 +1,12 @@
 // What to do about a pod that runs: a function from data to data.
 import { GUARD_CHECKER_CONTAINER, GUARD_CONTAINER } from '../../lib/contract.ts';
 import { isObject, type JsonObject, objectAt, shortText } from '../../lib/json.ts';
+import type { EphemeralGuards } from '../../lib/pod/ephemeral-guards.ts';
+import { readPodOptions } from '../../lib/pod/pod-options.ts';
 import { podLevelSettings, viewPod } from '../../lib/pod/pod-view.ts';
 import { ephemeralContainer, type InjectionSettings } from '../admission/containers.ts';
 import { areForeign, areOurs, ownContainers } from '../admission/own-containers.ts';
-import { readPodOptions } from '../admission/pod-options.ts';
-import { createProjection, type EphemeralGuards, type PodFacts, readEphemeral } from '../coverage/pod-record.ts';
+import { createProjection, ephemeralGuards, type PodFacts } from '../coverage/pod-record.ts';
 import type { GuardOutcome } from './guard-outcomes.ts';
 
 /** One container to add or to wait for. */
@@ -41,7 +42,7 @@ export function planGuard(object: JsonObject, settings: InjectionSettings, stay:
   const { options, wrong } = readPodOptions(view, settings.options);
   if (wrong.length > 0) return leave('wrong-annotation', wrong.join('; '));
 
-  const ephemeral = readEphemeral(view, status, settings.image);
+  const ephemeral = ephemeralGuards(view, status, settings.image);
   const installedBy = ephemeral.installed ?? (isGuardedByInit(facts) ? 'its init container' : undefined);
   const jobs: GuardStep['job'][] = installedBy === undefined ? ['install'] : [];
   if (stay && !hasChecker(facts) && ephemeral.checker === undefined) jobs.push('check');

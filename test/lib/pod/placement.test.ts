@@ -1,6 +1,7 @@
 import t from 'tap';
 import type { NodeMode } from '../../../lib/contract.ts';
-import { isOptedIn, placementOf } from '../../../lib/pod/placement.ts';
+import { hasOwnContainers, isOptedIn, placementOf } from '../../../lib/pod/placement.ts';
+import { viewPod } from '../../../lib/pod/pod-view.ts';
 
 const of = (value: string, nodeMode: NodeMode) => placementOf({ 'invalid-drop.io/inject': value }, nodeMode);
 
@@ -25,4 +26,15 @@ t.test('each of three values opts in', async (t) => {
   for (const value of ['', 'disabled', 'Enabled', 'true'])
     t.notOk(isOptedIn({ 'invalid-drop.io/inject': value }), value);
   t.notOk(isOptedIn(undefined));
+});
+
+t.test('a pod with a container under a name of ours is left to it', async (t) => {
+  const has = (spec: object) => {
+    const pod = viewPod({ metadata: {}, spec });
+    return pod !== undefined && hasOwnContainers(pod);
+  };
+  const app = { name: 'app' };
+  t.ok(has({ containers: [app], initContainers: [{ name: 'invalid-drop-init' }] }));
+  t.ok(has({ containers: [app, { name: 'invalid-drop-checker' }] }));
+  t.notOk(has({ containers: [app], initContainers: [{ name: 'invalid-drop-guard-1' }] }));
 });
