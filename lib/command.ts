@@ -79,3 +79,6 @@ export function startCommand(
   child.once('exit', (code, signal) => onEnd(signal ?? `exit code ${code}`));
   return child;
 }
+
+/** For functions that are given `startCommand`, or a test's own. */
+export type StartCommand = typeof startCommand;

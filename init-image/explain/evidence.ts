@@ -5,7 +5,8 @@ import { CodedError } from '../../lib/errors.ts';
 import { identityOf, type RuleReference, referTo } from '../../lib/netfilter/drop-rule.ts';
 import { type Action, conditionsOf, type Rule, type Ruleset, type Table } from '../../lib/netfilter/model.ts';
 import { FAMILIES, type Family } from '../../lib/netfilter/packet.ts';
-import { readEvidence, readInterfaces, readProcFile, readSnmp } from '../../lib/netfilter/proc.ts';
+import { readEvidence, readInterfaces, readSnmp } from '../../lib/netfilter/proc.ts';
+import { readProcFile } from '../../lib/netfilter/proc-file.ts';
 import {
   checkRuleset,
   droppingRules,

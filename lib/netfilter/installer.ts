@@ -1,5 +1,4 @@
 // Puts the rule in, and trusts only the ruleset that it reads back. Used by install and by the checker.
-import { runCommand } from '../command.ts';
 import type { Protocol } from '../contract.ts';
 import { type CodedError, describeError, errors } from '../errors.ts';
 import {
@@ -16,7 +15,7 @@ import {
 } from './drop-rule.ts';
 import { type ExemptionInstall, lacksExemption, putTable, ruleInput } from './exemption-installer.ts';
 import type { Backend } from './model.ts';
-import { takeNamespaceLock } from './namespace-lock.ts';
+import { type NamespaceAccess, ownNamespace } from './namespace-access.ts';
 import { runNftScript } from './nft-script.ts';
 import { FAMILIES, type Family } from './packet.ts';
 import {
@@ -65,27 +64,32 @@ const MAX_TRIES = 5;
 
 /**
  * Installs the rule for both families where it is needed, then reads the ruleset back.
+ * @param namespace that `read` reads
  * @returns what was done, and whether an INVALID packet is dropped now
  * @throws CodedError where the ruleset cannot be read at all
  */
-export async function install(read: () => Promise<RulesetSnapshot>, options: InstallOptions): Promise<InstallResult> {
+export async function install(
+  read: () => Promise<RulesetSnapshot>,
+  options: InstallOptions,
+  namespace: NamespaceAccess = ownNamespace,
+): Promise<InstallResult> {
   const started = performance.now();
-  const lock = await takeNamespaceLock(options.lockWait);
+  const lock = await namespace.lock(options.lockWait);
   const waited = Math.round(performance.now() - started);
   try {
-    const before = await checkRuleset(read);
+    const before = await checkRuleset(read, undefined, namespace);
     const lacking = lacksExemption(before);
     const [ipv4, ipv6, noTable] = await Promise.all([
-      installFamily(before, 'ipv4', options),
-      installFamily(before, 'ipv6', options),
-      lacking ? putTable(before, options.commandTimeout) : undefined,
+      installFamily(before, 'ipv4', options, namespace),
+      installFamily(before, 'ipv6', options, namespace),
+      lacking ? putTable(before, options.commandTimeout, namespace.run) : undefined,
     ]);
     const families = { ipv4, ipv6 };
     const changed = lacking || [ipv4, ipv6].some(({ action }) => action === 'inserted' || action === 'failed');
-    let check = changed ? await checkRuleset(read) : before;
+    let check = changed ? await checkRuleset(read, undefined, namespace) : before;
     if (noTable && unsparedReasons(check).length > 0) {
-      await Promise.all(FAMILIES.map((family) => insertExemptionRule(check, family, options)));
-      check = await checkRuleset(read);
+      await Promise.all(FAMILIES.map((family) => insertExemptionRule(check, family, options, namespace)));
+      check = await checkRuleset(read, undefined, namespace);
     }
     const exemption = exemptionInstall(lacking, noTable, check);
     const warnings = lock.held ? [] : [errors.LOCK_BUSY(lock.holder, waited)];
@@ -104,20 +108,30 @@ function exemptionInstall(lacking: boolean, noTable: CodedError | undefined, che
 }
 
 /** Where it fails, what the ruleset then lets pass tells. */
-async function insertExemptionRule(check: RulesetCheck, family: Family, options: InstallOptions): Promise<void> {
+async function insertExemptionRule(
+  check: RulesetCheck,
+  family: Family,
+  options: InstallOptions,
+  namespace: NamespaceAccess,
+): Promise<void> {
   const backend = chooseBackend(check.snapshot, family, options.backend);
   const input = check.families[family].status.present ? ruleInput(check, family, backend) : undefined;
-  if (input !== undefined) await restore({ backend, input }, family, options).catch(() => undefined);
+  if (input !== undefined) await restore({ backend, input }, family, options, namespace).catch(() => undefined);
 }
 
-async function installFamily(before: RulesetCheck, family: Family, options: InstallOptions): Promise<FamilyInstall> {
+async function installFamily(
+  before: RulesetCheck,
+  family: Family,
+  options: InstallOptions,
+  namespace: NamespaceAccess,
+): Promise<FamilyInstall> {
   const { status } = before.families[family];
   const plan = planFamily(before.snapshot, before.families[family], family, options);
-  let done = await carryOut(plan, family, options);
+  let done = await carryOut(plan, family, options, namespace);
   const { ruleset } = before.snapshot;
   if (done.action === 'failed' && isRefusedByMangle(plan) && !findOwnTable(ruleset, family)) {
     const input = ownTableInput(family, options.protocol);
-    const beside = await carryOut({ do: 'insert', form: 'table', input }, family, options);
+    const beside = await carryOut({ do: 'insert', form: 'table', input }, family, options, namespace);
     if (beside.action === 'inserted') done = beside;
   }
   // Where no packet of the family can arrive, a rule that cannot be put in does no harm.
@@ -198,7 +212,12 @@ function ownersOf(check: FamilyCheck): string {
   return [...new Set(droppingRules(check).map(ownerOf))].join(', ');
 }
 
-async function carryOut(plan: InstallPlan, family: Family, options: InstallOptions): Promise<FamilyInstall> {
+async function carryOut(
+  plan: InstallPlan,
+  family: Family,
+  options: InstallOptions,
+  namespace: NamespaceAccess,
+): Promise<FamilyInstall> {
   switch (plan.do) {
     case 'leave':
       return { action: 'left', owner: plan.owner };
@@ -207,9 +226,9 @@ async function carryOut(plan: InstallPlan, family: Family, options: InstallOptio
     case 'fail':
       return failedWith(plan.error);
     case 'withdraw':
-      return write(plan, family, options).then(() => failedWith(plan.error), failedWith);
+      return write(plan, family, options, namespace).then(() => failedWith(plan.error), failedWith);
     case 'insert':
-      return write(plan, family, options).then(() => insertedBy(plan), failedWith);
+      return write(plan, family, options, namespace).then(() => insertedBy(plan), failedWith);
   }
 }
 
@@ -217,12 +236,19 @@ function insertedBy({ form, ...plan }: Extract<InstallPlan, { do: 'insert' }>): 
   return { action: 'inserted', backend: 'backend' in plan ? plan.backend : 'nft', form };
 }
 
-function write(plan: Extract<InstallPlan, { input: string }>, family: Family, options: InstallOptions): Promise<void> {
-  return plan.form === 'rule' ? restore(plan, family, options) : writeTable(plan.input, options);
+function write(
+  plan: Extract<InstallPlan, { input: string }>,
+  family: Family,
+  options: InstallOptions,
+  namespace: NamespaceAccess,
+): Promise<void> {
+  return plan.form === 'rule'
+    ? restore(plan, family, options, namespace)
+    : writeTable(plan.input, options.commandTimeout, namespace);
 }
 
-async function writeTable(input: string, { commandTimeout: timeout }: InstallOptions): Promise<void> {
-  const { exitCode, stderr } = await runNftScript(input, timeout);
+async function writeTable(input: string, timeout: number, { run }: NamespaceAccess): Promise<void> {
+  const { exitCode, stderr } = await runNftScript(input, timeout, run);
   if (exitCode !== 0) throw errors.COMMAND_FAILED('nft', exitCode, stderr.trim().slice(0, 500));
 }
 
@@ -234,13 +260,14 @@ async function restore(
   { backend, input }: { backend: Backend; input: string },
   family: Family,
   { lockWait, commandTimeout, environment: env }: InstallOptions,
+  { run }: NamespaceAccess,
 ): Promise<void> {
   const program = programOf(family, backend, 'restore');
   const seconds = Math.max(1, Math.ceil(lockWait / 1000));
   const deadline = performance.now() + lockWait;
   for (let tries = 1; ; tries++) {
     const args = ['--noflush', '--wait', String(seconds)];
-    const restored = await runCommand(program, args, { timeout: lockWait + commandTimeout, input, env });
+    const restored = await run(program, args, { timeout: lockWait + commandTimeout, input, env });
     if (restored.exitCode === 0) return;
     const retry = restored.exitCode === RESOURCE_PROBLEM && tries < MAX_TRIES && performance.now() < deadline;
     if (!retry) throw errors.COMMAND_FAILED(program, restored.exitCode, restored.stderr.trim().slice(0, 500));

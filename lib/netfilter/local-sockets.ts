@@ -1,8 +1,9 @@
-// Which local ports and addresses the TCP sockets of this network namespace have, as /proc/net tells.
+// Which local ports and addresses the TCP sockets of a network namespace have, as /proc/net tells.
 import { closeSync, openSync, readSync } from 'node:fs';
-import { endianness, networkInterfaces } from 'node:os';
+import { endianness } from 'node:os';
+import { addressText } from './local-addresses.ts';
+import { type NamespaceAccess, ownNamespace } from './namespace-access.ts';
 import { type Family, familyOf, type PortRange } from './packet.ts';
-import { readProcFile } from './proc.ts';
 
 /** A socket in LISTEN that is bound to one address. */
 export interface SpecificListener {
@@ -20,6 +21,9 @@ export interface LocalSockets {
   seen?: { at: number; inUse: string };
 }
 
+/** Below /proc/sys/net. */
+export const PORT_RANGE = 'ipv4/ip_local_port_range';
+
 /** The kernel's default (net/ipv4/af_inet.c, inet_init_net). */
 const DEFAULT_RANGE: PortRange = { from: 32_768, to: 60_999 };
 
@@ -27,37 +31,32 @@ const DEFAULT_RANGE: PortRange = { from: 32_768, to: 60_999 };
 const STANDS_FOR = 300_000;
 
 /**
- * Reads the addresses of this namespace, the listeners that are bound to specific ones, and the range of ephemeral ports.
+ * Reads the addresses of the namespace, the listeners that are bound to specific ones, and the range of ephemeral ports.
  * Needs no privilege.
  * @param before what was read before. It stands for some minutes while as many sockets are in use: behind the last
  *   listener the kernel walks through the sockets of all namespaces, which takes milliseconds
  */
-export function readLocalSockets(before?: LocalSockets): LocalSockets {
-  const seen = { at: performance.now(), inUse: socketsInUse() };
-  const addresses = { ipv4: readAddresses('ipv4'), ipv6: readAddresses('ipv6') };
+export function readLocalSockets(before?: LocalSockets, namespace: NamespaceAccess = ownNamespace): LocalSockets {
+  const seen = { at: performance.now(), inUse: socketsInUse(namespace) };
+  const addresses = namespace.addresses();
   if (before?.seen?.inUse === seen.inUse && seen.at - before.seen.at < STANDS_FOR) return { ...before, addresses };
   const found = [
-    ...parseListeners(readListenLines('/proc/net/tcp')),
-    ...parseListeners(readListenLines('/proc/net/tcp6')),
+    ...parseListeners(readListenLines(namespace.netPath('tcp'))),
+    ...parseListeners(readListenLines(namespace.netPath('tcp6'))),
   ];
   const ofFamily = (family: Family) => found.filter(({ address }) => familyOf(address) === family);
   return {
     addresses,
     listeners: { ipv4: ofFamily('ipv4'), ipv6: ofFamily('ipv6') },
-    ephemeralPorts: parsePortRange(readProcFile('/proc/sys/net/ipv4/ip_local_port_range')),
+    ephemeralPorts: parsePortRange(namespace.readSysctl(PORT_RANGE)),
     seen,
   };
 }
 
-/** Of this namespace: `TCP: inuse 5 ...` and `TCP6: inuse 3` (sockstat_seq_show, net/ipv4/proc.c, net/ipv6/proc.c). */
-function socketsInUse(): string {
-  const texts = ['/proc/net/sockstat', '/proc/net/sockstat6'].map((path) => readProcFile(path) ?? '');
+/** Such as `TCP: inuse 5 ...` and `TCP6: inuse 3` (sockstat_seq_show, net/ipv4/proc.c, net/ipv6/proc.c). */
+function socketsInUse(namespace: NamespaceAccess): string {
+  const texts = ['sockstat', 'sockstat6'].map((file) => namespace.readNet(file) ?? '');
   return texts.map((text) => text.match(/^TCP6?: inuse \d+/m)?.[0] ?? '').join(' ');
-}
-
-function readAddresses(family: Family): string[] {
-  const all = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
-  return all.filter((one) => one.family === (family === 'ipv4' ? 'IPv4' : 'IPv6')).map(({ address }) => address);
 }
 
 /** Whether a socket of this namespace listens on the port, on any address. */
@@ -130,12 +129,8 @@ function toAddress(hex: string): string | undefined {
     const four = [...Buffer.from(word, 'hex')];
     return endianness() === 'LE' ? four.reverse() : four;
   });
-  if (bytes.length === 4) return bytes.join('.');
-  if (bytes.length !== 16) return undefined;
-  const mapped = bytes.slice(0, 10).every((byte) => byte === 0) && bytes[10] === 0xff && bytes[11] === 0xff;
-  if (mapped) return bytes.slice(12).every((byte) => byte === 0) ? undefined : bytes.slice(12).join('.');
-  const groups = Array.from({ length: 8 }, (_, i) =>
-    (((bytes[2 * i] ?? 0) << 8) | (bytes[2 * i + 1] ?? 0)).toString(16),
-  );
-  return URL.parse(`http://[${groups.join(':')}]`)?.hostname.slice(1, -1);
+  if (bytes.length !== 4 && bytes.length !== 16) return undefined;
+  const address = addressText(Uint8Array.from(bytes));
+  // A listener on ::ffff:0.0.0.0 has all IPv4 addresses.
+  return bytes.length === 16 && address === '0.0.0.0' ? undefined : address;
 }

@@ -1,18 +1,7 @@
-// What the kernel tells about this network namespace in /proc. Only the names of legacy tables need a privilege.
-import { readFileSync } from 'node:fs';
+// What the kernel tells about a network namespace in /proc. Only the names of legacy tables need a privilege.
+import { type NamespaceAccess, ownNamespace } from './namespace-access.ts';
 import type { Family } from './packet.ts';
-
-/**
- * Text of a /proc file, or undefined where there is none or it may not be read. Synchronous: the kernel makes the text
- * at once, and the threads that an asynchronous read starts would each keep memory of their own.
- */
-export function readProcFile(path: string): string | undefined {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return undefined;
-  }
-}
+import { readProcFile } from './proc-file.ts';
 
 /** Evidence that needs no rule: see docs/metrics.md for what each number says. */
 export interface Evidence {
@@ -25,20 +14,23 @@ export interface Evidence {
   tcpResetsSent: number | null;
 }
 
+/** Below /proc/sys/net; it is there once conntrack is. */
+export const BE_LIBERAL = 'netfilter/nf_conntrack_tcp_be_liberal';
+
 /** Reads the evidence; a number that this kernel does not give is null. */
-export function readEvidence(): Evidence {
-  const liberal = readProcFile('/proc/sys/net/netfilter/nf_conntrack_tcp_be_liberal');
+export function readEvidence(namespace: NamespaceAccess = ownNamespace): Evidence {
+  const liberal = namespace.readSysctl(BE_LIBERAL);
   return {
     kernelRelease: readProcFile('/proc/sys/kernel/osrelease')?.trim() ?? 'unknown',
     tcpBeLiberal: liberal === undefined ? null : Number(liberal),
-    conntrackInvalid: countInvalid(),
-    tcpResetsSent: readSnmp(readProcFile('/proc/net/snmp'), 'Tcp', 'OutRsts'),
+    conntrackInvalid: countInvalid(namespace),
+    tcpResetsSent: readSnmp(namespace.readNet('snmp'), 'Tcp', 'OutRsts'),
   };
 }
 
-/** Packets that conntrack has marked INVALID in this namespace; null where it does not tell. */
-export function countInvalid(): number | null {
-  return sumColumn(readProcFile('/proc/net/stat/nf_conntrack'), 'invalid');
+/** Packets that conntrack has marked INVALID in the namespace; null where it does not tell. */
+export function countInvalid(namespace: NamespaceAccess = ownNamespace): number | null {
+  return sumColumn(namespace.readNet('stat/nf_conntrack'), 'invalid');
 }
 
 /** /proc/net/stat/nf_conntrack: a header, then a line of hexadecimal numbers for each CPU. */
@@ -59,9 +51,9 @@ export function readSnmp(text: string | undefined, protocol: string, name: strin
   return column < 0 ? null : Number(values?.split(' ')[column]);
 }
 
-/** Names of the interfaces in this namespace. /proc/net/dev follows the namespace; /sys/class/net may not. */
-export function readInterfaces(): string[] {
-  const lines = (readProcFile('/proc/net/dev') ?? '').split('\n').slice(2);
+/** Names of the interfaces in the namespace. /proc/net/dev follows the namespace; /sys/class/net may not. */
+export function readInterfaces(namespace: NamespaceAccess = ownNamespace): string[] {
+  const lines = (namespace.readNet('dev') ?? '').split('\n').slice(2);
   return lines.map((line) => line.split(':')[0]?.trim() ?? '').filter((name) => name !== '');
 }
 
@@ -69,17 +61,17 @@ export function readInterfaces(): string[] {
 export type FamilyStatus = { present: true } | { present: false; reason: string; unsupported: boolean };
 
 /** IPv4 is always there: lo has 127.0.0.1. /proc/net/if_inet6 is empty without addresses, absent without IPv6. */
-export function readFamilyStatus(family: Family): FamilyStatus {
+export function readFamilyStatus(family: Family, namespace: NamespaceAccess = ownNamespace): FamilyStatus {
   if (family === 'ipv4') return { present: true };
-  const addresses = readProcFile('/proc/net/if_inet6');
+  const addresses = namespace.readNet('if_inet6');
   if (addresses === undefined) return { present: false, reason: 'the kernel has no IPv6', unsupported: true };
   if (addresses.trim() === '') return { present: false, reason: 'the pod has no IPv6 address', unsupported: false };
   return { present: true };
 }
 
 /** Tables that iptables-legacy holds here. Reading /proc creates none; naming one to iptables-legacy would. */
-export function readLegacyTables(family: Family): string[] {
-  const text = readProcFile(family === 'ipv4' ? '/proc/net/ip_tables_names' : '/proc/net/ip6_tables_names');
+export function readLegacyTables(family: Family, namespace: NamespaceAccess = ownNamespace): string[] {
+  const text = namespace.readNet(family === 'ipv4' ? 'ip_tables_names' : 'ip6_tables_names');
   return (text ?? '').split('\n').filter((name) => name !== '');
 }
 

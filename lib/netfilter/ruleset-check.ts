@@ -1,8 +1,9 @@
-// One check of this network namespace: the verdict on each family and interface, and how reports tell it.
+// One check of a network namespace: the verdict on each family and interface, and how reports tell it.
 import { errors } from '../errors.ts';
 import { type RuleReference, referTo } from './drop-rule.ts';
 import { type LocalSockets, readLocalSockets } from './local-sockets.ts';
 import type { RuleLocation } from './model.ts';
+import { type NamespaceAccess, ownNamespace } from './namespace-access.ts';
 import { FAMILIES, type Family, type Packet } from './packet.ts';
 import { type FamilyStatus, readFamilyStatus, readInterfaces } from './proc.ts';
 import type { RulesetSnapshot } from './ruleset-reader.ts';
@@ -44,12 +45,18 @@ export interface RulesetCheck {
 /**
  * Reads the ruleset and judges it.
  * @param before the last check: where nothing has changed since, its verdicts stand
- * @throws what `read` throws
+ * @param namespace that `read` reads
+ * @throws what `read` throws, and what its /proc does
  */
-export async function checkRuleset(read: () => Promise<RulesetSnapshot>, before?: RulesetCheck): Promise<RulesetCheck> {
+export async function checkRuleset(
+  read: () => Promise<RulesetSnapshot>,
+  before?: RulesetCheck,
+  namespace: NamespaceAccess = ownNamespace,
+): Promise<RulesetCheck> {
   const snapshot = await read();
-  const sockets = readLocalSockets(before?.sockets);
-  const [interfaces, ipv4, ipv6] = [readInterfaces(), readFamilyStatus('ipv4'), readFamilyStatus('ipv6')];
+  const sockets = readLocalSockets(before?.sockets, namespace);
+  const interfaces = readInterfaces(namespace);
+  const [ipv4, ipv6] = [readFamilyStatus('ipv4', namespace), readFamilyStatus('ipv6', namespace)];
   const namespaceState = JSON.stringify([interfaces, ipv4, ipv6, { ...sockets, seen: null }]);
   if (before?.snapshot === snapshot && before.namespaceState === namespaceState)
     return { ...before, at: Date.now(), sockets };

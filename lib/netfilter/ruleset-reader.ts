@@ -1,7 +1,8 @@
-// Reads the whole ruleset of this network namespace: nftables and iptables-legacy, with as few programs as can be.
-import { type ProgramOutput, type RunCommand, runCommand } from '../command.ts';
+// Reads the whole ruleset of a network namespace: nftables and iptables-legacy, with as few programs as can be.
+import type { ProgramOutput, RunCommand } from '../command.ts';
 import { type CodedError, errors } from '../errors.ts';
 import { type Backend, type Chain, type Ruleset, type Table, tableName } from './model.ts';
+import { type NamespaceAccess, ownNamespace } from './namespace-access.ts';
 import { neededListings, parseNft, parseTableText } from './nft-json.ts';
 import { EXEMPTION_TABLE } from './nft-statement.ts';
 import { FAMILIES, type Family } from './packet.ts';
@@ -38,21 +39,20 @@ export function programOf(family: Family, backend: Backend, what: 'save' | 'rest
  * again, so that the same handles mean the same rules), and the snapshot for as long as no counter moves either. Then
  * nft is all that a read costs: once for the rules, and once for the exemption's sets.
  * @param timeout milliseconds for each program
- * @param run runs programs
  * @returns a function that reads the ruleset; the same object as before where nothing at all has changed. With `quiet`
  *   the kernel reports each change that a program makes, and has reported none since the last read: the exemption's sets,
  *   to which only packets add then, are read again after some minutes
  * @throws (the function) CodedError COMMAND_MISSING, COMMAND_TIMEOUT, COMMAND_KILLED, COMMAND_FAILED, NFT_UNREADABLE, RULESET_UNSTEADY
  */
-export function makeRulesetReader(timeout: number, run: RunCommand = runCommand): ReadRuleset {
+export function makeRulesetReader(timeout: number, namespace: NamespaceAccess = ownNamespace): ReadRuleset {
   let known: NftDump | undefined;
   let last: { texts: string; snapshot: RulesetSnapshot } | undefined;
 
   return async (quiet = false) => {
     const [nft, ipv4, ipv6] = await Promise.all([
-      readNft(run, timeout, known, quiet),
-      readLegacy('ipv4', run, timeout),
-      readLegacy('ipv6', run, timeout),
+      readNft(namespace.run, timeout, known, quiet),
+      readLegacy('ipv4', namespace, timeout),
+      readLegacy('ipv6', namespace, timeout),
     ]);
     known = nft;
     const texts = JSON.stringify([nft?.dump.nft, nft?.dump.setListings, ipv4, ipv6]);
@@ -246,13 +246,13 @@ function failed(program: string, output: ProgramOutput): CodedError {
  */
 const isNatOnly = (tables: string[]) => tables.every((name) => name === 'nat');
 
-async function readLegacy(family: Family, run: RunCommand, timeout: number) {
-  const tables = readLegacyTables(family);
+async function readLegacy(family: Family, namespace: NamespaceAccess, timeout: number) {
+  const tables = readLegacyTables(family, namespace);
   const nothing = { tables: [] as string[], text: '', readError: {}, natError: {} };
   if (tables.length === 0) return nothing;
   if (isNatOnly(tables) && !canReadLegacy())
     return { ...nothing, natError: { [family]: errors.LEGACY_UNREADABLE(family, 'not tried') } };
-  const saved = await run(programOf(family, 'legacy', 'save'), ['-c'], { timeout });
+  const saved = await namespace.run(programOf(family, 'legacy', 'save'), ['-c'], { timeout });
   if (saved.exitCode !== 0)
     return { ...nothing, tables, readError: { [family]: errors.LEGACY_UNREADABLE(family, saved.stderr.trim()) } };
   if (isNatOnly(tables) && !/^(\[.*\] )?-A /m.test(saved.stdout)) return nothing;

@@ -1,7 +1,9 @@
 // The network namespaces of the node, as /proc shows them to a container that sees all processes (hostPID).
 import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, readSync } from 'node:fs';
-import { readProcFile, readSnmp, sumColumn } from '../netfilter/proc.ts';
-import { type Endpoint, plainAddress } from './trace-line.ts';
+import { addressText, parseFibTrie, parseIfInet6 } from '../netfilter/local-addresses.ts';
+import { readSnmp, sumColumn } from '../netfilter/proc.ts';
+import { readProcFile } from '../netfilter/proc-file.ts';
+import type { Endpoint } from './trace-line.ts';
 
 const MAX_PROCESSES = 50_000;
 /** Bytes read of /proc/net/tcp: listening sockets come first, and there may be many connections. */
@@ -138,32 +140,7 @@ export function parseListeners(text: string): Endpoint[] {
 
 function fromWords(hex: string): string {
   const words = hex.match(/.{8}/g) ?? [];
-  const bytes = words.flatMap((word) => (word.match(/../g) ?? []).reverse());
-  return fromBytes(bytes.map((byte) => Number.parseInt(byte, 16)));
-}
-
-function fromBytes(bytes: number[]): string {
-  if (bytes.length === 4) return bytes.join('.');
-  const mapped = bytes.slice(0, 10).every((byte) => byte === 0) && bytes[10] === 0xff && bytes[11] === 0xff;
-  if (mapped) return bytes.slice(12).join('.');
-  const groups = bytes.flatMap((byte, i) => (i % 2 === 0 ? [((byte << 8) | (bytes[i + 1] ?? 0)).toString(16)] : []));
-  // URL shortens as the kernel does (%pI6c, RFC 5952), so addresses can be compared as text.
-  return new URL(`http://[${groups.join(':')}]`).hostname.slice(1, -1);
-}
-
-/** Own IPv4 addresses, without loopback, in /proc/net/fib_trie: an address, then a line `/32 host LOCAL`. */
-export function parseFibTrie(text: string): string[] {
-  const found = [...text.matchAll(/\|-- (\S+)\n\s+\/32 host LOCAL/g)].map(([, address = '']) => address);
-  return [...new Set(found)].filter((address) => !address.startsWith('127.'));
-}
-
-/**
- * Own IPv6 addresses, without loopback and link-local, in /proc/net/if_inet6: lines begin with 32 hexadecimal digits.
- */
-export function parseIfInet6(text: string): string[] {
-  const words = text.split('\n').flatMap((line) => line.match(/^[0-9a-f]{32}(?= )/) ?? []);
-  const addresses = words.map((hex) => fromBytes((hex.match(/../g) ?? []).map((byte) => Number.parseInt(byte, 16))));
-  return addresses.filter((address) => address !== '::1' && !address.startsWith('fe80:')).map(plainAddress);
+  return addressText(Buffer.concat(words.map((word) => Buffer.from(word, 'hex').reverse())));
 }
 
 /** A file's text, of /proc/net/tcp the first MAX_BYTES; undefined where it cannot be read. */

@@ -1,5 +1,6 @@
 // A table with flags, which nft before 1.0.7 prints from memory that it has freed: its output may end there.
 import { type RunCommand, runCommand } from '../../lib/command.ts';
+import { ownNamespace } from '../../lib/netfilter/namespace-access.ts';
 import { makeRulesetReader } from '../../lib/netfilter/ruleset-reader.ts';
 import { kernelTest } from '../harness/netns/netns-test.ts';
 import { patient } from '../harness/netns/processes.ts';
@@ -16,7 +17,7 @@ kernelTest('a ruleset with dormant tables is read whole, however often it is rea
   await pair.pod.must('nft', ['-f', '-'], { input: RULES });
   const run: RunCommand = (command, args, options) => runCommand('nsenter', [enter, '--', command, ...args], options);
   for (let i = 0; i < READS; i++) {
-    const { ruleset } = await makeRulesetReader(TIMEOUT, run)();
+    const { ruleset } = await makeRulesetReader(TIMEOUT, { ...ownNamespace, run })();
     t.strictSame(
       ruleset.map(({ name, dormant }) => [name, dormant]),
       [

@@ -5,9 +5,11 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import type { RunCommand } from '../../../lib/command.ts';
 import { CodedError } from '../../../lib/errors.ts';
 import { evaluate } from '../../../lib/netfilter/evaluator.ts';
 import type { Ruleset } from '../../../lib/netfilter/model.ts';
+import { ownNamespace } from '../../../lib/netfilter/namespace-access.ts';
 import { LOOPBACK } from '../../../lib/netfilter/packet.ts';
 import { makeRulesetReader } from '../../../lib/netfilter/ruleset-reader.ts';
 import { judge, judgePass, type PassVerdict, type Verdict } from '../../../lib/netfilter/verdict.ts';
@@ -155,9 +157,8 @@ function judgeProbe(ruleset: Ruleset, { packet }: Probe): Judged {
 /** The verdict on each probe: unknown where the rules cannot be read. */
 async function judgeAll(): Promise<Judged[]> {
   try {
-    const { ruleset } = await makeRulesetReader(TIMEOUT, (program, args, options) =>
-      reader.run(program, args, options),
-    )();
+    const run: RunCommand = (program, args, options) => reader.run(program, args, options);
+    const { ruleset } = await makeRulesetReader(TIMEOUT, { ...ownNamespace, run })();
     return PROBES.map((probe) => judgeProbe(ruleset, probe));
   } catch (error) {
     // A timeout on a slow machine is no verdict.

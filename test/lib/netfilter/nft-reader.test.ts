@@ -1,4 +1,6 @@
 import t from 'tap';
+import type { RunCommand } from '../../../lib/command.ts';
+import { ownNamespace } from '../../../lib/netfilter/namespace-access.ts';
 import type { Json } from '../../../lib/netfilter/nft-expression.ts';
 import { neededListings } from '../../../lib/netfilter/nft-json.ts';
 import { parseRuleset } from '../../../lib/netfilter/ruleset.ts';
@@ -18,6 +20,8 @@ function readFrom(...texts: string[]) {
   };
   return readNft(run, 1000);
 }
+
+const readerOf = (run: RunCommand) => makeRulesetReader(1000, { ...ownNamespace, run });
 
 t.test('a listing that was cut is read again', async (t) => {
   t.equal((await readFrom(CUT, CUT, WHOLE))?.listing, WHOLE);
@@ -80,7 +84,7 @@ t.test("while nothing is reported, the exemption's sets are not read again for s
   const clock = t.intercept(performance, 'now', { value: () => time });
   let time = 1000;
   const listed: string[] = [];
-  const read = makeRulesetReader(1000, async (program, args) => {
+  const read = readerOf(async (program, args) => {
     listed.push([program, ...args].join(' '));
     return { exitCode: 0, stdout: args.includes('-t') ? SETS : WHOLE, stderr: '' };
   });
@@ -103,7 +107,7 @@ t.test("while nothing is reported, the exemption's sets are not read again for s
 
 t.test('the shape of a ruleset changes with its rules and not with its counters', async (t) => {
   let [packets, port] = [1, 9000];
-  const read = makeRulesetReader(1000, async () => {
+  const read = readerOf(async () => {
     const rule = `{"rule": {"family": "ip", "table": "t", "chain": "c", "handle": 2, "expr": [{"match": {"op": "==", "left": {"payload": {"protocol": "tcp", "field": "dport"}}, "right": ${port}}}, {"counter": {"packets": ${packets}, "bytes": 40}}, {"drop": null}]}}`;
     const chain =
       '{"table": {"family": "ip", "name": "t", "handle": 1}}, {"chain": {"family": "ip", "table": "t", "name": "c", "handle": 1}}';

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { parseFibTrie, parseIfInet6, parseListeners, podNames, podUidOf } from '../../../lib/resets/node-namespaces.ts';
+import { parseListeners, podNames, podUidOf } from '../../../lib/resets/node-namespaces.ts';
 
 const UID = '0c5bd9f2-6b0e-4c38-9a53-0d5a3a8f6a01';
 
@@ -47,34 +47,4 @@ t.test('listening sockets are listed by address and port, connections are not', 
     { address: 'fd77::2', port: 9000 },
     { address: '127.0.0.1', port: 9000 },
   ]);
-});
-
-t.test('own IPv4 addresses are those of host scope, each once, without loopback', async (t) => {
-  const trie = `Main:
-  +-- 0.0.0.0/0 3 0 5
-     |-- 0.0.0.0
-        /0 universe UNICAST
-     +-- 10.77.0.0/24 2 0 2
-        |-- 10.77.0.0
-           /24 link UNICAST
-        |-- 10.77.0.2
-           /32 host LOCAL
-        |-- 10.77.0.255
-           /32 link BROADCAST
-     |-- 127.0.0.1
-        /32 host LOCAL
-Local:
-        |-- 10.77.0.2
-           /32 host LOCAL
-`;
-  t.same(parseFibTrie(trie), ['10.77.0.2']);
-});
-
-t.test('own IPv6 addresses are written as the kernel writes them, without loopback and link-local', async (t) => {
-  const text = `00000000000000000000000000000001 01 80 10 80       lo
-fd770000000000000000000000000002 02 40 00 80     eth0
-fe800000000000000077fffe00000002 02 40 20 80     eth0
-`;
-  t.same(parseIfInet6(text), ['fd77::2']);
-  t.same(parseIfInet6(''), []);
 });
