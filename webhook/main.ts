@@ -15,6 +15,7 @@ import { coveragePage } from './coverage/coverage-report.ts';
 import { guardCommand } from './guard/guard-command.ts';
 import { buildHealthServer } from './health-server.ts';
 import { askLocal } from './local-request.ts';
+import { canaryAddition } from './selfcheck/canary.ts';
 import { reportTable, runChecks, type SelfcheckReport, selfcheckPage } from './selfcheck/selfcheck-report.ts';
 import { type EnabledFeatures, selfchecks } from './selfcheck/selfchecks.ts';
 import { createShutdown } from './shutdown.ts';
@@ -58,7 +59,7 @@ async function serve(configuration: Configuration): Promise<void> {
   });
   const { log } = server;
   const client = await connect(configuration.kubeconfig);
-  watches = startWatches({ client, features, image: settings.image, metrics, log, retryDelay });
+  watches = startWatches({ client, features, settings, metrics, log, retryDelay });
   const certificates = startCertificates({
     configuration,
     client,
@@ -71,7 +72,7 @@ async function serve(configuration: Configuration): Promise<void> {
     certificates,
     client,
     port: () => portOf(server.server.address()),
-    expectsChecker: configuration.checker === 'enabled',
+    adds: canaryAddition(settings),
     features,
     watches: watches.synced,
   });

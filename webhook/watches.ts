@@ -2,7 +2,9 @@
 
 import type { ClusterClient } from '../lib/cluster/cluster-client.ts';
 import { type Reflection, type ReflectOptions, reflect, type Sink } from '../lib/cluster/reflector.ts';
+import type { NodeMode } from '../lib/contract.ts';
 import { isObject, isTextMap, type JsonObject, shortText } from '../lib/json.ts';
+import type { InjectionSettings } from './admission/containers.ts';
 import { createCoverageMetrics } from './coverage/coverage-metrics.ts';
 import type { CoverageSource } from './coverage/coverage-report.ts';
 import { type Coverage, type SeenNamespace, seenNamespace, startCoverage } from './coverage/start-coverage.ts';
@@ -23,12 +25,11 @@ export interface WatchesOptions extends Pick<ReflectOptions<never>, 'log' | 'ret
   /** undefined: no cluster is configured, and nothing is ever known. */
   client: ClusterClient | undefined;
   features: EnabledFeatures;
-  /** Image that is configured now. */
-  image: string;
+  settings: Pick<InjectionSettings, 'image' | 'nodeMode'>;
   metrics: Metrics;
 }
 
-export function startWatches({ client, features, image, metrics, log, retryDelay }: WatchesOptions): Watches {
+export function startWatches({ client, features, settings, metrics, log, retryDelay }: WatchesOptions): Watches {
   const labels = createNamespaceStore();
   let coverage: Coverage | undefined;
   const now = () => coverage && { store: coverage.store, synced: coverage.synced(), refused: coverage.refused };
@@ -37,8 +38,10 @@ export function startWatches({ client, features, image, metrics, log, retryDelay
   if (client) {
     const common = { client, log, retryDelay };
     const countEvent = (result: string) => events.inc({ result });
-    if (features.coverage) coverage = startCoverage({ ...common, image, events: features.events, countEvent });
+    if (features.coverage)
+      coverage = startCoverage({ ...common, image: settings.image, events: features.events, countEvent });
     const sink = both(labels, coverage?.namespaces);
+    const project = projection(settings.nodeMode);
     namespaces = reflect({ ...common, path: '/api/v1/namespaces', what: 'namespaces', project, sink });
   }
   return {
@@ -59,10 +62,12 @@ interface Projected {
   seen: SeenNamespace;
 }
 
-function project(object: JsonObject): Projected | undefined {
-  const labels = namespaceLabels(object);
-  const seen = seenNamespace(object);
-  return labels && seen && { labels, seen };
+function projection(nodeMode: NodeMode): (object: JsonObject) => Projected | undefined {
+  return (object) => {
+    const labels = namespaceLabels(object);
+    const seen = seenNamespace(object, nodeMode);
+    return labels && seen && { labels, seen };
+  };
 }
 
 /** Labels first: what coverage asks for may depend on them. */

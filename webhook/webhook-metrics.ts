@@ -15,7 +15,7 @@ export function createMetrics(version: string) {
   const registers = [registry];
   const admissions = new Counter({
     name: 'invalid_drop_admissions_total',
-    help: 'Answered admission requests. result: injected, skipped, refused, error (failed open), invalid (not an AdmissionReview). reason: why not injected.',
+    help: 'Answered admission requests. result: injected, gated (readiness gate for a node agent), observed (left to a node agent as it is), skipped, refused, error (failed open), invalid (not an AdmissionReview). reason: why skipped or refused.',
     labelNames: ['result', 'reason'] as const,
     registers,
   });

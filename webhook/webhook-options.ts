@@ -1,5 +1,5 @@
 // Every option of the webhook: flag, environment variable, default, allowed values. --help and the docs print it.
-import { POD_OPTIONS, VERSION } from '../lib/contract.ts';
+import { NODE_MODE_VARIABLE, NODE_MODES, POD_OPTIONS, VERSION } from '../lib/contract.ts';
 import { duration, type OptionValues, oneOf, textLike, wholeNumber } from '../lib/options.ts';
 import { CHECKER_PORT_OPTION, SWITCH } from '../lib/pod/pod-options.ts';
 import { containerResources, type InjectionSettings, resourcesOption } from './admission/containers.ts';
@@ -66,6 +66,11 @@ export const OPTIONS = {
     env: 'INVALID_DROP_LEGACY_IPTABLES',
     help: 'Whether nodes use iptables-legacy. enabled: both containers get CAP_NET_RAW as well.',
     default: 'disabled',
+  }),
+  'node-mode': oneOf(NODE_MODES, {
+    env: NODE_MODE_VARIABLE,
+    help: 'Whether node agents run, and which namespaces they guard. available: those with the label value node. default: those with enabled, too.',
+    default: NODE_MODES[0],
   }),
   'init-resources': resourcesOption({
     env: 'INVALID_DROP_INIT_RESOURCES',
@@ -136,7 +141,7 @@ export const OPTIONS = {
   }),
   'log-level': oneOf(LEVELS, {
     env: 'INVALID_DROP_LOG_LEVEL',
-    help: 'Least severe log lines to print. debug has one for each pod that gets the containers, too.',
+    help: 'Least severe log lines to print. debug has one for each pod that gets the containers or the readiness gate, too.',
     default: 'info',
   }),
 };
@@ -158,6 +163,7 @@ export function injectionSettings(configuration: Configuration): InjectionSettin
     },
     nativeSidecars: configuration['native-sidecars'] === 'enabled',
     legacyIptables: configuration['legacy-iptables'] === 'enabled',
+    nodeMode: configuration['node-mode'],
     initResources: containerResources(configuration['init-resources']),
     checkerResources: containerResources(configuration['checker-resources']),
     meshExcludeInboundPorts: configuration['mesh-exclude-inbound-ports'],

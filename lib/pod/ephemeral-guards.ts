@@ -66,7 +66,7 @@ function hasInstalled(state: JsonObject, since: number): boolean {
  * and later).
  * @returns seconds since 1970; 0 where it is not known
  */
-function networkSince(status: JsonObject): number {
+export function networkSince(status: JsonObject): number {
   const ready = objectsAt(status, 'conditions').find(({ type }) => type === 'PodReadyToStartContainers');
   return secondsOf(ready?.['lastTransitionTime']);
 }

@@ -25,8 +25,8 @@ export interface GuardedCondition {
 }
 
 /** True where the pod gets Ready only with our condition. */
-export function hasGuardedGate({ spec }: PodView): boolean {
-  return objectsAt(spec, 'readinessGates').some(({ conditionType }) => conditionType === GUARDED_CONDITION);
+export function hasGuardedGate({ readinessGates = [] }: PodView): boolean {
+  return readinessGates.some(({ conditionType }) => conditionType === GUARDED_CONDITION);
 }
 
 /** @param status of a Pod @returns our condition; undefined where no agent has set one */

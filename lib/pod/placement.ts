@@ -1,5 +1,6 @@
 // What guards the pods of a namespace: two containers in each pod, or the agent of their node.
 import { CHECKER_CONTAINER, INIT_CONTAINER, type NodeMode, OPT_IN_LABEL, OPT_IN_VALUES } from '../contract.ts';
+import { hasGuardedGate } from './guarded-condition.ts';
 import { hasContainer, type PodView } from './pod-view.ts';
 
 /** pod: two containers in the pod. node: the agent of the pod's node. */
@@ -30,4 +31,22 @@ export function placementOf(
  */
 export function hasOwnContainers(pod: PodView): boolean {
   return hasContainer(pod, INIT_CONTAINER) || hasContainer(pod, CHECKER_CONTAINER);
+}
+
+/**
+ * What is to guard a pod that is being created in an opted-in namespace. Precedence, decided here and nowhere else: a
+ * container of ours in the pod; our readiness gate, which an earlier pass of the same admission may have added; the
+ * namespace's label. Where labels are not known, or older than the label, agents are the choice if there are any: they
+ * guard each pod with the gate, and a pod with the gate fits into every namespace. Containers do not.
+ * @param labels of the namespace; undefined where they are not known
+ */
+export function placementOfNewPod(
+  pod: PodView,
+  labels: Record<string, string> | undefined,
+  nodeMode: NodeMode,
+): Placement | 'missing' {
+  const hasAgents = nodeMode !== 'disabled';
+  if (hasOwnContainers(pod)) return 'pod';
+  if (hasAgents && hasGuardedGate(pod)) return 'node';
+  return placementOf(labels, nodeMode) ?? (hasAgents ? 'node' : 'pod');
 }

@@ -7,14 +7,15 @@ export interface PodView {
   labels: Record<string, string>;
   spec: JsonObject;
   containers: JsonObject[];
-  /** undefined where the Pod has none (absent or null). */
+  /** undefined where the Pod has none (absent or null), as the next. */
   initContainers: JsonObject[] | undefined;
+  readinessGates: JsonObject[] | undefined;
 }
 
 /**
  * @param object a Pod as the API server sent it
- * @returns the view, which shares the Pod's objects; undefined where metadata, spec, containers, annotations or
- *   labels are not what the Pod API says they are
+ * @returns the view, which shares the Pod's objects; undefined where metadata, spec, containers, readiness gates, annotations
+ *   or labels are not what the Pod API says they are
  */
 export function viewPod(object: unknown): PodView | undefined {
   if (!isObject(object)) return undefined;
@@ -22,13 +23,15 @@ export function viewPod(object: unknown): PodView | undefined {
   if (!isObject(metadata) || !isObject(spec)) return undefined;
   const { containers } = spec;
   const initContainers = spec['initContainers'] ?? undefined;
+  const readinessGates = spec['readinessGates'] ?? undefined;
   const annotations = metadata['annotations'] ?? undefined;
   const labels = metadata['labels'] ?? {};
   if (!isObjectList(containers) || containers.length === 0) return undefined;
   if (initContainers !== undefined && !isObjectList(initContainers)) return undefined;
+  if (readinessGates !== undefined && !isObjectList(readinessGates)) return undefined;
   if (annotations !== undefined && !isTextMap(annotations)) return undefined;
   if (!isTextMap(labels)) return undefined;
-  return { annotations, labels, spec, containers, initContainers };
+  return { annotations, labels, spec, containers, initContainers, readinessGates };
 }
 
 /** All containers that run in the pod, init containers first. */

@@ -6,7 +6,7 @@ import { allContainers, type PodView, requiresNode } from './pod-view.ts';
 
 /**
  * Why a pod is left alone: admission, coverage, `guard` and the agents share this table. Of several reasons the first
- * one counts. The last depends on what guards the pods of its namespace. One sentence each, short: clients cut warnings of more than 120 characters.
+ * one counts. The last two depend on what guards the pods of its namespace. One sentence each, short: clients cut warnings of more than 120 characters.
  */
 export const LEFT_ALONE_REASONS = {
   'protected-namespace': 'pods of invalid-drop-system and kube-system are never changed',
@@ -17,6 +17,7 @@ export const LEFT_ALONE_REASONS = {
   'virtual-node': 'a virtual node has no network namespace for the rule',
   gvisor: 'gVisor has a network stack of its own, without conntrack',
   'host-network': "the rule would apply to the node's network",
+  'no-node-agents': 'its namespace asks for node agents, and there are none',
   'pod-security': 'Pod Security of its namespace refuses NET_ADMIN',
 } as const;
 
@@ -37,7 +38,7 @@ export interface NamespaceFacts {
   labels: Record<string, string> | undefined;
 }
 
-type Applies = (pod: PodView, namespace: NamespaceFacts, placement: Placement) => boolean;
+type Applies = (pod: PodView, namespace: NamespaceFacts, placement: Placement | 'missing') => boolean;
 
 const APPLIES: Record<LeftAloneReason, Applies> = {
   'protected-namespace': (_, { name }) => isProtectedNamespace(name),
@@ -48,6 +49,7 @@ const APPLIES: Record<LeftAloneReason, Applies> = {
   'virtual-node': isOnVirtualNode,
   gvisor: ({ spec }) => GVISOR.some((name) => spec['runtimeClassName'] === name),
   'host-network': ({ spec }) => spec['hostNetwork'] === true,
+  'no-node-agents': (_pod, _namespace, placement) => placement === 'missing',
   // An agent needs nothing in the pod.
   'pod-security': (_, { labels }, placement) => placement === 'pod' && forbidsNetAdmin(labels),
 };
@@ -60,7 +62,7 @@ const IN_ORDER = Object.keys(LEFT_ALONE_REASONS) as LeftAloneReason[];
 export function reasonToLeaveAlone(
   pod: PodView,
   namespace: NamespaceFacts,
-  placement: Placement,
+  placement: Placement | 'missing',
 ): LeftAloneReason | undefined {
   return IN_ORDER.find((reason) => APPLIES[reason](pod, namespace, placement));
 }
@@ -137,7 +139,7 @@ export const SKIP_REASONS = {
   'unreadable-pod': 'metadata, spec or containers do not have the form of a Pod',
   ...LEFT_ALONE_REASONS,
   ...FOREIGN_CONTAINER_REASONS,
-  'already-injected': 'the pod has both containers already',
+  'already-injected': 'the pod has both containers, or the readiness gate, already',
   'internal-error': "the webhook failed; see the webhook's log",
 } as const;
 

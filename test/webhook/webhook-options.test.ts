@@ -38,6 +38,7 @@ t.test('each option of injection reaches the settings', async (t) => {
     '--checker=disabled',
     '--checker-port=25099',
     '--image=a.example/b:1',
+    '--node-mode=available',
     '--init-resources=cpu=0.05:50m,memory=64Mi:1Gi',
     '--checker-resources=cpu=20m,memory=64Mi',
   ];
@@ -55,6 +56,7 @@ t.test('each option of injection reaches the settings', async (t) => {
     },
     nativeSidecars: false,
     legacyIptables: true,
+    nodeMode: 'available',
     initResources: { requests: { cpu: '0.05', memory: '64Mi' }, limits: { cpu: '50m', memory: '1Gi' } },
     checkerResources: { requests: { cpu: '20m', memory: '64Mi' }, limits: {} },
     meshExcludeInboundPorts: '9000,9001',
@@ -63,7 +65,14 @@ t.test('each option of injection reaches the settings', async (t) => {
 
 t.test('values that are not allowed are refused', async (t) => {
   const wrong = ['port=65536', 'image=', 'image=a b', 'mesh-exclude-inbound-ports=9000;9001', 'body-limit=1'];
-  for (const word of [...wrong, 'listen-address=', 'native-sidecars=yes', 'log-level=loud', 'ca-file=']) {
+  for (const word of [
+    ...wrong,
+    'listen-address=',
+    'native-sidecars=yes',
+    'node-mode=enabled',
+    'log-level=loud',
+    'ca-file=',
+  ]) {
     t.throws(() => read(`--${word}`), { code: 'OPTION_INVALID' }, word);
   }
 });

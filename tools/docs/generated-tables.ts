@@ -117,11 +117,11 @@ function coverageExample(): string {
     ['storage', 'store-2', 'failed', 'waiting'],
   ] as const;
   for (const [namespace, name, install, checker] of pods) {
-    store.cover(namespace, { optedInAt: 0, forbidsNetAdmin: false });
+    store.cover(namespace, { optedInAt: 0, forbidsNetAdmin: false, placement: 'pod' });
     const own = install === 'absent' ? ('none' as const) : ('current' as const);
-    const facts = { leftAlone: undefined, own, install, checker, observes: false, ephemeral: false };
+    const facts = { leftAlone: undefined, own, install, checker, observes: false, ephemeral: false, agent: undefined };
     const owner = { apiVersion: 'v1', kind: 'Pod', name, uid: name };
-    store.put({ record: { namespace, name, facts, created: 1, checkerSince: 0 }, owner, gone: false });
+    store.put({ record: { namespace, name, facts, created: 1, startedAt: 0 }, owner, gone: false });
   }
   return ['```', coverageTable(coverageReport({ store, synced: true, refused: () => [] })).trimEnd(), '```'].join('\n');
 }

@@ -1,18 +1,30 @@
 // From one valid review to its answer, and to what log and metrics say of it. Pure.
 import { CHECKER_CONTAINER, INIT_CONTAINER } from '../../lib/contract.ts';
 import { isObject, type JsonObject, objectAt, shortText } from '../../lib/json.ts';
+import { hasGuardedGate } from '../../lib/pod/guarded-condition.ts';
+import { placementOfNewPod } from '../../lib/pod/placement.ts';
 import { type PodOptions, readPodOptions } from '../../lib/pod/pod-options.ts';
 import { declaresPort, ends, hasContainer, type PodView, podLevelSettings, viewPod } from '../../lib/pod/pod-view.ts';
 import { isProtectedNamespace, reasonToLeaveAlone, type SkipReason, skipWarning } from '../../lib/pod/reasons.ts';
 import { errors } from '../webhook-errors.ts';
 import type { InjectionSettings } from './containers.ts';
 import { areForeign, ownContainers } from './own-containers.ts';
-import { type InjectionPlan, makePatchEncoder, type PatchInputs, patchInputs } from './patch.ts';
+import {
+  encodePatch,
+  gatePatch,
+  type InjectionPlan,
+  makePatchEncoder,
+  type PatchInputs,
+  patchInputs,
+} from './patch.ts';
 import { allow, allowPatched, deny, type Review, type ReviewResponse } from './review.ts';
 
-/** `result` and `reason` of the admissions metric and of the log line. Both have few values. */
+/**
+ * `result` and `reason` of the admissions metric and of the log line. Both have few values. gated: the pod got the readiness
+ * gate, and the agent of its node guards it. observed: the same without the gate, as its mode is observe.
+ */
 export interface AdmissionOutcome {
-  result: 'injected' | 'skipped' | 'refused' | 'error';
+  result: 'injected' | 'gated' | 'observed' | 'skipped' | 'refused' | 'error';
   reason: SkipReason | 'annotation-invalid' | '';
 }
 
@@ -44,6 +56,10 @@ export function admit(
     const { code, message } = decision;
     return { response: deny(uid, code, message), result: 'refused', reason: 'annotation-invalid', message };
   }
+  if (decision.result === 'observe') return { response: allow(uid), result: 'observed', reason: '' };
+  if (decision.result === 'gate') {
+    return { response: allowPatched(uid, encodePatch(gatePatch(decision.pod))), result: 'gated', reason: '' };
+  }
   const { pod, plan, warning } = decision;
   const response = allowPatched(uid, encode(patchInputs(pod, plan, settings)), warning);
   return { response, result: 'injected', reason: '', ...(warning !== undefined && { message: warning }) };
@@ -56,6 +72,8 @@ export function admitAfterError(uid: string): Admission {
 
 export type Decision =
   | { result: 'inject'; pod: PodView; plan: InjectionPlan; warning?: string }
+  | { result: 'gate'; pod: PodView }
+  | { result: 'observe' }
   | { result: 'skip'; reason: SkipReason; difference?: string }
   | { result: 'refuse'; code: number; message: string };
 
@@ -63,7 +81,7 @@ export type Decision =
  * Decides about one admission request.
  * @param request `request` of an AdmissionReview; any JSON is allowed
  * @param labels labels of the request's namespace, or undefined where they are not known
- * @returns inject with what to add, skip with the reason, or refuse with an HTTP-like code and a message that names
+ * @returns inject with what to add, gate where an agent is to guard the pod (observe: without a gate), skip with the reason, or refuse with an HTTP-like code and a message that names
  *   every wrong annotation
  */
 export function decide(
@@ -76,10 +94,15 @@ export function decide(
   if (isProtectedNamespace(name)) return { result: 'skip', reason: 'protected-namespace' };
   const pod = viewPod(request['object']);
   if (pod === undefined) return { result: 'skip', reason: 'unreadable-pod' };
-  const reason = reasonToLeaveAlone(pod, { name, labels }, 'pod');
+  const placement = placementOfNewPod(pod, labels, settings.nodeMode);
+  const reason = reasonToLeaveAlone(pod, { name, labels }, placement);
   if (reason !== undefined) return { result: 'skip', reason };
   const { options, wrong } = readPodOptions(pod, settings.options);
   if (wrong.length > 0) return { result: 'refuse', code: 400, message: `invalid-drop: ${wrong.join('; ')}` };
+  if (placement === 'node') {
+    if (options.mode === 'observe') return { result: 'observe' };
+    return hasGuardedGate(pod) ? { result: 'skip', reason: 'already-injected' } : { result: 'gate', pod };
+  }
   const { are, difference } = ownContainers(pod, settings.image, {
     options,
     level: podLevelSettings(pod),

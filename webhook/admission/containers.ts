@@ -7,6 +7,7 @@ import {
   CHECKER_PORT_VARIABLE,
   INIT_CONTAINER,
   INSTALL_COMMAND,
+  type NodeMode,
   POD_OPTIONS,
 } from '../../lib/contract.ts';
 import { type Option, textLike } from '../../lib/options.ts';
@@ -25,6 +26,8 @@ export interface InjectionSettings {
   nativeSidecars: boolean;
   /** Whether nodes use iptables-legacy, which asks for CAP_NET_RAW too. */
   legacyIptables: boolean;
+  /** Whether there are node agents, and which namespaces they guard. */
+  nodeMode: NodeMode;
   /** Of the init container and of the checker, but for what a pod budgets as a whole. */
   initResources: ContainerResources;
   checkerResources: ContainerResources;

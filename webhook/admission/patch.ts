@@ -1,6 +1,6 @@
 // The JSON Patch (RFC 6902) that adds to a pod what a plan says, and nothing else. Built by hand: a computed
 // difference rewrites every entry of an array that gets one in front.
-import { INIT_CONTAINER } from '../../lib/contract.ts';
+import { GUARDED_CONDITION, INIT_CONTAINER } from '../../lib/contract.ts';
 import type { PodOptions } from '../../lib/pod/pod-options.ts';
 import { type PodLevelSettings, type PodView, podLevelSettings } from '../../lib/pod/pod-view.ts';
 import { checkerContainer, type InjectionSettings, initContainer } from './containers.ts';
@@ -76,6 +76,12 @@ export function buildPatch(inputs: PatchInputs, settings: InjectionSettings): Pa
   ];
 }
 
+/** Adds our readiness gate, for a pod that the agent of its node guards, and nothing else. */
+export function gatePatch({ readinessGates }: PodView): PatchOperation[] {
+  const gate = { conditionType: GUARDED_CONDITION };
+  return [readinessGates ? add('/spec/readinessGates/-', gate) : add('/spec/readinessGates', [gate])];
+}
+
 /** Patches that are remembered, of about 3 KB each; pods choose the inputs, so that there is a limit. */
 const REMEMBERED = 200;
 /** An annotation may have 256 KB: long inputs are not worth remembering. */
@@ -91,11 +97,16 @@ export function makePatchEncoder(settings: InjectionSettings, limit = REMEMBERED
     const key = JSON.stringify(inputs);
     const before = known.get(key);
     if (before !== undefined) return before;
-    const patch = Buffer.from(JSON.stringify(buildPatch(inputs, settings))).toString('base64');
+    const patch = encodePatch(buildPatch(inputs, settings));
     if (known.size >= limit) known.clear();
     if (key.length <= KEY_LENGTH) known.set(key, patch);
     return patch;
   };
+}
+
+/** A JSON Patch as an AdmissionReview carries it. */
+export function encodePatch(operations: PatchOperation[]): string {
+  return Buffer.from(JSON.stringify(operations)).toString('base64');
 }
 
 /** The init container before all others, so that no packet comes before the rule; the checker right after it. */

@@ -13,6 +13,9 @@ interface Meaning {
 
 const RESTART = 'restart its workload (kubectl rollout restart), or guard it without a restart (webhook.js guard)';
 
+const CONDITION =
+  "read the message of its condition invalid-drop.io/guarded (kubectl get pod POD -o yaml), and the agent's log";
+
 const LEFT_ALONE = leftAloneMeanings((text): Meaning => ({ guarded: false, text }));
 
 export const COVERAGE_REASONS = {
@@ -26,8 +29,12 @@ export const COVERAGE_REASONS = {
     text: 'webhook.js guard installed the rule and verified it once; later verdicts are not visible to the webhook',
   },
   'guarded-by-older-version': { guarded: true, text: 'guarded, by another image than the configured one' },
+  'guarded-by-agent': {
+    guarded: true,
+    text: 'the agent of its node has verified it, and has reported no change since',
+  },
   'observe-mode': { guarded: false, text: 'its mode is observe, so Ready does not mean guarded: ask its checker' },
-  starting: { guarded: false, text: 'its containers have not started yet' },
+  starting: { guarded: false, text: 'its containers have not started yet, or the agent has had no time to find it' },
   'install-failed': {
     guarded: false,
     text: 'the init container could not install the rule',
@@ -37,6 +44,26 @@ export const COVERAGE_REASONS = {
     guarded: false,
     text: 'the checker reports that INVALID packets are not dropped, or does not answer',
     remedy: 'read its log: kubectl logs POD -c invalid-drop-checker',
+  },
+  'agent-waiting': {
+    guarded: false,
+    text: 'the agent of its node has not taken it up; with the readiness gate it is not Ready until then',
+    remedy: 'see that an agent runs on its node: kubectl get pods -n invalid-drop-system -o wide',
+  },
+  'agent-not-guarded': {
+    guarded: false,
+    text: 'the agent of its node reports that INVALID packets are not dropped',
+    remedy: CONDITION,
+  },
+  'agent-no-namespace': {
+    guarded: false,
+    text: 'the agent of its node does not find its network namespace',
+    remedy: CONDITION,
+  },
+  'agent-cannot-tell': {
+    guarded: false,
+    text: 'the agent of its node cannot tell whether INVALID packets are dropped',
+    remedy: CONDITION,
   },
   'created-before-opt-in': {
     guarded: false,
@@ -59,9 +86,14 @@ export const COVERAGE_REASONS = {
     remedy: 'take it out of the template, and the webhook adds its own; webhook.js guard says what differs',
   },
   ...LEFT_ALONE,
+  'no-node-agents': {
+    ...LEFT_ALONE['no-node-agents'],
+    remedy: 'install the node agents, or label the namespace with invalid-drop.io/inject=pod',
+  },
   'pod-security': {
     ...LEFT_ALONE['pod-security'],
-    remedy: 'move it to a namespace that allows NET_ADMIN, or opt it out with invalid-drop.io/inject=disabled',
+    remedy:
+      'let node agents guard its namespace, move it to one that allows NET_ADMIN, or opt it out (invalid-drop.io/inject=disabled)',
   },
 } as const satisfies Record<string, Meaning>;
 

@@ -4,6 +4,7 @@ import { jsonPage, madeAtMostEvery, type Page, type PageRequest } from '../../li
 import { textTable } from '../../lib/text-table.ts';
 import { COVERAGE_REASONS, type CoverageReason, isGuarded, REASONS } from './coverage-reasons.ts';
 import type { Counts, CoverageStore } from './coverage-store.ts';
+import type { CoveredNamespace } from './pod-reason.ts';
 import type { RefusedCreation } from './refused-creations.ts';
 
 /** Names of pods in one answer; the rest are counted. */
@@ -28,7 +29,7 @@ export interface CoverageReport {
   /** guarded / total; null where there are no pods. */
   share: number | null;
   reasons: Counts;
-  namespaces: { namespace: string; total: number; guarded: number; reasons: Counts }[];
+  namespaces: NamespaceCoverage[];
   notGuarded: OpenPod[];
   /** Pods that are not guarded and are not in the list above: it is full, or it is not for who asks. */
   notGuardedMore: number;
@@ -38,6 +39,15 @@ export interface CoverageReport {
   refusedMore: number;
   /** Where the names are to be had, for who does not get them. */
   names?: string;
+}
+
+interface NamespaceCoverage {
+  namespace: string;
+  /** What guards its new pods. missing: its label asks for node agents, and there are none. */
+  placement: CoveredNamespace['placement'];
+  total: number;
+  guarded: number;
+  reasons: Counts;
 }
 
 /** A pod that is not guarded. */
@@ -70,7 +80,7 @@ export function coverageReport(
 ): CoverageReport {
   const namespaces = store
     .counts(only)
-    .map(({ namespace, counts }) => ({ namespace, ...totals(counts), reasons: inOrder(counts) }));
+    .map(({ counts, ...namespace }) => ({ ...namespace, ...totals(counts), reasons: inOrder(counts) }));
   const reasons: Counts = {};
   for (const one of namespaces) {
     for (const reason of REASONS) {
@@ -118,6 +128,7 @@ export function coverageTable(report: CoverageReport): string {
   const summary = `${guarded} of ${total} pods in ${namespaces.length} namespaces are guarded${synced ? '' : ' (not all have been listed yet)'}\n`;
   const byNamespace = namespaces.map((one) => [
     one.namespace,
+    one.placement,
     String(one.total),
     String(one.guarded),
     Object.entries(one.reasons)
@@ -127,7 +138,8 @@ export function coverageTable(report: CoverageReport): string {
   ]);
   const byPod = notGuarded.map(({ namespace, pod, reason }) => [namespace, pod, reason, COVERAGE_REASONS[reason].text]);
   const parts = [summary];
-  if (byNamespace.length > 0) parts.push(textTable([['NAMESPACE', 'PODS', 'GUARDED', 'NOT GUARDED'], ...byNamespace]));
+  if (byNamespace.length > 0)
+    parts.push(textTable([['NAMESPACE', 'PLACEMENT', 'PODS', 'GUARDED', 'NOT GUARDED'], ...byNamespace]));
   if (byPod.length > 0) parts.push(textTable([['NAMESPACE', 'POD', 'REASON', 'MEANING'], ...byPod]));
   if (names !== undefined)
     parts.push(`The names of ${notGuardedMore} pods that are not guarded are to be had ${names}\n`);

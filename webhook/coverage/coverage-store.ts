@@ -122,13 +122,14 @@ export function createCoverageStore(changed: (change: Change) => void, now: () =
     covers: (namespace: string) => namespaces.has(namespace),
     names: () => [...namespaces.keys()],
     /**
-     * Every opted-in namespace with its counts, in order of name.
+     * Every opted-in namespace with what guards its new pods and its counts, in order of name.
      * @param only a namespace; '' for all
      */
-    counts(only = ''): { namespace: string; counts: Counts }[] {
+    counts(only = ''): { namespace: string; placement: CoveredNamespace['placement']; counts: Counts }[] {
       const one = namespaces.get(only);
       const asked: [string, Covered][] = only === '' ? [...namespaces] : one ? [[only, one]] : [];
-      return asked.sort(([a], [b]) => (a < b ? -1 : 1)).map(([namespace, { counts }]) => ({ namespace, counts }));
+      const sorted = asked.sort(([a], [b]) => (a < b ? -1 : 1));
+      return sorted.map(([namespace, { settings, counts }]) => ({ namespace, placement: settings.placement, counts }));
     },
     /** Every pod with its reason. */
     *pods(): Generator<{ namespace: string; pod: string; reason: CoverageReason }> {

@@ -1,25 +1,34 @@
-// Whether a pod is guarded, or why not. Pure. Decided from the containers that are there, never from an annotation.
+// Whether a pod is guarded, or why not. Pure. Decided from the containers that are there and from what the agent of its node
+// says, never from an annotation.
 
+import type { Placement } from '../../lib/pod/placement.ts';
 import { areForeign, areOurs } from '../admission/own-containers.ts';
 import type { CoverageReason } from './coverage-reasons.ts';
-import type { PodRecord } from './pod-record.ts';
+import type { AgentFacts, PodRecord } from './pod-record.ts';
 
 export interface CoveredNamespace {
   /** Seconds since 1970 at which it was opted in; undefined where it is not known. */
   optedInAt: number | undefined;
   forbidsNetAdmin: boolean;
+  /** What guards its new pods. missing: its label asks for agents, and there are none. */
+  placement: Placement | 'missing';
 }
 
-/** A checker that runs for less than this counts as starting: the kubelet has not probed it yet. */
+/**
+ * A checker that runs for less than this counts as starting: the kubelet has not probed it yet. So does a pod that an agent
+ * has not taken up yet.
+ */
 export const STARTING_SECONDS = 30;
 
 /** @param now seconds since 1970 */
 export function podReason(pod: PodRecord, namespace: CoveredNamespace, now: number): CoverageReason {
-  const { own, install, ephemeral, leftAlone } = pod.facts;
+  const { own, install, ephemeral, leftAlone, agent } = pod.facts;
   if (areOurs(own) && install !== 'absent') return reasonOfInjected(pod, now);
   if (ephemeral) return 'guarded-while-running';
   if (leftAlone !== undefined) return leftAlone;
-  // The last reason of the same table: it needs the namespace's labels, which change without the pod.
+  if (agent !== undefined && isForAgent(agent, namespace)) return reasonByAgent(pod, agent, namespace, now);
+  // The last reasons of the same table: they need the namespace's labels, which change without the pod.
+  if (agent !== undefined && namespace.placement === 'missing') return 'no-node-agents';
   if (namespace.forbidsNetAdmin) return 'pod-security';
   if (areForeign(own)) return own;
   const { optedInAt } = namespace;
@@ -28,18 +37,38 @@ export function podReason(pod: PodRecord, namespace: CoveredNamespace, now: numb
   return optedInAt === undefined || pod.created <= optedInAt ? 'created-before-opt-in' : 'webhook-missed';
 }
 
-/** Whether the reason can change with time alone: a running checker has some time to become Ready. */
+/**
+ * Whether `starting` can change with time alone: a running checker has some time to become Ready, and an agent to find the
+ * pod's network.
+ */
 export function changesWithTime({ facts }: PodRecord): boolean {
-  return facts.checker === 'running';
+  return facts.checker === 'running' || facts.agent?.hasNetwork === true;
 }
 
-function reasonOfInjected({ facts, checkerSince }: PodRecord, now: number): CoverageReason {
+/** An agent guards what it has once taken up, and what waits for it, also when the namespace has been switched since. */
+function isForAgent({ gated, says }: AgentFacts, { placement }: CoveredNamespace): boolean {
+  return placement === 'node' || gated || says !== 'absent';
+}
+
+function reasonByAgent({ startedAt }: PodRecord, agent: AgentFacts, namespace: CoveredNamespace, now: number) {
+  const { says, hasNetwork } = agent;
+  if (says === 'Guarded') return 'guarded-by-agent';
+  if (says === 'NotGuarded') return 'agent-not-guarded';
+  if (says === 'CannotTell') return 'agent-cannot-tell';
+  // Agents guard pods that run already from the label on.
+  const since = Math.max(startedAt, namespace.optedInAt ?? 0);
+  if (!hasNetwork || now - since < STARTING_SECONDS) return 'starting';
+  if (says === 'NoNamespace') return 'agent-no-namespace';
+  return says === 'Starting' ? 'agent-cannot-tell' : 'agent-waiting';
+}
+
+function reasonOfInjected({ facts, startedAt }: PodRecord, now: number): CoverageReason {
   const { install, checker, own, observes } = facts;
   if (install === 'failed') return 'install-failed';
   if (install === 'waiting' || checker === 'waiting') return 'starting';
   if (observes) return 'observe-mode';
   if (checker === 'absent') return 'guarded-without-checker';
   if (checker === 'failing') return 'checker-not-ready';
-  if (checker === 'running') return now - checkerSince < STARTING_SECONDS ? 'starting' : 'checker-not-ready';
+  if (checker === 'running') return now - startedAt < STARTING_SECONDS ? 'starting' : 'checker-not-ready';
   return own === 'current' ? 'guarded' : 'guarded-by-older-version';
 }

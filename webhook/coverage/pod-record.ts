@@ -2,7 +2,14 @@
 // is one object that they share.
 import { CHECKER_CONTAINER, INIT_CONTAINER, POD_OPTIONS } from '../../lib/contract.ts';
 import { isObject, isObjectList, type JsonObject, objectAt, objectsAt, secondsOf, shortText } from '../../lib/json.ts';
-import { type EphemeralGuards, readEphemeral } from '../../lib/pod/ephemeral-guards.ts';
+import { type EphemeralGuards, networkSince, readEphemeral } from '../../lib/pod/ephemeral-guards.ts';
+import {
+  CONDITION_REASONS,
+  type ConditionReason,
+  guardedCondition,
+  hasGuardedGate,
+} from '../../lib/pod/guarded-condition.ts';
+import { hasOwnContainers } from '../../lib/pod/placement.ts';
 import { findContainer, type PodView, viewPod } from '../../lib/pod/pod-view.ts';
 import { type LeftAloneReason, reasonToLeaveAlone } from '../../lib/pod/reasons.ts';
 import { isOwnEphemeral, type OwnContainers, ownContainers } from '../admission/own-containers.ts';
@@ -19,6 +26,17 @@ export interface PodFacts {
   observes: boolean;
   /** An ephemeral container has installed the rule into the network that the pod has now. */
   ephemeral: boolean;
+  /** What tells whether the agent of its node guards it; undefined where it has containers under our names. */
+  agent: AgentFacts | undefined;
+}
+
+export interface AgentFacts {
+  /** Whether the pod gets Ready only with our condition. */
+  gated: boolean;
+  /** Reason of our condition; CannotTell where it is none of the known ones, or does not fit the status. */
+  says: ConditionReason | 'absent';
+  /** Whether the pod has a network namespace, which an agent could find. */
+  hasNetwork: boolean;
 }
 
 export interface PodOwner {
@@ -34,8 +52,11 @@ export interface PodRecord {
   facts: PodFacts;
   /** Seconds since 1970. */
   created: number;
-  /** Seconds since 1970 at which the checker began to run; 0 where it does not. */
-  checkerSince: number;
+  /**
+   * Seconds since 1970 at which the checker began to run, or the pod got its network where it has none of our containers;
+   * 0 where neither is so.
+   */
+  startedAt: number;
 }
 
 /** A record, and the owner, which is needed once for an Event. */
@@ -70,11 +91,16 @@ export function createProjection(image: string): (object: JsonObject) => SeenPod
       name,
       facts: share(factsOf(view, namespace, status, image)),
       created: secondsOf(metadata['creationTimestamp']),
-      checkerSince: secondsOf(runningOf(status, CHECKER_CONTAINER)?.['startedAt']),
+      startedAt: startedAt(view, status),
     };
     const ended = status['phase'] === 'Succeeded' || status['phase'] === 'Failed';
     return { record, owner: ownerOf(metadata), gone: ended || metadata['deletionTimestamp'] !== undefined };
   };
+}
+
+function startedAt(pod: PodView, status: JsonObject): number {
+  if (hasOwnContainers(pod)) return secondsOf(runningOf(status, CHECKER_CONTAINER)?.['startedAt']);
+  return hasNetwork(status) ? networkSince(status) || secondsOf(status['startTime']) : 0;
 }
 
 function factsOf(pod: PodView, namespace: string, status: JsonObject, image: string): PodFacts {
@@ -87,7 +113,23 @@ function factsOf(pod: PodView, namespace: string, status: JsonObject, image: str
     checker: checkerOf(checker, status),
     observes: observes(init) || observes(checker),
     ephemeral: ephemeralGuards(pod, status, image).installed !== undefined,
+    agent: hasOwnContainers(pod) ? undefined : agentFacts(pod, status),
   };
+}
+
+function agentFacts(pod: PodView, status: JsonObject): AgentFacts {
+  const condition = guardedCondition(status);
+  const reasons = Object.keys(CONDITION_REASONS) as ConditionReason[];
+  const says = reasons.find((each) => each === condition?.reason && CONDITION_REASONS[each] === condition.status);
+  return {
+    gated: hasGuardedGate(pod),
+    says: condition === undefined ? 'absent' : (says ?? 'CannotTell'),
+    hasNetwork: hasNetwork(status),
+  };
+}
+
+function hasNetwork({ podIP }: JsonObject): boolean {
+  return typeof podIP === 'string' && podIP !== '';
 }
 
 function installOf(init: JsonObject | undefined, status: JsonObject): PodFacts['install'] {

@@ -2,9 +2,10 @@
 
 import type { ClusterClient } from '../../lib/cluster/cluster-client.ts';
 import { type Reflection, reflect, type Sink } from '../../lib/cluster/reflector.ts';
-import { OPT_IN_LABEL } from '../../lib/contract.ts';
+import { type NodeMode, OPT_IN_LABEL } from '../../lib/contract.ts';
 import { isObject, isObjectList, isTextMap, type JsonObject, objectAt, secondsOf, shortText } from '../../lib/json.ts';
 import type { StructuredLog } from '../../lib/log.ts';
+import { placementOf } from '../../lib/pod/placement.ts';
 import { forbidsNetAdmin, isProtectedNamespace } from '../../lib/pod/reasons.ts';
 import { type CoverageReason, isGuarded } from './coverage-reasons.ts';
 import { type Change, type CoverageStore, createCoverageStore } from './coverage-store.ts';
@@ -143,14 +144,14 @@ export interface SeenNamespace {
 }
 
 /** What coverage keeps of a Namespace; undefined where it is none. */
-export function seenNamespace(object: JsonObject): SeenNamespace | undefined {
+export function seenNamespace(object: JsonObject, nodeMode: NodeMode): SeenNamespace | undefined {
   const { metadata } = object;
   if (!isObject(metadata)) return undefined;
   const name = shortText(metadata['name']);
   const labels = isTextMap(metadata['labels']) ? metadata['labels'] : {};
-  const optedIn = labels[OPT_IN_LABEL] === 'enabled' && !isProtectedNamespace(name);
-  if (!optedIn || metadata['deletionTimestamp'] !== undefined) return { name, covered: undefined };
-  return { name, covered: { optedInAt: labelTime(metadata), forbidsNetAdmin: forbidsNetAdmin(labels) } };
+  const placement = isProtectedNamespace(name) ? undefined : placementOf(labels, nodeMode);
+  if (placement === undefined || metadata['deletionTimestamp'] !== undefined) return { name, covered: undefined };
+  return { name, covered: { optedInAt: labelTime(metadata), forbidsNetAdmin: forbidsNetAdmin(labels), placement } };
 }
 
 /**

@@ -1,7 +1,7 @@
 // The checks of the webhook's self-check, each a line of the report.
 
 import type { ClusterClient } from '../../lib/cluster/cluster-client.ts';
-import { OPT_IN_LABEL, OWN_NAMESPACE } from '../../lib/contract.ts';
+import { OPT_IN_LABEL, OPT_IN_VALUES, OWN_NAMESPACE } from '../../lib/contract.ts';
 import { isObject, isObjectList, type JsonObject, objectAt, objectsAt, textsIn } from '../../lib/json.ts';
 import { bundlesOf, trusts } from '../certificates/ca-bundle.ts';
 import { CONFIGURATION } from '../certificates/certificate-reconciler.ts';
@@ -10,7 +10,7 @@ import { askPeers, type Peer } from '../certificates/peers.ts';
 import { certificatesIn, fingerprint } from '../certificates/read-certificates.ts';
 import type { Certificates } from '../certificates/start-certificates.ts';
 import { SECRET } from '../certificates/tls-secret.ts';
-import { type CanaryTarget, canaryFinding } from './canary.ts';
+import { type CanaryAddition, type CanaryTarget, canaryFinding } from './canary.ts';
 import type { Check, CheckFinding } from './selfcheck-report.ts';
 
 export interface CheckOptions {
@@ -19,7 +19,8 @@ export interface CheckOptions {
   client: ClusterClient | undefined;
   /** Of the HTTPS server. */
   port(): number;
-  expectsChecker: boolean;
+  /** What the webhook is configured to add to a pod. */
+  adds: CanaryAddition;
   features: EnabledFeatures;
   /** What is being watched, and whether it has been listed. */
   watches: Record<string, () => boolean>;
@@ -27,11 +28,11 @@ export interface CheckOptions {
 
 const SERVICE_NAME = `${SERVICE}.${OWN_NAMESPACE}.svc`;
 
-export function selfchecks({ certificates, client, port, expectsChecker, features, watches }: CheckOptions): Check[] {
+export function selfchecks({ certificates, client, port, adds, features, watches }: CheckOptions): Check[] {
   const cert = () => certificates.current()?.cert ?? '';
   const always: Check[] = [
     ['certificate', () => certificateFinding(cert(), Date.now())],
-    ['canary', () => canaryFinding(target(), expectsChecker)],
+    ['canary', () => canaryFinding(target(), adds)],
   ];
   if (client === undefined) return always;
   const configuration = () => certificates.configuration?.object();
@@ -168,7 +169,7 @@ function differences(webhook: JsonObject): string[] {
     [service['name'] === SERVICE && service['namespace'] === OWN_NAMESPACE, `it does not call the Service ${SERVICE}`],
     [service['path'] === '/mutate', 'its path is not /mutate'],
     [createsPods(webhook['rules']), 'no rule asks for CREATE of pods'],
-    [selectsOptedIn(webhook['namespaceSelector'], expressions), `it does not select ${OPT_IN_LABEL}=enabled`],
+    [selectsOptedIn(expressions), `it does not select ${OPT_IN_LABEL} in (${OPT_IN_VALUES.join(', ')})`],
     [
       ['kube-system', OWN_NAMESPACE].every((name) => excludes(expressions, NAME_LABEL, name)),
       `kube-system or ${OWN_NAMESPACE} is not excluded`,
@@ -195,9 +196,9 @@ function expressionsOf(selector: unknown): JsonObject[] {
   return objectsAt(selector, 'matchExpressions');
 }
 
-function selectsOptedIn(selector: unknown, expressions: JsonObject[]): boolean {
-  const labels = objectAt(selector, 'matchLabels');
-  return labels[OPT_IN_LABEL] === 'enabled' || names(expressions, 'In', OPT_IN_LABEL, 'enabled');
+/** By an expression with every value: matchLabels can name only one. */
+function selectsOptedIn(expressions: JsonObject[]): boolean {
+  return OPT_IN_VALUES.every((value) => names(expressions, 'In', OPT_IN_LABEL, value));
 }
 
 function excludes(expressions: JsonObject[], key: string, value: string): boolean {

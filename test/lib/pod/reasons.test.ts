@@ -32,13 +32,19 @@ t.test('of several reasons admission, coverage and guard name the same one, the 
     if (first === undefined) break;
     const pod = podWith([first, ...later]);
     const { namespace } = pod.metadata;
-    const labels = { 'pod-security.kubernetes.io/enforce': 'restricted' };
+    const lacksAgents = [first, ...later].includes('no-node-agents');
+    const labels = {
+      'pod-security.kubernetes.io/enforce': 'restricted',
+      'invalid-drop.io/inject': lacksAgents ? 'node' : 'pod',
+    };
     const decision = decide(creationOf(pod, { namespace }), labels, SETTINGS);
     t.strictSame(decision, { result: 'skip', reason: first });
+    const placement = lacksAgents ? 'missing' : 'pod';
     const record = createProjection(SETTINGS.image)(pod)?.record;
-    t.equal(record && podReason(record, { optedInAt: 0, forbidsNetAdmin: true }, 1), first, 'coverage');
-    // Only the API server knows the namespace's labels when `guard` asks it.
-    if (first !== 'pod-security') t.match(planGuard(pod, SETTINGS, false), { do: 'leave', outcome: first });
+    t.equal(record && podReason(record, { optedInAt: 0, forbidsNetAdmin: true, placement }, 1), first, 'coverage');
+    // `guard` looks at the pod alone.
+    if (first !== 'pod-security' && first !== 'no-node-agents')
+      t.match(planGuard(pod, SETTINGS, false), { do: 'leave', outcome: first });
   }
 });
 

@@ -3,9 +3,9 @@ import { readdirSync, readFileSync } from 'node:fs';
 import t, { type Test } from 'tap';
 import { CHECKER_CONTAINER, INIT_CONTAINER } from '../../../lib/contract.ts';
 import { isObject, type JsonObject } from '../../../lib/json.ts';
-import { decide } from '../../../webhook/admission/admission.ts';
+import { type Decision, decide } from '../../../webhook/admission/admission.ts';
 import type { InjectionSettings } from '../../../webhook/admission/containers.ts';
-import { buildPatch, patchInputs, STATUS_ANNOTATION } from '../../../webhook/admission/patch.ts';
+import { buildPatch, gatePatch, patchInputs, STATUS_ANNOTATION } from '../../../webhook/admission/patch.ts';
 import { withBuiltContainers } from './built-containers.ts';
 import { creationOf, SETTINGS } from './injection-settings.ts';
 import { applyPatch, byName, names, type PatchedPod } from './patched-pod.ts';
@@ -25,6 +25,10 @@ interface Case {
     /** The whole patch. */
     patch?: unknown[];
     inject?: InjectFacts;
+    /** Readiness gates of the patched pod, in order, where an agent is to guard it: the patch adds ours and nothing else. */
+    gates?: string[];
+    /** An agent is to guard it, and holds nothing back. */
+    observe?: true;
     /** Of an injection; without it there is none. */
     warning?: string;
   };
@@ -60,6 +64,12 @@ function check(t: Test, { pod: written, request, namespaceLabels, settings, expe
   const why = difference !== undefined && { difference };
   if (skip !== undefined) return void t.strictSame(decision, { result: 'skip', reason: skip, ...why });
   if (expect.refuse !== undefined) return void t.strictSame(decision, { result: 'refuse', ...expect.refuse });
+  if (expect.observe) return void t.strictSame(decision, { result: 'observe' });
+  if (expect.gates !== undefined) {
+    const patched = checkGate(t, pod, decision, expect);
+    const again = decide(creationOf(patched, request), namespaceLabels, effective);
+    return void t.strictSame(again, { result: 'skip', reason: 'already-injected' }, 'a second pass adds nothing');
+  }
   if (decision.result !== 'inject') return void t.fail('not injected', { decision });
   t.equal(decision.warning, expect.warning, 'warning');
   const operations = buildPatch(patchInputs(decision.pod, decision.plan, effective), effective);
@@ -68,6 +78,21 @@ function check(t: Test, { pod: written, request, namespaceLabels, settings, expe
   if (expect.inject !== undefined) checkFacts(t, patched, expect.inject);
   const again = decide(creationOf(patched, request), namespaceLabels, effective);
   t.strictSame(again, { result: 'skip', reason: 'already-injected' }, 'a second pass adds nothing');
+}
+
+function checkGate(t: Test, pod: unknown, decision: Decision, { gates, patch }: Case['expect']) {
+  if (decision.result !== 'gate') return t.fail('no gate', { decision });
+  const operations = gatePatch(decision.pod);
+  if (patch !== undefined) t.strictSame(operations, patch);
+  const patched = applyPatch(pod, operations);
+  const { spec, ...rest } = patched;
+  const { readinessGates, ...others } = spec;
+  const types = (readinessGates as JsonObject[]).map(({ conditionType }) => conditionType);
+  t.strictSame(types, gates, 'readiness gates in order');
+  const before = JSON.parse(JSON.stringify(pod));
+  delete before.spec.readinessGates;
+  t.strictSame({ ...rest, spec: others }, before, 'nothing else is changed');
+  return patched;
 }
 
 function checkFacts(t: Test, { metadata, spec, ...rest }: PatchedPod, facts: InjectFacts): void {

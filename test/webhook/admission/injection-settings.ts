@@ -7,6 +7,7 @@ export const SETTINGS: InjectionSettings = {
   options: { mode: 'enforce', protocol: 'tcp', onDrift: 'repair', rescue: 'enabled', checker: 'enabled', port: 15099 },
   nativeSidecars: true,
   legacyIptables: false,
+  nodeMode: 'disabled',
   initResources: { requests: { cpu: '10m', memory: '32Mi' }, limits: { cpu: '1', memory: '128Mi' } },
   checkerResources: { requests: { cpu: '10m', memory: '32Mi' }, limits: { cpu: '200m', memory: '128Mi' } },
   meshExcludeInboundPorts: '',

@@ -173,6 +173,7 @@ const FACTS = {
   checker: 'absent',
   observes: false,
   ephemeral: false,
+  agent: undefined,
 } as const;
 
 t.test('the gauges follow the store, and a namespace that is gone leaves no sample', async (t) => {
@@ -182,9 +183,9 @@ t.test('the gauges follow the store, and a namespace that is gone leaves no samp
     () => 0,
   );
   createCoverageMetrics(registry, () => ({ store, synced: true, refused: () => [] }));
-  store.cover('storage', { optedInAt: undefined, forbidsNetAdmin: false });
+  store.cover('storage', { optedInAt: undefined, forbidsNetAdmin: false, placement: 'pod' });
   store.put({
-    record: { namespace: 'storage', name: 'a', facts: FACTS, created: 0, checkerSince: 0 },
+    record: { namespace: 'storage', name: 'a', facts: FACTS, created: 0, startedAt: 0 },
     owner: OWNER,
     gone: false,
   });
@@ -202,8 +203,8 @@ function coverageOf() {
     () => 0,
   );
   for (const namespace of ['media', 'storage']) {
-    store.cover(namespace, { optedInAt: undefined, forbidsNetAdmin: false });
-    const record = { namespace, name: `${namespace}-0`, facts: FACTS, created: 0, checkerSince: 0 };
+    store.cover(namespace, { optedInAt: undefined, forbidsNetAdmin: false, placement: 'pod' });
+    const record = { namespace, name: `${namespace}-0`, facts: FACTS, created: 0, startedAt: 0 };
     store.put({ record, owner: OWNER, gone: false });
   }
   const state = { on: true, time: 0, asked: 0, refusals: 0 };

@@ -3,10 +3,10 @@ import { coverageReport, coverageTable } from '../../../webhook/coverage/coverag
 import { type Change, createCoverageStore } from '../../../webhook/coverage/coverage-store.ts';
 import { STARTING_SECONDS } from '../../../webhook/coverage/pod-reason.ts';
 import { createProjection, type SeenPod } from '../../../webhook/coverage/pod-record.ts';
-import { IMAGE, injectedPod, NOW, OLDER, plainPod } from './made-pods.ts';
+import { gatedPod, IMAGE, injectedPod, NOW, OLDER, plainPod } from './made-pods.ts';
 
 const project = createProjection(IMAGE);
-const COVERED = { optedInAt: NOW - 7200, forbidsNetAdmin: false };
+const COVERED = { optedInAt: NOW - 7200, forbidsNetAdmin: false, placement: 'pod' as const };
 const seen = (pod: ReturnType<typeof plainPod>): SeenPod => {
   const one = project(pod);
   if (one === undefined) throw new Error('no pod');
@@ -26,7 +26,7 @@ function storeAt(clock = { now: NOW }) {
 t.test('pods of other namespaces are not counted', async (t) => {
   const { store } = storeAt();
   store.put(seen(plainPod({ namespace: 'other' })));
-  t.strictSame(store.counts(), [{ namespace: 'storage', counts: {} }]);
+  t.strictSame(store.counts(), [{ namespace: 'storage', placement: 'pod', counts: {} }]);
 });
 
 t.test('each change is told once, with the owner', async (t) => {
@@ -86,6 +86,35 @@ t.test('what changes in a namespace changes its pods', async (t) => {
   store.put(seen(plainPod()));
   t.equal(store.cover('storage', { ...COVERED, forbidsNetAdmin: true }), false);
   t.strictSame(store.counts()[0]?.counts, { 'pod-security': 1 });
+});
+
+t.test('a pod that no agent takes up is told by the clock alone, with the owner', async (t) => {
+  const { store, changes, clock } = storeAt();
+  store.cover('storage', { ...COVERED, placement: 'node' });
+  store.put(seen(gatedPod(undefined, { networkSince: NOW })));
+  store.tick();
+  clock.now += STARTING_SECONDS;
+  store.tick();
+  store.tick();
+  store.put(seen(gatedPod({ status: 'True', reason: 'Guarded' })));
+  t.strictSame(
+    changes.map(({ to }) => to),
+    ['starting', 'agent-waiting', 'guarded-by-agent'],
+  );
+  t.match(changes[1]?.owner, { kind: 'Pod', name: 'store-0' });
+});
+
+t.test('a namespace that is switched keeps what guards its pods', async (t) => {
+  const { store } = storeAt();
+  store.put(seen(injectedPod({ name: 'a' })));
+  store.put(seen(plainPod({ name: 'b', status: { podIP: '10.0.0.8' } })));
+  store.cover('storage', { ...COVERED, optedInAt: NOW, placement: 'node' });
+  t.strictSame(store.counts(), [{ namespace: 'storage', placement: 'node', counts: { guarded: 1, starting: 1 } }]);
+  store.put(seen(gatedPod({ status: 'True', reason: 'Guarded' }, { name: 'b' })));
+  store.cover('storage', { ...COVERED, optedInAt: NOW });
+  t.strictSame(store.counts(), [
+    { namespace: 'storage', placement: 'pod', counts: { guarded: 1, 'guarded-by-agent': 1 } },
+  ]);
 });
 
 t.test('after any order of events the counts are those of a recount', async (t) => {
@@ -153,7 +182,7 @@ t.test('the report and its table', async (t) => {
   t.equal(coverageReport({ store, synced: false, refused: () => [] }, 'nobody').share, null);
   const table = coverageTable(report);
   t.match(table, /^2 of 3 pods in 2 namespaces are guarded\n/);
-  t.match(table, /^storage +2 +1 +1 webhook-missed$/m);
+  t.match(table, /^storage +pod +2 +1 +1 webhook-missed$/m);
   t.match(table, /^storage +b +webhook-missed +it was created after/m);
 });
 

@@ -92,6 +92,24 @@ export function plainPod(change: Change = {}): JsonObject {
   };
 }
 
+/** A pod that the agent of its node is to guard: with the readiness gate, an address and our condition, unless told. */
+export function gatedPod(
+  condition?: { status: string; reason: string },
+  change: Change & { networkSince?: number } = {},
+) {
+  const ours = { type: 'invalid-drop.io/guarded', message: '', ...condition };
+  const network = {
+    type: 'PodReadyToStartContainers',
+    status: 'True',
+    lastTransitionTime: at(change.networkSince ?? NOW - 3600),
+  };
+  return plainPod({
+    ...change,
+    spec: { readinessGates: [{ conditionType: 'invalid-drop.io/guarded' }], ...change.spec },
+    status: { podIP: '10.0.0.7', conditions: condition ? [network, ours] : [network], ...change.status },
+  });
+}
+
 function metadataOf({ name = 'store-0', namespace = 'storage', created = NOW - 3600, metadata }: Change): JsonObject {
   return { name, namespace, uid: `uid-of-${name}`, creationTimestamp: at(created), ...metadata };
 }

@@ -1,17 +1,18 @@
 import t from 'tap';
+import type { NodeMode } from '../../../lib/contract.ts';
 import type { JsonObject } from '../../../lib/json.ts';
 import { NO_POD_LEVEL } from '../../../lib/pod/pod-view.ts';
 import { ephemeralContainer } from '../../../webhook/admission/containers.ts';
-import { REASONS } from '../../../webhook/coverage/coverage-reasons.ts';
+import { REASONS, remedyFor } from '../../../webhook/coverage/coverage-reasons.ts';
 import { type CoveredNamespace, podReason, STARTING_SECONDS } from '../../../webhook/coverage/pod-reason.ts';
 import { createProjection } from '../../../webhook/coverage/pod-record.ts';
 import { seenNamespace } from '../../../webhook/coverage/start-coverage.ts';
 import { SETTINGS } from '../admission/injection-settings.ts';
-import { at, IMAGE, injectedPod, NOW, OLDER, plainPod } from './made-pods.ts';
+import { at, gatedPod, IMAGE, injectedPod, NOW, OLDER, plainPod } from './made-pods.ts';
 
 const project = createProjection(IMAGE);
 const OBSERVE = ephemeralContainer('', 'check', NO_POD_LEVEL, { ...SETTINGS.options, mode: 'observe' }, SETTINGS).env;
-const OPTED_IN: CoveredNamespace = { optedInAt: NOW - 7200, forbidsNetAdmin: false };
+const OPTED_IN: CoveredNamespace = { optedInAt: NOW - 7200, forbidsNetAdmin: false, placement: 'pod' };
 
 function reasonOf(pod: JsonObject, namespace: Partial<CoveredNamespace> = {}) {
   const seen = project(pod);
@@ -170,10 +171,87 @@ const cases: [string, JsonObject, Partial<CoveredNamespace>, string][] = [
   ['Pod Security', plainPod(), { forbidsNetAdmin: true }, 'pod-security'],
   ['a namespace of the cluster', plainPod({ metadata: { namespace: 'kube-system' } }), {}, 'protected-namespace'],
   ['guarded before Pod Security was set', injectedPod(), { forbidsNetAdmin: true }, 'guarded'],
+  ...agentCases(),
   ['created in the second of the label', plainPod({ created: NOW - 7200 }), {}, 'created-before-opt-in'],
   ['created with the label there', plainPod({ created: NOW - 7199 }), {}, 'webhook-missed'],
   ['nobody can tell when the label was set', plainPod(), { optedInAt: undefined }, 'created-before-opt-in'],
 ];
+
+/** Pods that the agent of their node guards, or is to guard. */
+function agentCases(): [string, JsonObject, Partial<CoveredNamespace>, string][] {
+  const node = { placement: 'node' as const };
+  const guarded = { status: 'True', reason: 'Guarded' };
+  const says = (status: string, reason: string, networkSince?: number) =>
+    gatedPod({ status, reason }, networkSince === undefined ? {} : { networkSince });
+  const observed = gatedPod(guarded, { spec: { readinessGates: null } });
+  const own = injectedPod()['spec'] as JsonObject;
+  return [
+    ['an agent guards it', gatedPod(guarded), node, 'guarded-by-agent'],
+    [
+      'an agent guards it where Pod Security is strict',
+      gatedPod(guarded),
+      { ...node, forbidsNetAdmin: true },
+      'guarded-by-agent',
+    ],
+    ['an agent guards it without a gate, as in mode observe', observed, node, 'guarded-by-agent'],
+    ['an agent guarded it before the namespace was switched', gatedPod(guarded), {}, 'guarded-by-agent'],
+    ['an agent guarded it, and agents are gone', gatedPod(guarded), { placement: 'missing' }, 'guarded-by-agent'],
+    ['the agent says no', says('False', 'NotGuarded'), node, 'agent-not-guarded'],
+    [
+      'the agent says no of a pod without a gate',
+      gatedPod({ status: 'False', reason: 'NotGuarded' }, { spec: { readinessGates: null } }),
+      {},
+      'agent-not-guarded',
+    ],
+    ['the agent cannot tell', says('Unknown', 'CannotTell'), node, 'agent-cannot-tell'],
+    ['a condition that no agent writes', says('True', 'Trusted'), node, 'agent-cannot-tell'],
+    ['a reason that does not fit the status', says('False', 'Guarded'), node, 'agent-cannot-tell'],
+    ['no agent has come', gatedPod(), node, 'agent-waiting'],
+    ['no agent has come, for a moment', gatedPod(undefined, { networkSince: NOW - 5 }), node, 'starting'],
+    [
+      'no agent has come since a moment after the label',
+      plainPod({ status: { podIP: '10.0.0.7', startTime: at(NOW - 900) } }),
+      { ...node, optedInAt: NOW - 5 },
+      'starting',
+    ],
+    [
+      'no agent has come to a pod that ran before the label',
+      plainPod({ status: { podIP: '10.0.0.7', startTime: at(NOW - 900) } }),
+      { ...node, optedInAt: NOW - 60 },
+      'agent-waiting',
+    ],
+    ['a gate that nobody serves, where containers guard', gatedPod(), {}, 'agent-waiting'],
+    ['not scheduled yet', gatedPod(undefined, { status: { podIP: undefined } }), node, 'starting'],
+    [
+      'no network yet',
+      gatedPod({ status: 'False', reason: 'NoNamespace' }, { status: { podIP: '' } }),
+      node,
+      'starting',
+    ],
+    ['the agent finds no namespace', says('False', 'NoNamespace'), node, 'agent-no-namespace'],
+    ['the agent finds no namespace, for a moment', says('False', 'NoNamespace', NOW - 5), node, 'starting'],
+    ['the agent has begun', says('False', 'Starting', NOW - 5), node, 'starting'],
+    ['the agent has begun long ago', says('False', 'Starting'), node, 'agent-cannot-tell'],
+    ['an agent has withdrawn, and the label is back', says('True', 'NotOptedIn'), node, 'agent-waiting'],
+    ['no agents', plainPod(), { placement: 'missing' }, 'no-node-agents'],
+    ['no agents, and Pod Security', plainPod(), { placement: 'missing', forbidsNetAdmin: true }, 'no-node-agents'],
+    [
+      'host network with a forged condition',
+      gatedPod(guarded, { spec: { containers: [{ name: 'app' }], hostNetwork: true } }),
+      node,
+      'host-network',
+    ],
+    ['containers of ours in a namespace of agents', injectedPod(), node, 'guarded'],
+    ['containers of ours, and a forged condition', gatedPod(guarded, { spec: own }), node, 'starting'],
+    ['altered containers in a namespace of agents', injectedPod({ changeInit: { args: ['x'] } }), node, 'altered'],
+    [
+      'guarded by an ephemeral container',
+      plainPod(ephemeral(IMAGE, { terminated: { exitCode: 0 } })),
+      node,
+      'guarded-while-running',
+    ],
+  ];
+}
 
 t.test('each pod has the reason that its containers and its namespace give it', async (t) => {
   for (const [name, pod, namespace, reason] of cases) t.equal(reasonOf(pod, namespace), reason, name);
@@ -186,6 +264,14 @@ t.test('every reason has a case', async (t) => {
     [],
   );
 });
+
+t.test(
+  'the sentence of each reason to wait for an agent comes with a remedy, so that the owner gets an Event',
+  async (t) => {
+    for (const reason of REASONS.filter((each) => each.startsWith('agent-') || each === 'no-node-agents'))
+      t.ok(remedyFor(reason), reason);
+  },
+);
 
 t.test('what has ended, or is about to, is gone', async (t) => {
   t.equal(project(injectedPod())?.gone, false);
@@ -215,14 +301,17 @@ t.test('a namespace is covered by its label, since the time that the API server 
   const labels = { 'invalid-drop.io/inject': 'enabled' };
   const owns = { 'f:metadata': { 'f:labels': { 'f:invalid-drop.io/inject': {} } } };
   const managed = (...times: number[]) => times.map((time) => ({ time: at(time), fieldsV1: owns }));
-  const covered = (metadata: JsonObject) => seenNamespace({ metadata: { name: 'storage', ...metadata } })?.covered;
+  const covered = (metadata: JsonObject) =>
+    seenNamespace({ metadata: { name: 'storage', ...metadata } }, 'disabled')?.covered;
   t.strictSame(covered({ labels, managedFields: managed(NOW, NOW - 60) }), {
     optedInAt: NOW - 60,
     forbidsNetAdmin: false,
+    placement: 'pod',
   });
   t.strictSame(covered({ labels, managedFields: [{ time: at(NOW), fieldsV1: {} }] }), {
     optedInAt: undefined,
     forbidsNetAdmin: false,
+    placement: 'pod',
   });
   t.match(covered({ labels: { ...labels, 'pod-security.kubernetes.io/enforce': 'restricted' } }), {
     forbidsNetAdmin: true,
@@ -230,5 +319,16 @@ t.test('a namespace is covered by its label, since the time that the API server 
   t.equal(covered({ labels: { 'invalid-drop.io/inject': 'disabled' } }), undefined);
   t.equal(covered({}), undefined);
   t.equal(covered({ labels, deletionTimestamp: at(NOW) }), undefined, 'nothing can be written there any more');
-  t.equal(seenNamespace({ metadata: { name: 'kube-system', labels } })?.covered, undefined);
+  t.equal(seenNamespace({ metadata: { name: 'kube-system', labels } }, 'disabled')?.covered, undefined);
+});
+
+t.test('the label and the installation say what guards the pods of a namespace', async (t) => {
+  const placement = (value: string, nodeMode: NodeMode) =>
+    seenNamespace({ metadata: { name: 'storage', labels: { 'invalid-drop.io/inject': value } } }, nodeMode)?.covered
+      ?.placement;
+  t.equal(placement('node', 'available'), 'node');
+  t.equal(placement('node', 'disabled'), 'missing');
+  t.equal(placement('enabled', 'available'), 'pod');
+  t.equal(placement('enabled', 'default'), 'node');
+  t.equal(placement('pod', 'default'), 'pod');
 });

@@ -1,13 +1,14 @@
 import t from 'tap';
 import { makeCertificate } from '../../../webhook/certificates/make-certificates.ts';
 import { fingerprint } from '../../../webhook/certificates/read-certificates.ts';
-import { whatIsWrong } from '../../../webhook/selfcheck/canary.ts';
+import { canaryAddition, whatIsWrong } from '../../../webhook/selfcheck/canary.ts';
 import {
   certificateFinding,
   configurationFinding,
   neededPermissions,
   replicasFinding,
 } from '../../../webhook/selfcheck/selfchecks.ts';
+import { SETTINGS } from '../admission/injection-settings.ts';
 
 const NOW = Date.parse('2030-01-01T00:00:00Z');
 const { cert } = await makeCertificate(new Date(NOW));
@@ -38,24 +39,35 @@ const named = (...names: string[]) => ({
 });
 
 t.test('a canary that does not come back whole is told apart', async (t) => {
-  t.equal(whatIsWrong(patched([named('invalid-drop-init', 'invalid-drop-checker')]), true), undefined);
+  t.equal(whatIsWrong(patched([named('invalid-drop-init', 'invalid-drop-checker')]), 'containers'), undefined);
   t.equal(
-    whatIsWrong(patched([named('invalid-drop-init')]), false),
+    whatIsWrong(patched([named('invalid-drop-init')]), 'init container'),
     undefined,
     'without a checker where none is wanted',
   );
-  t.match(whatIsWrong(patched([named('invalid-drop-init')]), true), 'lacks invalid-drop-checker');
-  t.match(whatIsWrong({ response: { allowed: true } }, true), 'without a patch');
-  t.match(whatIsWrong({ response: { allowed: false } }, true), 'refused');
-  t.match(whatIsWrong({}, true), 'refused');
+  t.match(whatIsWrong(patched([named('invalid-drop-init')]), 'containers'), 'lacks invalid-drop-checker');
+  t.match(whatIsWrong({ response: { allowed: true } }, 'containers'), 'without a patch');
+  t.match(whatIsWrong({ response: { allowed: false } }, 'containers'), 'refused');
+  t.match(whatIsWrong({}, 'containers'), 'refused');
+});
+
+t.test('where there are agents, the canary gets their readiness gate', async (t) => {
+  const gate = { op: 'add', path: '/spec/readinessGates', value: [{ conditionType: 'invalid-drop.io/guarded' }] };
+  t.equal(whatIsWrong(patched([gate]), 'readiness gate'), undefined);
+  const containers = named('invalid-drop-init', 'invalid-drop-checker');
+  t.match(whatIsWrong(patched([containers]), 'readiness gate'), 'lacks invalid-drop.io/guarded');
+  const { options } = SETTINGS;
+  t.equal(canaryAddition({ nodeMode: 'available', options }), 'readiness gate');
+  t.equal(canaryAddition({ nodeMode: 'disabled', options }), 'containers');
+  t.equal(canaryAddition({ nodeMode: 'disabled', options: { ...options, checker: 'disabled' } }), 'init container');
 });
 
 const webhook = {
   clientConfig: { service: { name: 'invalid-drop-webhook', namespace: 'invalid-drop-system', path: '/mutate' } },
   rules: [{ operations: ['CREATE'], resources: ['pods'] }],
   namespaceSelector: {
-    matchLabels: { 'invalid-drop.io/inject': 'enabled' },
     matchExpressions: [
+      { key: 'invalid-drop.io/inject', operator: 'In', values: ['enabled', 'pod', 'node'] },
       { key: 'kubernetes.io/metadata.name', operator: 'NotIn', values: ['kube-system', 'invalid-drop-system'] },
     ],
   },
@@ -68,22 +80,20 @@ const webhook = {
 
 t.test('a configuration as shipped is ok, and says its policy', async (t) => {
   t.strictSame(configurationFinding({ webhooks: [webhook] }), { ok: true, detail: 'failurePolicy Ignore' });
-  const byExpression = {
-    matchExpressions: [
-      { key: 'invalid-drop.io/inject', operator: 'In', values: ['enabled'] },
-      ...webhook.namespaceSelector.matchExpressions,
-    ],
-  };
-  t.match(configurationFinding({ webhooks: [{ ...webhook, namespaceSelector: byExpression }] }), { ok: true });
 });
 
 t.test('each part that was changed is named', async (t) => {
-  const changes: [object, string][] = [
+  const [optedIn, excluded] = webhook.namespaceSelector.matchExpressions;
+  const changes: [object, string | RegExp][] = [
     [{ clientConfig: { url: 'https://elsewhere' } }, 'does not call the Service'],
     [{ clientConfig: { service: { ...webhook.clientConfig.service, path: '/' } } }, 'path is not /mutate'],
     [{ rules: [] }, 'no rule asks for CREATE of pods'],
-    [{ namespaceSelector: { matchExpressions: webhook.namespaceSelector.matchExpressions } }, 'does not select'],
-    [{ namespaceSelector: { matchLabels: webhook.namespaceSelector.matchLabels } }, 'is not excluded'],
+    [{ namespaceSelector: { matchExpressions: [excluded] } }, /does not select .* in \(enabled, pod, node\)/],
+    [
+      { namespaceSelector: { matchLabels: { 'invalid-drop.io/inject': 'enabled' }, matchExpressions: [excluded] } },
+      'does not select',
+    ],
+    [{ namespaceSelector: { matchExpressions: [optedIn] } }, 'is not excluded'],
     [{ objectSelector: {} }, 'opt out by label'],
     [{ reinvocationPolicy: 'Never' }, 'reinvocationPolicy'],
     [{ sideEffects: 'Some' }, 'sideEffects'],
@@ -91,7 +101,7 @@ t.test('each part that was changed is named', async (t) => {
   ];
   for (const [change, text] of changes) {
     const finding = configurationFinding({ webhooks: [{ ...webhook, ...change }] });
-    t.notOk(finding.ok, text);
+    t.notOk(finding.ok, String(text));
     t.match(finding.detail, text);
   }
   t.match(configurationFinding(undefined), { ok: false, detail: 'there is no' });
