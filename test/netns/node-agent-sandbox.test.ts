@@ -1,0 +1,176 @@
+// Pods' network namespaces are found among real ones, by the files of the CNI library's cache or by addresses.
+import { mkdir, rm, stat, unlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Test } from 'tap';
+import type { PodIdentity } from '../../node-agent/sandbox/sandbox-choice.ts';
+import { SandboxFinder, type SandboxFinderSettings } from '../../node-agent/sandbox/sandbox-finder.ts';
+import { kernelTest } from '../harness/netns/netns-test.ts';
+import { ADDRESS, NetworkNamespace } from '../harness/netns/network-namespaces.ts';
+import { must } from '../harness/netns/processes.ts';
+import { until } from '../harness/wait-until.ts';
+import { cacheFile } from '../node-agent/sandbox/made-cache-file.ts';
+
+const UID = '0c5bd9f2-6b0e-4c38-9a53-0d5a3a8f6a01';
+const POD: PodIdentity = { uid: UID, namespace: 'storage', name: 'store-0', addresses: [] };
+const OF_POD = [ADDRESS.pod.ipv4, ADDRESS.pod.ipv6];
+/** As an agent's container has it mounted, which is elsewhere than the runtime says. */
+const NETNS = '/run/../run/netns';
+
+type Changes = (string | null)[];
+
+async function startFinder(
+  t: Test,
+  settings: Partial<SandboxFinderSettings> = {},
+): Promise<{ finder: SandboxFinder; cniCache: string; changes: Changes }> {
+  const cniCache = join(t.testdir(), 'results');
+  await mkdir(cniCache, { recursive: true });
+  const changes: Changes = [];
+  const finder = new SandboxFinder({
+    cniCache,
+    netnsFolder: NETNS,
+    nodeAddresses: () => ['10.77.9.9'],
+    commandTimeout: 20_000,
+    onChange: (uid) => changes.push(uid),
+    log: () => undefined,
+    ...settings,
+  });
+  await finder.start();
+  t.teardown(() => finder.stop());
+  return { finder, cniCache, changes };
+}
+
+const inodeOf = async (namespace: NetworkNamespace) => (await stat(`/run/netns/${namespace.name}`)).ino;
+
+kernelTest('a pod of the CNI cache is found as soon as its file is there', async (t, { pod }) => {
+  const { finder, cniCache, changes } = await startFinder(t);
+  t.match(await finder.find(POD), { missing: /names no namespace of the pod.*no address yet/ });
+  await writeFile(join(cniCache, 'cluster-5f0c1d-eth0'), cacheFile({ netns: pod.name, addresses: OF_POD }));
+  await until('the change is told', () => changes.includes(UID));
+  t.match(await finder.find(POD), {
+    path: `/run/netns/${pod.name}`,
+    inode: await inodeOf(pod),
+    addresses: OF_POD,
+    containerId: '5f0c1d',
+    foundBy: 'cni-cache',
+    others: [],
+  });
+  t.match(await finder.find({ ...POD, addresses: OF_POD }), { inode: await inodeOf(pod) });
+  changes.length = 0;
+  await unlink(join(cniCache, 'cluster-5f0c1d-eth0'));
+  await until('the change is told', () => changes.includes(UID));
+  t.match(await finder.find(POD), { missing: /names no namespace/ });
+});
+
+kernelTest(
+  'the UID decides: the entry of an earlier pod of the same name and address is not taken',
+  async (t, { pod }) => {
+    const { finder, cniCache, changes } = await startFinder(t);
+    await writeFile(
+      join(cniCache, 'cluster-old-eth0'),
+      cacheFile({ uid: 'earlier', netns: pod.name, addresses: OF_POD }),
+    );
+    await until('the entry is read', () => changes.includes('earlier'));
+    const found = await finder.find({ ...POD, addresses: OF_POD });
+    t.match(found, { missing: /no network namespace .* is certain to hold 10\.77\.0\.2 and fd77::2/ });
+  },
+);
+
+kernelTest('where the runtime tells no UID, addresses of the status decide', async (t, { pod, gateway }) => {
+  const { finder, cniCache, changes } = await startFinder(t);
+  await writeFile(join(cniCache, 'cluster-a-eth0'), cacheFile({ uid: null, netns: pod.name, addresses: OF_POD }));
+  await until('the entry is read', () => changes.includes(null));
+  t.match(await finder.find(POD), { missing: /does not tell the pod's UID, and the pod's status has no address yet/ });
+  t.match(await finder.find({ ...POD, addresses: OF_POD }), { inode: await inodeOf(pod), foundBy: 'cni-cache' });
+  const other = await finder.find({ ...POD, addresses: [ADDRESS.gateway.ipv4] });
+  t.match(other, { missing: new RegExp(`${pod.name} does not hold 10.77.0.1`) }, gateway.name);
+});
+
+kernelTest('a namespace without the address is not taken', async (t, { pod }) => {
+  const { finder, cniCache, changes } = await startFinder(t);
+  await writeFile(join(cniCache, 'cluster-a-eth0'), cacheFile({ netns: pod.name, addresses: ['10.77.0.3'] }));
+  await until('the entry is read', () => changes.includes(UID));
+  t.match(await finder.find(POD), { missing: new RegExp(`${pod.name} does not hold 10.77.0.3`) });
+  await pod.must('ip', ['addr', 'add', '10.77.0.3/24', 'dev', 'eth0']);
+  t.match(await finder.find(POD), { inode: await inodeOf(pod) });
+});
+
+kernelTest(
+  'of two sandboxes of a pod the one that is there is taken, else the newer one',
+  async (t, { pod, gateway }) => {
+    const { finder, cniCache, changes } = await startFinder(t);
+    const write = (id: string, netns: string, addresses: string[]) =>
+      writeFile(join(cniCache, `cluster-${id}-eth0`), cacheFile({ containerId: id, netns, addresses }));
+    await write('older', pod.name, OF_POD);
+    await until('the entry is read', () => changes.length === 1);
+    await write('newer', 'idrop-of-no-one', [ADDRESS.gateway.ipv4]);
+    await until('the entry is read', () => changes.length > 1);
+    const first = await finder.find(POD);
+    t.match(first, { containerId: 'older', others: [/idrop-of-no-one is not there/] });
+    changes.length = 0;
+    await write('newest', gateway.name, [ADDRESS.gateway.ipv4]);
+    await until('the entry is read', () => changes.length > 0);
+    // The status still has the address of the older one.
+    const second = await finder.find({ ...POD, addresses: OF_POD });
+    t.match(second, { containerId: 'newest', inode: await inodeOf(gateway) });
+    t.ok('others' in second && second.others.some((reason) => /is an older sandbox of the same pod/.test(reason)));
+  },
+);
+
+kernelTest('neither the node, nor the agent, nor what is no namespace is ever taken', async (t, { pod, gateway }) => {
+  const own = await new NetworkNamespace('own').add();
+  const file = new NetworkNamespace('file');
+  await own.remove();
+  t.teardown(async () => {
+    await own.remove();
+    await file.remove();
+    await rm(`/run/netns/${file.name}`, { force: true });
+  });
+  // As somebody does who wants to reach the node's namespace by a name.
+  await must('ip', ['netns', 'attach', own.name, `${process.pid}`]);
+  await writeFile(`/run/netns/${file.name}`, '');
+  const { finder, cniCache, changes } = await startFinder(t, {
+    nodeAddresses: () => [ADDRESS.gateway.ipv4],
+    nodeNamespace: await inodeOf(pod),
+  });
+  const cases: [string, RegExp][] = [
+    [own.name, /is the agent's own network namespace|is the node's own/],
+    [file.name, /is not a namespace/],
+    [gateway.name, /holds 10\.77\.0\.1, an address of the node/],
+    [pod.name, /is the node's own network namespace/],
+  ];
+  for (const [netns, reason] of cases) {
+    changes.length = 0;
+    await writeFile(join(cniCache, 'cluster-a-eth0'), cacheFile({ netns, addresses: [ADDRESS.gateway.ipv4] }));
+    await until('the entry is read', () => changes.length > 0);
+    t.match(await finder.find({ ...POD, addresses: [ADDRESS.gateway.ipv4] }), { missing: reason }, netns);
+  }
+  await unlink(join(cniCache, 'cluster-a-eth0'));
+  for (const addresses of [[ADDRESS.gateway.ipv4], OF_POD])
+    t.match(await finder.find({ ...POD, uid: 'x', addresses }), { missing: /is certain to hold/ });
+});
+
+kernelTest('without a cache, the one namespace with the addresses is the pod', async (t, { pod, gateway }) => {
+  const { finder, cniCache, changes } = await startFinder(t);
+  await rm(cniCache, { recursive: true });
+  const asked = { ...POD, addresses: OF_POD };
+  t.match(await finder.find(asked), { inode: await inodeOf(pod), foundBy: 'addresses', containerId: null });
+  await gateway.must('ip', ['addr', 'add', '10.77.0.2/32', 'dev', 'lo']);
+  t.match(await finder.find(asked), { inode: await inodeOf(pod) }, 'all addresses count');
+  const ipv4 = { ...POD, addresses: [ADDRESS.pod.ipv4] };
+  t.match(await finder.find(ipv4), { missing: /all hold 10\.77\.0\.2: any of them may be the pod's/ });
+  await mkdir(cniCache);
+  await writeFile(
+    join(cniCache, 'cluster-b-eth0'),
+    cacheFile({ uid: 'of-another', netns: gateway.name, addresses: [] }),
+  );
+  await until('the entry is read', () => changes.includes('of-another'));
+  t.match(await finder.find(ipv4), { inode: await inodeOf(pod) }, 'a namespace of another pod does not count');
+});
+
+kernelTest('a namespace that goes is told without a cache', async (t, { pod }) => {
+  const { finder, changes } = await startFinder(t);
+  t.match(await finder.find({ ...POD, addresses: OF_POD }), { foundBy: 'addresses' });
+  await must('ip', ['netns', 'del', pod.name]);
+  await until('the change is told', () => changes.includes(UID));
+  t.match(await finder.find({ ...POD, addresses: OF_POD }), { missing: /is certain to hold/ });
+});
