@@ -34,12 +34,12 @@ export interface InspectorSettings {
 }
 
 /** NET_NS_INIT_INO of include/uapi/linux/nsfs.h: since Linux 6.18. Before it is no inode that a namespace could have. */
-const INITIAL_NAMESPACE = 0xeffffff9;
+export const INITIAL_NAMESPACE = 0xeffffff9;
 /**
  * Registered for init_net alone (net_core_table of net/core/sysctl_net_core.c, as against netns_core_table), so that
  * it is seen in the machine's initial network namespace only.
  */
-const ONLY_IN_INITIAL = '/proc/sys/net/core/netdev_max_backlog';
+export const ONLY_IN_INITIAL = '/proc/sys/net/core/netdev_max_backlog';
 /** The first one has a head in every namespace; fib_trie is empty where there is no address. */
 const FILES = ['/proc/self/net/dev', '/proc/self/net/fib_trie', '/proc/self/net/if_inet6', ONLY_IN_INITIAL];
 /** Namespaces that are entered at the same time, so that an agent that starts does not start a process for each pod. */

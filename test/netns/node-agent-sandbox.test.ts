@@ -1,11 +1,16 @@
 // Pods' network namespaces are found among real ones, by the files of the CNI library's cache or by addresses.
-import { mkdir, rm, stat, unlink, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, stat, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Test } from 'tap';
+import {
+  INITIAL_NAMESPACE,
+  NamespaceInspector,
+  ONLY_IN_INITIAL,
+} from '../../node-agent/sandbox/namespace-inspector.ts';
 import type { PodIdentity } from '../../node-agent/sandbox/sandbox-choice.ts';
 import { SandboxFinder, type SandboxFinderSettings } from '../../node-agent/sandbox/sandbox-finder.ts';
 import { kernelTest } from '../harness/netns/netns-test.ts';
-import { ADDRESS, NetworkNamespace } from '../harness/netns/network-namespaces.ts';
+import { ADDRESS, type NetworkNamespace } from '../harness/netns/network-namespaces.ts';
 import { must } from '../harness/netns/processes.ts';
 import { until } from '../harness/wait-until.ts';
 import { cacheFile } from '../node-agent/sandbox/made-cache-file.ts';
@@ -13,8 +18,7 @@ import { cacheFile } from '../node-agent/sandbox/made-cache-file.ts';
 const UID = '0c5bd9f2-6b0e-4c38-9a53-0d5a3a8f6a01';
 const POD: PodIdentity = { uid: UID, namespace: 'storage', name: 'store-0', addresses: [] };
 const OF_POD = [ADDRESS.pod.ipv4, ADDRESS.pod.ipv6];
-/** As an agent's container has it mounted, which is elsewhere than the runtime says. */
-const NETNS = '/run/../run/netns';
+const NETNS = '/run/netns';
 
 type Changes = (string | null)[];
 
@@ -32,6 +36,7 @@ async function startFinder(
     commandTimeout: 20_000,
     onChange: (uid) => changes.push(uid),
     log: () => undefined,
+    checkPeriod: 50,
     ...settings,
   });
   await finder.start();
@@ -116,37 +121,58 @@ kernelTest(
   },
 );
 
-kernelTest('neither the node, nor the agent, nor what is no namespace is ever taken', async (t, { pod, gateway }) => {
-  const own = await new NetworkNamespace('own').add();
-  const file = new NetworkNamespace('file');
-  await own.remove();
-  t.teardown(async () => {
-    await own.remove();
-    await file.remove();
-    await rm(`/run/netns/${file.name}`, { force: true });
-  });
-  // As somebody does who wants to reach the node's namespace by a name.
-  await must('ip', ['netns', 'attach', own.name, `${process.pid}`]);
-  await writeFile(`/run/netns/${file.name}`, '');
+kernelTest("the node's namespace is never taken, whatever the cache says", async (t, { pod, gateway }) => {
   const { finder, cniCache, changes } = await startFinder(t, {
     nodeAddresses: () => [ADDRESS.gateway.ipv4],
     nodeNamespace: await inodeOf(pod),
   });
-  const cases: [string, RegExp][] = [
-    [own.name, /is the agent's own network namespace|is the node's own/],
-    [file.name, /is not a namespace/],
-    [gateway.name, /holds 10\.77\.0\.1, an address of the node/],
-    [pod.name, /is the node's own network namespace/],
+  const cases: [NetworkNamespace, string[], RegExp][] = [
+    [gateway, [ADDRESS.gateway.ipv4], /holds 10\.77\.0\.1, an address of the node/],
+    [pod, OF_POD, /is the node's own network namespace/],
   ];
-  for (const [netns, reason] of cases) {
+  for (const [{ name }, addresses, reason] of cases) {
     changes.length = 0;
-    await writeFile(join(cniCache, 'cluster-a-eth0'), cacheFile({ netns, addresses: [ADDRESS.gateway.ipv4] }));
+    await writeFile(join(cniCache, 'cluster-a-eth0'), cacheFile({ netns: name, addresses }));
     await until('the entry is read', () => changes.length > 0);
-    t.match(await finder.find({ ...POD, addresses: [ADDRESS.gateway.ipv4] }), { missing: reason }, netns);
+    t.match(await finder.find({ ...POD, addresses }), { missing: reason });
+    t.match(await finder.find({ ...POD, uid: 'without-entry', addresses }), { missing: /is certain to hold/ });
   }
-  await unlink(join(cniCache, 'cluster-a-eth0'));
-  for (const addresses of [[ADDRESS.gateway.ipv4], OF_POD])
-    t.match(await finder.find({ ...POD, uid: 'x', addresses }), { missing: /is certain to hold/ });
+});
+
+kernelTest('what is no network namespace is not entered', async (t, { pod }) => {
+  const netnsFolder = t.testdir({ file: '', folder: {}, link: t.fixture('symlink', `/run/netns/${pod.name}`) });
+  const inspector = new NamespaceInspector({ netnsFolder, nodeAddresses: () => [], commandTimeout: 20_000 });
+  for (const name of ['file', 'folder', 'link'])
+    t.match(await inspector.inspect(name), { refused: /is not a namespace/ }, name);
+  t.match(await inspector.inspect('nothing'), { refused: /is not there/ });
+});
+
+/** Inspects namespaces as an agent that runs in a namespace of its own. */
+async function inspectFrom(own: NetworkNamespace, ...names: string[]): Promise<unknown[]> {
+  const inspector = new URL('../../node-agent/sandbox/namespace-inspector.ts', import.meta.url);
+  const settings = `{ netnsFolder: '/run/netns', nodeAddresses: () => [], commandTimeout: 20000 }`;
+  const script = `import { NamespaceInspector } from '${inspector}';
+    const inspector = new NamespaceInspector(${settings});
+    for (const name of ${JSON.stringify(names)}) console.log(JSON.stringify(await inspector.inspect(name)));`;
+  const printed = await own.must(process.execPath, ['--input-type=module', '-e', script]);
+  return printed
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+}
+
+kernelTest("the agent's own namespace is not taken", async (t, { pod, gateway }) => {
+  const [own, other] = await inspectFrom(pod, pod.name, gateway.name);
+  t.match(own, { refused: /is the agent's own network namespace/ });
+  t.match(other, { addresses: [ADDRESS.gateway.ipv4, ADDRESS.gateway.ipv6] });
+});
+
+kernelTest('a sysctl tells the initial namespace from all others', async (t, { pod }) => {
+  t.not((await pod.run('cat', [ONLY_IN_INITIAL])).exitCode, 0);
+  const { ino } = await stat('/proc/self/ns/net');
+  // Since Linux 6.18 the inode tells, too.
+  if (ino === INITIAL_NAMESPACE) t.match(await readFile(ONLY_IN_INITIAL, 'utf8'), /^\d+\n$/);
+  t.not(await inodeOf(pod), INITIAL_NAMESPACE);
 });
 
 kernelTest('without a cache, the one namespace with the addresses is the pod', async (t, { pod, gateway }) => {

@@ -3,6 +3,7 @@
 // up.
 
 import { spawnSync } from 'node:child_process';
+import { statSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { killPids, must, Program, type ProgramOutput, run } from './processes.ts';
 
@@ -114,9 +115,17 @@ export function newName(role: string): string {
   return name;
 }
 
-/** Ids of the processes that are in the namespace; none where there is no such namespace. */
+/**
+ * Ids of the processes that are in the namespace; none where there is no such namespace, and none where the name was
+ * given to this process's own: all that runs on the machine would be ended with it.
+ */
 export async function pidsIn(name: string): Promise<number[]> {
-  return readPids((await run('ip', ['netns', 'pids', name])).stdout);
+  return isOwn(name) ? [] : readPids((await run('ip', ['netns', 'pids', name])).stdout);
+}
+
+function isOwn(name: string): boolean {
+  const file = statSync(`/run/netns/${name}`, { throwIfNoEntry: false });
+  return file !== undefined && file.ino === statSync('/proc/self/ns/net').ino;
 }
 
 /** Removes a namespace and ends what runs in it: a program that was killed may have left children of its own. */
@@ -132,7 +141,7 @@ export async function remove(name: string): Promise<void> {
 export function removeAll(): void {
   const ip = (...args: string[]) => spawnSync('ip', ['netns', ...args], { encoding: 'utf8', timeout: 5000 });
   for (const name of made) {
-    killPids(readPids(ip('pids', name).stdout ?? ''));
+    if (!isOwn(name)) killPids(readPids(ip('pids', name).stdout ?? ''));
     ip('del', name);
   }
   made.clear();
