@@ -74,9 +74,7 @@ export class CniCache {
     if (this.stopped) return;
     if (name === null || this.changed.size >= MAX_NAMES) this.everything = true;
     else this.changed.add(name);
-    this.reading ??= this.readChanged().finally(() => {
-      this.reading = undefined;
-    });
+    this.reading ??= this.readChanged();
   }
 
   private async readChanged(): Promise<void> {
@@ -88,6 +86,8 @@ export class CniCache {
       if (everything) await this.readAll();
       else for (const name of names) await this.read(name, await found(this.pathOf(name)));
     }
+    // At once, not when the promise resolves: what is noted between the two would wait for the next event.
+    this.reading = undefined;
   }
 
   private async readAll(): Promise<void> {

@@ -1,0 +1,131 @@
+// The cache in real folders, with files as they come, go and are broken.
+import { mkdir, rename, rm, symlink, truncate, unlink, utimes, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { CniCache } from '../../../node-agent/sandbox/cni-cache.ts';
+import { must } from '../../harness/netns/processes.ts';
+import { until } from '../../harness/wait-until.ts';
+import { cacheFile } from './made-cache-file.ts';
+
+interface Started {
+  cache: CniCache;
+  folder: string;
+  changes: (string | null)[];
+  events: string[];
+  uids(): (string | null)[];
+}
+
+async function startCache(t: Test, files: Record<string, string> | null, lookPeriod?: number): Promise<Started> {
+  const folder = join(t.testdir(files === null ? {} : { results: files }), 'results');
+  const [changes, events]: [(string | null)[], string[]] = [[], []];
+  const cache = new CniCache({
+    folder,
+    onChange: (uid) => changes.push(uid),
+    log: (_, event) => events.push(event),
+    checkPeriod: 20,
+    ...(lookPeriod !== undefined && { lookPeriod }),
+  });
+  await cache.start();
+  t.teardown(() => cache.stop());
+  const uids = () => cache.entries().map(({ podUid }) => podUid);
+  return { cache, folder, changes, events, uids };
+}
+
+t.test('files that are there at the start have been read when it has started', async (t) => {
+  const { uids, cache } = await startCache(t, {
+    'a-1-eth0': cacheFile({ uid: 'a' }),
+    'a-1-lo': cacheFile({ ifName: 'lo' }),
+  });
+  t.same(uids(), ['a'], 'without the loopback device');
+  t.ok((cache.entries()[0]?.writtenAt ?? 0) > 0);
+});
+
+t.test('a file that comes, changes and goes is told with the UIDs that are concerned', async (t) => {
+  const { folder, uids, changes } = await startCache(t, {});
+  const path = join(folder, 'a-1-eth0');
+  await writeFile(path, cacheFile({ uid: 'a' }));
+  await until('it is read', () => uids().includes('a'));
+  t.ok(changes.every((uid) => uid === 'a') && changes.length > 0);
+  await writeFile(join(folder, 'other'), cacheFile({ uid: 'b' }));
+  await rename(join(folder, 'other'), path);
+  await until('it is read', () => uids().join() === 'b');
+  changes.length = 0;
+  await unlink(path);
+  await until('it is gone', () => uids().length === 0);
+  t.same(changes, ['b']);
+});
+
+t.test('a file that is half-written is read again when the rest comes', async (t) => {
+  const { folder, uids, changes } = await startCache(t, {});
+  const path = join(folder, 'a-1-eth0');
+  const text = cacheFile({ uid: 'a' });
+  await writeFile(path, text.slice(0, 100));
+  await writeFile(join(folder, 'b-1-eth0'), cacheFile({ uid: 'b' }));
+  await until('the next one is read', () => uids().includes('b'));
+  t.same(changes, ['b']);
+  await writeFile(path, text.slice(100), { flag: 'a' });
+  await until('it is read', () => uids().includes('a'));
+  await truncate(path, 50);
+  await until('it is none any more', () => uids().join() === 'b');
+});
+
+t.test('what is no regular file, or is too large, is not read, and nothing waits for it', async (t) => {
+  const { folder, uids } = await startCache(t, { good: cacheFile({ uid: 'a' }) });
+  const elsewhere = join(t.testdirName, 'elsewhere');
+  await writeFile(elsewhere, cacheFile({ uid: 'by-link' }));
+  await symlink(elsewhere, join(folder, 'link'));
+  await symlink('/dev/zero', join(folder, 'zero'));
+  await symlink('link-loop', join(folder, 'link-loop'));
+  await must('mkfifo', [join(folder, 'fifo')]);
+  await mkdir(join(folder, 'folder'));
+  await writeFile(join(folder, 'large'), cacheFile({ uid: 'large' }) + ' '.repeat(262_144));
+  await writeFile(join(folder, 'empty'), '');
+  await writeFile(join(folder, 'last'), cacheFile({ uid: 'b' }));
+  await until('the last one is read', () => uids().includes('b'));
+  t.same(uids().sort(), ['a', 'b']);
+});
+
+t.test('a folder that comes late, goes and is made anew is watched', async (t) => {
+  const { folder, uids, changes, events } = await startCache(t, null);
+  for (const uid of ['a', 'b']) {
+    await mkdir(folder);
+    await writeFile(join(folder, 'first'), cacheFile({ uid }));
+    await until('the first file is read', () => uids().includes(uid));
+    await writeFile(join(folder, 'second'), cacheFile({ uid: `${uid}2` }));
+    await until('the second file is read', () => uids().includes(`${uid}2`));
+    changes.length = 0;
+    await rm(folder, { recursive: true });
+    await until('they are gone', () => uids().length === 0);
+    t.same(changes.sort(), [uid, `${uid}2`]);
+  }
+  await mkdir(folder);
+  await rename(folder, `${folder}-away`);
+  await mkdir(folder);
+  await writeFile(join(folder, 'third'), cacheFile({ uid: 'c' }));
+  await until('the file in the new folder is read', () => uids().join() === 'c');
+  t.same(events, []);
+});
+
+t.test(
+  'the newest 4096 files are kept, and a folder that is too large is logged once',
+  { timeout: 300_000 },
+  async (t) => {
+    const { folder, uids, events } = await startCache(t, {}, 200);
+    const now = Date.now() / 1000;
+    const old = Array.from({ length: 4100 }, (_, index) => index);
+    for (const index of old) {
+      const path = join(folder, `old-${index}-eth0`);
+      await writeFile(path, cacheFile({ uid: `old-${index}` }));
+      await utimes(path, now - 10_000 - index, now - 10_000 - index);
+    }
+    await writeFile(join(folder, 'new-1-eth0'), cacheFile({ uid: 'new' }));
+    await until('the newest are kept', () => uids().length === 4096 && !uids().includes('old-4095'));
+    t.ok(uids().includes('new') && uids().includes('old-0'));
+    t.same(events, []);
+    for (let index = 0; index < 16_384; index += 1) await writeFile(join(folder, `litter-${index}`), '');
+    await until('it is logged', () => events.length > 0);
+    await writeFile(join(folder, 'newest-1-eth0'), cacheFile({ uid: 'newest' }));
+    await until('what comes is read all the same', () => uids().includes('newest'));
+    t.same(events, ['cni-cache-too-large']);
+  },
+);
