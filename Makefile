@@ -64,7 +64,7 @@ bench-mesh: deps tools build images ## measure with a real Istio (root)
 	node bench/mesh/bench-mesh.ts
 
 # Variables: REGISTRY, VERSION, TAG (suffix), COMMIT, BUILDER, BASE_IMAGE, NODE_IMAGE (docs/images.md).
-images: deps ## build both images, and save them with their SBOMs in .run/images
+images: deps ## build the images, and save them with their SBOMs in .run/images
 	node --use-env-proxy tools/images/make-images.ts
 
 cluster-up: deps tools ## start a Kubernetes of one node in a network namespace of its own (root)

@@ -1,6 +1,11 @@
-// Bundles each program into one file in dist/: these files are what the images run.
+// Bundles each program into one file in dist/: these files are what the images run. For each image it lists the npm
+// packages that its bundles hold, by their paths in the lock file: minified bundles no longer name them.
+import { existsSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
-import { build } from 'esbuild';
+import { build, type Metafile } from 'esbuild';
+
+/** `node_modules/a/node_modules/b/lib/c.js` belongs to `node_modules/a/node_modules/b`. */
+const PACKAGE = /^(.*node_modules\/(?:@[^/]+\/)?[^/]+)\//;
 
 await mkdir('dist', { recursive: true });
 // The bundles are CommonJS, which starts faster than ESM; in the image no package.json says otherwise.
@@ -13,8 +18,23 @@ const common = {
   format: 'cjs',
   minifySyntax: true,
   legalComments: 'linked',
+  metafile: true,
   logLevel: 'warning',
 } as const;
-await build({ ...common, entryPoints: { install: 'init-image/install.ts', check: 'init-image/check.ts' } });
+const init = { install: 'init-image/install.ts', check: 'init-image/check.ts' };
+await listPackages('init-image', await build({ ...common, entryPoints: init }));
 // Node keeps the source in memory: without its white space the webhook's is 1.5 MB smaller.
-await build({ ...common, entryPoints: { webhook: 'webhook/main.ts' }, minifyWhitespace: true });
+const small = { ...common, minifyWhitespace: true };
+await listPackages('webhook', await build({ ...small, entryPoints: { webhook: 'webhook/main.ts' } }));
+if (existsSync('node-agent/agent.ts'))
+  await listPackages('node-agent', await build({ ...small, entryPoints: { agent: 'node-agent/agent.ts' } }));
+
+async function listPackages(image: string, { metafile }: { metafile: Metafile }): Promise<void> {
+  const paths = Object.values(metafile.outputs).flatMap(({ inputs }) =>
+    Object.entries(inputs).flatMap(([path, { bytesInOutput }]) =>
+      bytesInOutput > 0 ? (path.match(PACKAGE)?.[1] ?? []) : [],
+    ),
+  );
+  await mkdir(`dist/${image}`, { recursive: true });
+  await writeFile(`dist/${image}/bundled-packages.json`, `${JSON.stringify([...new Set(paths)].sort())}\n`);
+}

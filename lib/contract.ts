@@ -26,6 +26,11 @@ export const CHECK_COMMAND = [
   ...['node', '--disable-sigusr1', '--v8-pool-size=0', '--optimize-for-size'],
   '/opt/invalid-drop/check.js',
 ];
+/** The agent's. Its lists of pods and namespaces are let go of at once: --expose-gc. */
+export const AGENT_COMMAND = [
+  ...['node', '--disable-sigusr1', '--v8-pool-size=0', '--optimize-for-size', '--expose-gc'],
+  '/opt/invalid-drop/agent.js',
+];
 
 /** Namespace label that opts in, and the namespace that the webhook itself runs in. */
 export const OPT_IN_LABEL = 'invalid-drop.io/inject';

@@ -6,7 +6,7 @@ import { once } from 'node:events';
 import { makeProgress } from '../../test/harness/progress-line.ts';
 import { openCluster } from '../../tools/cluster/cluster.ts';
 import { readSettings } from '../../tools/cluster/cluster-settings.ts';
-import { IMAGES } from './image-sizes.ts';
+import { IMAGES } from '../../tools/images/image-sources.ts';
 
 const REGISTRY = process.env['REGISTRY'] || 'localhost/invalid-drop';
 /** Of the whole. */

@@ -1,9 +1,9 @@
 // Size and layers of the images to pull, from their OCI archives.
 import { must } from '../../test/harness/netns/processes.ts';
+import { IMAGES } from '../../tools/images/image-sources.ts';
 import { type Figure, makeFigure } from '../figure.ts';
 
 const MB = 1e6;
-export const IMAGES = ['init-image', 'webhook'] as const;
 
 interface Descriptor {
   digest: string;

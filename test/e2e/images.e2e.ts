@@ -3,7 +3,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
-import { CHECK_COMMAND, INSTALL_COMMAND } from '../../lib/contract.ts';
+import { AGENT_COMMAND, CHECK_COMMAND, INSTALL_COMMAND } from '../../lib/contract.ts';
 import packageJson from '../../package.json' with { type: 'json' };
 import { unpack } from '../../tools/images/oci-archive.ts';
 import { type Bom, readContents } from '../../tools/images/sbom.ts';
@@ -17,10 +17,10 @@ const UNWANTED =
 
 const folder = t.testdir({});
 const open = async (name: string) => ({ name, ...(await unpack(`${IMAGES}${name}.oci.tar`, `${folder}/${name}`)) });
-const [init, webhook] = [await open('init-image'), await open('webhook')];
+const [init, webhook, agent] = [await open('init-image'), await open('webhook'), await open('node-agent')];
 const bomOf = async (name: string) => JSON.parse(await readFile(`${IMAGES}${name}.cdx.json`, 'utf8')) as Bom;
 
-for (const { name, root, config } of [init, webhook]) {
+for (const { name, root, config } of [init, webhook, agent]) {
   t.test(`${name}: its labels say what it is, of which version and from which commit`, async (t) => {
     const labels = config.config.Labels ?? {};
     const label = (key: string) => labels[`org.opencontainers.image.${key}`] ?? '';
@@ -62,13 +62,15 @@ for (const { name, root, config } of [init, webhook]) {
   });
 }
 
-t.test('init-image holds no npm package; the webhook holds those it is bundled from', async (t) => {
+t.test('init-image holds no npm package; webhook and agent hold those that they are bundled from', async (t) => {
   const npm = async (name: string) =>
     (await bomOf(name)).components.flatMap(({ purl, name }) => (purl?.startsWith('pkg:npm/') ? name : []));
   t.same(await npm('init-image'), []);
   const inWebhook = await npm('webhook');
   for (const name of Object.keys(packageJson.dependencies)) t.ok(inWebhook.includes(name), name);
-  for (const name of ['tap', 'esbuild', 'typescript', 'node']) t.notOk(inWebhook.includes(name), name);
+  const inAgent = await npm('node-agent');
+  t.ok(inAgent.includes('client-node') || inAgent.includes('@kubernetes/client-node'));
+  for (const name of ['tap', 'esbuild', 'typescript', 'node']) t.notOk([...inWebhook, ...inAgent].includes(name), name);
 });
 
 t.test('the entry points and users are those of the contract', async (t) => {
@@ -83,6 +85,8 @@ t.test('the entry points and users are those of the contract', async (t) => {
     '/opt/invalid-drop/webhook.js',
   ]);
   t.equal(webhook.config.config.User, '65532:65532');
+  t.same(agent.config.config.Entrypoint, AGENT_COMMAND);
+  t.equal(agent.config.config.User, '0:0');
 });
 
 kernelTest(
@@ -151,3 +155,27 @@ kernelTest('webhook: starts on a read-only root as its own user, with no capabil
   const script = 'console.log(process.getuid(), require("node:fs").readFileSync("/proc/self/status", "utf8"))';
   t.match((await ask(['node', '-e', script])).stdout, /^65532 [\s\S]*CapEff:\t0+\n/);
 });
+
+kernelTest(
+  "node-agent: reaches a pod's namespace with two capabilities, and not its own",
+  async (t, { pod, gateway }) => {
+    const volumes = ['/run/netns:/host/run/netns', '/proc/sys/net:/host/proc/sys/net'];
+    const both = ['sys_admin', 'net_admin'];
+    const as = (capabilities: string[], ...command: string[]) =>
+      startInImage(gateway, agent.root, { user: '0:0', capabilities, volumes, command }).end();
+    const ask = (...command: string[]) => as(both, ...command);
+    const inPod = ['nsenter', `--net=/host/run/netns/${pod.name}`];
+    await pod.must('nft', ['add', 'table', 'inet', 'of-the-pod']);
+    const listed = await ask(...inPod, 'nft', 'list', 'tables');
+    t.equal(listed.stdout, 'table inet of-the-pod\n', listed.stderr);
+    for (const one of both) t.not((await as([one], ...inPod, 'nft', 'list', 'tables')).exitCode, 0, `${one} alone`);
+    for (const program of ['iptables-nft', 'conntrack'])
+      t.equal((await ask(...inPod, program, '--version')).exitCode, 0, program);
+    const sysctl = '/host/proc/sys/net/netfilter/nf_conntrack_tcp_be_liberal';
+    const write = `require('node:child_process').execFileSync('nsenter', ['${inPod[1]}', 'tee', '${sysctl}'], { input: '1' })`;
+    const written = await ask('node', '-e', write);
+    t.equal(written.exitCode, 0, written.stderr);
+    t.equal((await ask(...inPod, 'cat', sysctl)).stdout, '1\n', 'of the pod');
+    t.equal((await ask('cat', sysctl)).stdout, '0\n', 'of the agent');
+  },
+);

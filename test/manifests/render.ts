@@ -42,7 +42,8 @@ export function render(folder: string): Promise<Rendered[]> {
 async function renderFolder(folder: string): Promise<Rendered[]> {
   const { exitCode, stdout, stderr } = await run((await findKubectl()) ?? '', ['kustomize', folder]);
   if (exitCode !== 0) throw new Error(`${folder}: ${stderr}`);
-  return loadAllYaml(stdout) as Rendered[];
+  // Without the client's classes, so that tests compare with plain objects.
+  return JSON.parse(JSON.stringify(loadAllYaml(stdout)));
 }
 
 /** A kustomization of a user's own, in a folder of its own. `path/to/invalid-drop` in it stands for this repository. */

@@ -4,6 +4,9 @@ import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { must, run } from '../../test/harness/netns/processes.ts';
 
+/** The images, each with its Containerfile in the folder of that name. */
+export const IMAGES = ['init-image', 'webhook', 'node-agent'] as const;
+
 /** Files and folders that the images are built from; .dockerignore names the same. */
 export const SOURCES = [
   'LICENSE',
@@ -13,7 +16,6 @@ export const SOURCES = [
   'node-agent',
   'package-lock.json',
   'package.json',
-  'tools/images/bundled-packages.ts',
   'tsconfig.json',
   'webhook',
 ];

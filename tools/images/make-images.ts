@@ -1,4 +1,4 @@
-// Builds both images and saves them as OCI archives: `make images`. docs/images.md describes the variables.
+// Builds the images and saves them as OCI archives: `make images`. docs/images.md describes the variables.
 
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import packageJson from '../../package.json' with { type: 'json' };
 import { must } from '../../test/harness/netns/processes.ts';
 import { BUILD_LIMIT, type Builder, buildArgs, existsArgs, findBuilder, saveArgs, succeeds } from './image-builder.ts';
-import { findSource, hashInputs, type ImageSource } from './image-sources.ts';
+import { findSource, hashInputs, IMAGES, type ImageSource } from './image-sources.ts';
 import { makeLocalImages } from './local-base.ts';
 import { unpack } from './oci-archive.ts';
 import { answers, npmSecrets, registryHost } from './registries.ts';
@@ -31,7 +31,8 @@ async function main(): Promise<void> {
   const scratch = await mkdtemp(`${tmpdir()}/invalid-drop-images-`);
   try {
     const source = await findSource(ROOT, given('COMMIT'), scratch);
-    for (const name of ['init-image', 'webhook']) {
+    for (const name of IMAGES) {
+      if (!isIn(source, name)) continue;
       const image = `${registry}/${name}:${tag}`;
       const args = { ...bases, VERSION: tag, REVISION: source.revision, SOURCE: given('SOURCE') ?? repository() };
       await buildOne({
@@ -48,6 +49,13 @@ async function main(): Promise<void> {
     await rm(scratch, { recursive: true, force: true });
   }
   say(`done in ${((Date.now() - began) / 1000).toFixed(1)} s`);
+}
+
+/** Whether the source has that image: an older commit may not. */
+function isIn({ context }: ImageSource, name: string): boolean {
+  if (name !== 'node-agent' || existsSync(`${context}/node-agent/agent.ts`)) return true;
+  say(`${name} is left out: the source does not have it`);
+  return false;
 }
 
 /** Where the source is, as package.json says. */

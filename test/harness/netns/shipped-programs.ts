@@ -147,32 +147,45 @@ function privileges(context: NonNullable<ContainerSpec['securityContext']>): str
   ];
 }
 
-/** Positional arguments: the root, then the program. Runs in a mount namespace of its own. */
+/** Positional arguments: the root, volumes as SOURCE:TARGET, then the program. Runs in a mount namespace of its own. */
 const IMAGE_MOUNTS = `set -e
 root=$1
-shift
+volumes=$2
+shift 2
 mount --bind "$root" "$root"
+for volume in $volumes; do
+  mkdir -p "$root\${volume#*:}"
+  mount --rbind "\${volume%%:*}" "$root\${volume#*:}"
+done
 mount -o remount,ro,bind "$root"
 mount --rbind /dev "$root/dev"
 mount -t proc proc "$root/proc"
 mount -t tmpfs -o ro tmpfs "$root/run"
 exec "$@"`;
 
+interface InImage {
+  command: string[];
+  user: string;
+  capabilities?: string[];
+  volumes?: string[];
+}
+
 /**
  * Starts `command` in the namespace, looked up in the image.
  * @param user numeric `uid:gid`
  * @param capabilities those that the pod adds, such as `net_admin`
+ * @param volumes folders of this machine, as SOURCE:TARGET
  */
 export function startInImage(
   pod: NetworkNamespace,
   root: string,
-  { command, user, capabilities = [] }: { command: string[]; user: string; capabilities?: string[] },
+  { command, user, capabilities = [], volumes = [] }: InImage,
 ): Program {
   // chroot needs two more to become another user, who has none then.
   const needed = user === '0:0' ? ['sys_chroot'] : ['sys_chroot', 'setuid', 'setgid'];
   const kept = ['-all', ...[...needed, ...capabilities].map((name) => `+${name}`)].join(',');
   return pod.start('unshare', [
-    ...['--mount', '--propagation', 'private', 'sh', '-c', IMAGE_MOUNTS, 'sh', root],
+    ...['--mount', '--propagation', 'private', 'sh', '-c', IMAGE_MOUNTS, 'sh', root, volumes.join(' ')],
     ...['env', '-i', `PATH=${SYSTEM_PATH}`],
     ...['setpriv', '--clear-groups', '--inh-caps', kept, '--bounding-set', kept, '--no-new-privs'],
     ...['chroot', ...(user === '0:0' ? [] : [`--userspec=${user}`, '--groups=']), root, ...command],

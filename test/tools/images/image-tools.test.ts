@@ -1,7 +1,7 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import t from 'tap';
 import { buildArgs, existsArgs, saveArgs } from '../../../tools/images/image-builder.ts';
-import { hashInputs, SOURCES } from '../../../tools/images/image-sources.ts';
+import { hashInputs, IMAGES, SOURCES } from '../../../tools/images/image-sources.ts';
 import { registryHost } from '../../../tools/images/registries.ts';
 
 const read = (name: string) => readFile(new URL(`../../../${name}`, import.meta.url), 'utf8');
@@ -54,12 +54,21 @@ t.test('what builders may read is what the hash covers', async (t) => {
   t.same(allowed.sort(), [...SOURCES].sort());
 });
 
-t.test('both Containerfiles stand on the same pinned images, and Node is the version that is tested', async (t) => {
-  const [init, webhook] = await Promise.all([read('init-image/Containerfile'), read('webhook/Containerfile')]);
-  const bases = (text: string) => [...text.matchAll(/^ARG (?:NODE|BASE)_IMAGE=.*$/gm)].map(String);
-  t.same(bases(init), bases(webhook));
-  t.equal(bases(init).length, 2);
-  for (const base of bases(init)) t.match(base, /:[0-9]+\.[0-9.]+-/, 'a version, not latest');
+t.test('every Containerfile stands on the same pinned images, and Node is the version that is tested', async (t) => {
   const { devDependencies } = JSON.parse(await read('package.json'));
-  t.match(init, `/node:${devDependencies.node}-slim`);
+  for (const image of IMAGES) {
+    const bases = [...(await read(`${image}/Containerfile`)).matchAll(/^ARG (?:NODE|BASE)_IMAGE=(.*)$/gm)];
+    t.same(
+      bases.map(([, base]) => base),
+      [`docker.io/library/node:${devDependencies.node}-slim`, 'docker.io/library/debian:12.15-slim'],
+      image,
+    );
+  }
+});
+
+t.test('the stages before image-root.sh are the same in each, so that they are built once', async (t) => {
+  const [first, ...others] = await Promise.all(IMAGES.map((image) => read(`${image}/Containerfile`)));
+  const instructions = (text = '') => text.replace(/^#.*\n/gm, '').split('COPY init-image/image-root.sh')[0];
+  t.match(instructions(first), /RUN node build.ts[\s\S]*apt-get install[\s\S]*apt-get install/);
+  for (const other of others) t.equal(instructions(other), instructions(first));
 });
