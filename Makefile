@@ -67,6 +67,7 @@ bench-mesh: deps tools build images ## measure with a real Istio (root)
 images: deps ## build the images, and save them with their SBOMs in .run/images
 	node --use-env-proxy tools/images/make-images.ts
 
+# Variables: CLUSTER, NODES (1 to 4), KUBE_PROXY_MODE, KUBE_PROXY_BE_LIBERAL, KUBEBUILDER_ASSETS.
 cluster-up: deps tools ## start a Kubernetes of one node in a network namespace of its own (root)
 	@bash tools/install-debian.sh cluster
 	@node tools/cluster/cluster-command.ts up

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import forge from 'node-forge';
-import { type Layout, NETWORK } from './cluster-layout.ts';
+import { firstNodes, type Layout, NETWORK, networkOf } from './cluster-layout.ts';
 
 const { pki } = forge;
 const DAY_MS = 86_400_000;
@@ -19,19 +19,17 @@ interface Party {
 }
 
 /** File name to party. Names and groups: kubernetes.io/docs/setup/best-practices/certificates */
-function parties(name: string): Record<string, Party> {
-  const node = Object.values(NETWORK.node);
+function parties(nodes: Layout[]): Record<string, Party> {
   return {
     'kube-apiserver': {
       commonName: 'kube-apiserver',
       names: [
         ...['kubernetes', 'kubernetes.default', 'kubernetes.default.svc', 'kubernetes.default.svc.cluster.local'],
-        ...['localhost', '127.0.0.1', '::1', ...node, ...Object.values(NETWORK.kubernetes)],
+        ...['localhost', '127.0.0.1', '::1', ...Object.values(NETWORK.node), ...Object.values(NETWORK.kubernetes)],
       ],
     },
     'kubelet-client': { commonName: 'kube-apiserver-kubelet-client', organization: 'system:masters' },
-    'kubelet-serving': { commonName: `system:node:${name}`, organization: 'system:nodes', names: [name, ...node] },
-    kubelet: { commonName: `system:node:${name}`, organization: 'system:nodes' },
+    ...Object.assign({}, ...nodes.map(kubeletParties)),
     'kube-controller-manager': { commonName: 'system:kube-controller-manager' },
     'kube-scheduler': { commonName: 'system:kube-scheduler' },
     'kube-proxy': { commonName: 'system:kube-proxy' },
@@ -40,8 +38,18 @@ function parties(name: string): Record<string, Party> {
   };
 }
 
+/** A kubelet serves and calls as its node. */
+function kubeletParties({ nodeName, number, suffix }: Layout): Record<string, Party> {
+  const party = { commonName: `system:node:${nodeName}`, organization: 'system:nodes' };
+  return {
+    [`kubelet-serving${suffix}`]: { ...party, names: [nodeName, ...Object.values(networkOf(number).node)] },
+    [`kubelet${suffix}`]: party,
+  };
+}
+
 /** Writes NAME.crt and NAME.key of every party, of the CA (`ca`), and the key that signs service account tokens. */
-export async function writeCertificates({ pki: directory, name }: Layout): Promise<void> {
+export async function writeCertificates(layout: Layout, nodes = 1): Promise<void> {
+  const directory = layout.pki;
   await mkdir(directory, { recursive: true, mode: 0o700 });
   const write = (file: string, text: string) => writeFile(`${directory}/${file}`, text, { mode: 0o600 });
   const caKeys = await makeKeys();
@@ -54,7 +62,7 @@ export async function writeCertificates({ pki: directory, name }: Layout): Promi
     write('ca.crt', caCertificate),
     write('ca.key', pki.privateKeyToPem(caKeys.privateKey)),
     write('service-accounts.key', pki.privateKeyToPem((await makeKeys()).privateKey)),
-    ...Object.entries(parties(name)).map(async ([file, party]) => {
+    ...Object.entries(parties(firstNodes(layout, nodes))).map(async ([file, party]) => {
       const keys = await makeKeys();
       await write(`${file}.crt`, issue(party, keys, 'kubernetes', caKeys, extensionsOf(party)));
       await write(`${file}.key`, pki.privateKeyToPem(keys.privateKey));

@@ -1,7 +1,7 @@
-// A Kubernetes of one node for tests: everything runs in a network namespace of its own, and nothing stays behind.
+// A Kubernetes for tests, of one node or several: each runs in a network namespace of its own, and nothing stays behind.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { isComponent, killComponent, startComponent, stopComponent } from './cluster-components.ts';
+import { killComponent, readComponent, startComponent, stopComponent } from './cluster-components.ts';
 import { errors, failCommand } from './cluster-errors.ts';
 import { loadImage } from './cluster-images.ts';
 import { type Layout, layoutOf } from './cluster-layout.ts';
@@ -59,8 +59,9 @@ async function main([command = '', ...args]: string[]): Promise<void> {
   if (command === 'shell') return runIn(layout, [process.env['SHELL'] || 'bash']);
   if (command === 'run') return runIn(layout, first === '--' ? args.slice(1) : args);
   if (command === 'load') return load(layout, first, second);
-  if (Object.hasOwn(CHANGES, command) && isComponent(first))
-    return CHANGES[command as keyof typeof CHANGES](layout, first);
+  const named = readComponent(layout, first);
+  if (Object.hasOwn(CHANGES, command) && named)
+    return CHANGES[command as keyof typeof CHANGES](named.node, named.component);
   throw errors.CLUSTER_COMMAND_UNKNOWN([command, ...args].join(' '));
 }
 

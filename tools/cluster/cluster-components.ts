@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { run } from '../../test/harness/netns/processes.ts';
 import { waitUntil } from '../../test/harness/wait-until.ts';
 import { errors } from './cluster-errors.ts';
-import { type Layout, NETWORK } from './cluster-layout.ts';
+import { type Layout, layoutOf, MAX_NODES, NETWORK, networkOf } from './cluster-layout.ts';
 import { enterNetwork, enterNode, tryKubectl } from './cluster-node.ts';
 import { livingPid, startDaemon } from './cluster-processes.ts';
 
@@ -22,8 +22,21 @@ export const COMPONENTS = [
 ] as const;
 export type Component = (typeof COMPONENTS)[number];
 
-export function isComponent(name: string): name is Component {
-  return (COMPONENTS as readonly string[]).includes(name);
+/** What runs on each node; the others run on the first. */
+const ON_EACH_NODE: readonly Component[] = ['containerd', 'kubelet', 'kube-proxy'];
+
+/** The components of a node, in the order in which they start. */
+export function componentsOf({ number }: Pick<Layout, 'number'>): Component[] {
+  return COMPONENTS.filter((component) => number === 1 || ON_EACH_NODE.includes(component));
+}
+
+/** @param text `kubelet`, or `kubelet@2` for that of the second node @returns undefined where there is no such one */
+export function readComponent(layout: Layout, text: string): { component: Component; node: Layout } | undefined {
+  const [name, number = '1', ...rest] = text.split('@');
+  if (rest.length > 0 || !(Number(number) >= 1 && Number(number) <= MAX_NODES)) return undefined;
+  const node = layoutOf(layout.name, Number(number));
+  const component = componentsOf(node).find((one) => one === name);
+  return component && { component, node };
 }
 
 /** The arguments of a component; its program has the component's name. */
@@ -80,13 +93,13 @@ const ARGUMENTS: Record<Component, (layout: Layout) => string[]> = {
     '--leader-elect=false',
     '--bind-address=127.0.0.1',
   ],
-  kubelet: ({ files, name }) => [
-    `--config=${files}/kubelet.json`,
-    `--kubeconfig=${files}/kubelet.kubeconfig`,
-    `--hostname-override=${name}`,
-    `--node-ip=${NETWORK.node.ipv4},${NETWORK.node.ipv6}`,
+  kubelet: ({ files, suffix, nodeName, number }) => [
+    `--config=${files}/kubelet${suffix}.json`,
+    `--kubeconfig=${files}/kubelet${suffix}.kubeconfig`,
+    `--hostname-override=${nodeName}`,
+    `--node-ip=${Object.values(networkOf(number).node).join(',')}`,
   ],
-  'kube-proxy': ({ files }) => [`--config=${files}/kube-proxy.json`],
+  'kube-proxy': ({ files, suffix }) => [`--config=${files}/kube-proxy${suffix}.json`],
   coredns: ({ files }) => [`-conf=${files}/Corefile`],
 };
 
@@ -110,14 +123,14 @@ export async function waitUntilServes(layout: Layout, component: Component, sign
     return serves(layout, component);
   };
   if (await waitUntil(ask, SERVE_LIMIT, signal)) return;
-  throw errors.CLUSTER_TIMEOUT(`an answer of ${component}`, SERVE_LIMIT, layout.logs);
+  throw errors.CLUSTER_TIMEOUT(`an answer of ${component}${layout.suffix}`, SERVE_LIMIT, layout.logs);
 }
 
 /** Starts a component and does not wait. Nothing happens where it runs. */
 export async function launchComponent(layout: Layout, component: Component): Promise<void> {
   if (await pidOf(layout, component)) return;
   const command = [component, ...argumentsOf(component, layout)];
-  await startDaemon(layout, component, await enterNode(layout, command));
+  await startDaemon(layout, `${component}${layout.suffix}`, await enterNode(layout, command));
 }
 
 /** Asks a component to end, by SIGTERM, and kills it where it does not within 15 s. Containers go on. */
@@ -132,20 +145,22 @@ export function killComponent(layout: Layout, component: Component): Promise<voi
 
 /** Id of a component's process where it runs. */
 export function pidOf(layout: Layout, component: Component | 'node'): Promise<number | undefined> {
-  return livingPid(`${layout.pids}/${component}`);
+  return livingPid(`${layout.pids}/${component}${layout.suffix}`);
 }
 
-/** Components that do not run. */
+/** Components of a node that do not run. */
 export async function endedComponents(layout: Layout): Promise<Component[]> {
-  const pids = await Promise.all(COMPONENTS.map((component) => pidOf(layout, component)));
-  return COMPONENTS.filter((_, index) => pids[index] === undefined);
+  const components = componentsOf(layout);
+  const pids = await Promise.all(components.map((component) => pidOf(layout, component)));
+  return components.filter((_, index) => pids[index] === undefined);
 }
 
 /** The error of a component that has ended, with the end of its log. */
 export async function endedError(layout: Layout, component: Component) {
-  const file = `${layout.logs}/${component}.log`;
+  const name = `${component}${layout.suffix}`;
+  const file = `${layout.logs}/${name}.log`;
   const lines = (await readFile(file, 'utf8').catch(() => '')).trim().split('\n');
-  return errors.CLUSTER_ENDED(component, `${file}: ${lines.slice(-LAST_LINES).join('\n')}`);
+  return errors.CLUSTER_ENDED(name, `${file}: ${lines.slice(-LAST_LINES).join('\n')}`);
 }
 
 async function end(layout: Layout, component: Component, signal: NodeJS.Signals): Promise<void> {
@@ -156,7 +171,7 @@ async function end(layout: Layout, component: Component, signal: NodeJS.Signals)
   if (await waitUntil(ended, END_LIMIT)) return;
   process.kill(pid, 'SIGKILL');
   if (!(await waitUntil(ended, END_LIMIT)))
-    throw errors.CLUSTER_TIMEOUT(`the end of ${component}`, END_LIMIT, layout.logs);
+    throw errors.CLUSTER_TIMEOUT(`the end of ${component}${layout.suffix}`, END_LIMIT, layout.logs);
 }
 
 const RESOLVE = fileURLToPath(new URL('resolve-cluster-dns.ts', import.meta.url));
@@ -165,7 +180,7 @@ const QUESTIONS: Partial<Record<Component, (layout: Layout) => Promise<boolean>>
   // The kubelet ends if containerd does not answer at once.
   containerd: ({ containerd }) => succeeds('ctr', ['--address', containerd, 'version']),
   'kube-apiserver': (layout) => answers(layout, '/readyz'),
-  kubelet: (layout) => answers(layout, `/api/v1/nodes/${layout.name}/proxy/healthz`),
+  kubelet: (layout) => answers(layout, `/api/v1/nodes/${layout.nodeName}/proxy/healthz`),
   coredns: (layout) => {
     const [program = '', ...args] = enterNetwork(layout, [process.execPath, RESOLVE]);
     return succeeds(program, args);

@@ -9,6 +9,8 @@ export const errors = defineErrors({
     `process ${pid} is bringing cluster "${name}" up: wait for it, or choose another name with CLUSTER`,
   CLUSTER_FOREIGN: (directory: string, uid: number) =>
     `${directory} belongs to user ${uid}, who could change what runs as root: remove it`,
+  CLUSTER_FEWER_NODES: (name: string, has: number, wanted: number) =>
+    `cluster "${name}" is up with ${has} of ${wanted} nodes: run make cluster-down first, or choose another name with CLUSTER`,
   CLUSTER_NOT_UP: (name: string) => `cluster "${name}" is not up: run make cluster-up`,
   CLUSTER_TIMEOUT: (what: string, milliseconds: number, log: string) =>
     `${what} did not come within ${milliseconds} ms: the logs are in ${log}`,
@@ -21,7 +23,7 @@ export const errors = defineErrors({
     'load the kernel module br_netfilter',
   CLUSTER_LEFTOVERS: (name: string, list: string) => `left behind by cluster "${name}": ${list}`,
   CLUSTER_COMMAND_UNKNOWN: (command: string) =>
-    `unknown command "${command}": use up, down, status, shell, run -- COMMAND, load FILE NAME, stop|start|kill COMPONENT`,
+    `unknown command "${command}": use up, down, status, shell, run -- COMMAND, load FILE NAME, stop|start|kill COMPONENT[@NODE]`,
 });
 
 /** Prints why a command failed, with its code where it has one, and sets exit code 1. */

@@ -2,11 +2,11 @@
 import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { writeCertificates } from './cluster-certificates.ts';
-import { type Layout, NETWORK } from './cluster-layout.ts';
+import { firstNodes, type Layout, NETWORK, networkOf } from './cluster-layout.ts';
 import { CNI } from './cluster-programs.ts';
 import type { Settings } from './cluster-settings.ts';
 
-const CLIENTS = ['kubelet', 'kube-controller-manager', 'kube-scheduler', 'kube-proxy', 'coredns'];
+const CLIENTS = ['kube-controller-manager', 'kube-scheduler', 'kube-proxy', 'coredns'];
 
 /** @param programs name to path */
 export async function writeFiles(layout: Layout, settings: Settings, programs: Map<string, string>): Promise<void> {
@@ -19,16 +19,29 @@ export async function writeFiles(layout: Layout, settings: Settings, programs: M
     ['audit-policy.json', auditPolicy()],
     ['containerd.toml', containerdConfiguration(layout)],
     ['Corefile', corefile(layout)],
-    ['kube-proxy.json', kubeProxyConfiguration(layout, settings)],
-    ['kubelet.json', kubeletConfiguration(layout)],
     ['resolv.conf', ''],
     ...kubeconfigs,
+    ...firstNodes(layout, settings.nodes).flatMap((node) => nodeFiles(node, settings)),
   ]);
-  await writeFile(`${cni.conf}/10-cluster.conflist`, cniConfiguration());
+  for (const node of firstNodes(layout, settings.nodes)) {
+    await mkdir(node.cniConf, { recursive: true });
+    await writeFile(`${node.cniConf}/10-cluster.conflist`, cniConfiguration(node.number));
+  }
   for (const path of CNI) await symlink(path, `${cni.bin}/${basename(path)}`);
   for (const [name, text] of texts) await writeFile(`${files}/${name}`, text);
   await writeFile(layout.kubeconfig, credentialsOf(layout, 'admin'), { mode: 0o600 });
-  await writeCertificates(layout);
+  await writeFile(layout.nodes, `${settings.nodes}`);
+  await writeCertificates(layout, settings.nodes);
+}
+
+/** The files that only one node reads. */
+function nodeFiles(node: Layout, settings: Settings): [name: string, text: string][] {
+  const { suffix } = node;
+  return [
+    [`kube-proxy${suffix}.json`, kubeProxyConfiguration(node, settings)],
+    [`kubelet${suffix}.json`, kubeletConfiguration(node)],
+    [`kubelet${suffix}.kubeconfig`, credentialsOf(node, `kubelet${suffix}`)],
+  ];
 }
 
 function credentialsOf({ pki }: Layout, party: string): string {
@@ -60,9 +73,13 @@ oom_score = 0
 `;
 }
 
-/** Bridge with a route and an address of both families for each pod. */
-export function cniConfiguration(): string {
-  const families = ['ipv4', 'ipv6'] as const;
+/** Bridge with a route and an address of both families for each pod. @param number of the node */
+export function cniConfiguration(number: number): string {
+  const { node, range } = networkOf(number);
+  const rangeOf = (family: 'ipv4' | 'ipv6') => {
+    const whole = { subnet: NETWORK.pods[family], gateway: node[family] };
+    return range ? { ...whole, rangeStart: range[family][0], rangeEnd: range[family][1] } : whole;
+  };
   return JSON.stringify({
     cniVersion: '1.0.0',
     name: 'cluster',
@@ -74,7 +91,7 @@ export function cniConfiguration(): string {
         hairpinMode: true,
         ipam: {
           type: 'host-local',
-          ranges: families.map((family) => [{ subnet: NETWORK.pods[family], gateway: NETWORK.node[family] }]),
+          ranges: [[rangeOf('ipv4')], [rangeOf('ipv6')]],
           routes: [{ dst: '0.0.0.0/0' }, { dst: '::/0' }],
         },
       },
@@ -116,7 +133,7 @@ export function kubeProxyConfiguration(
     clientConnection: { kubeconfig: `${layout.files}/kube-proxy.kubeconfig` },
     mode: settings.kubeProxyMode,
     clusterCIDR: `${NETWORK.pods.ipv4},${NETWORK.pods.ipv6}`,
-    hostnameOverride: layout.name,
+    hostnameOverride: layout.nodeName,
     // 0 leaves a setting as it is: the table's size belongs to the whole machine.
     conntrack: {
       maxPerCore: 0,
@@ -150,8 +167,8 @@ export function kubeletConfiguration(layout: Layout): string {
       x509: { clientCAFile: `${layout.pki}/ca.crt` },
     },
     authorization: { mode: 'Webhook' },
-    tlsCertFile: `${layout.pki}/kubelet-serving.crt`,
-    tlsPrivateKeyFile: `${layout.pki}/kubelet-serving.key`,
+    tlsCertFile: `${layout.pki}/kubelet-serving${layout.suffix}.crt`,
+    tlsPrivateKeyFile: `${layout.pki}/kubelet-serving${layout.suffix}.key`,
     containerRuntimeEndpoint: 'unix:///run/containerd/containerd.sock',
     clusterDomain: 'cluster.local',
     clusterDNS: [NETWORK.node.ipv4],
@@ -159,7 +176,7 @@ export function kubeletConfiguration(layout: Layout): string {
     staticPodPath: `${layout.files}/static-pods`,
     volumePluginDir: '/var/lib/kubelet/volume-plugins',
     cgroupDriver: 'cgroupfs',
-    cgroupRoot: `/${layout.cgroup}`,
+    cgroupRoot: `/${layout.nodeCgroup}`,
     enforceNodeAllocatable: [],
     // With it the kubelet accepts that limits cannot be raised and OOM scores not lowered, as in a container.
     featureGates: { KubeletInUserNamespace: true },

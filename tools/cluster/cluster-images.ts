@@ -5,6 +5,7 @@ import { dirname } from 'node:path';
 import { must, run } from '../../test/harness/netns/processes.ts';
 import { errors } from './cluster-errors.ts';
 import type { Layout } from './cluster-layout.ts';
+import { nodesOf } from './cluster-processes.ts';
 
 const MEDIA = 'application/vnd.oci.image';
 const ARCHITECTURES: Record<string, string> = { x64: 'amd64', arm64: 'arm64' };
@@ -100,11 +101,15 @@ async function writeLayout(
 const IMPORT_LIMIT = 120_000;
 
 /**
- * Imports an OCI archive; pods then run it with imagePullPolicy Never or IfNotPresent.
+ * Imports an OCI archive on every node; pods then run it with imagePullPolicy Never or IfNotPresent.
  * @param image its full name, with or without tag
  * @throws CodedError CLUSTER_IMPORT_FAILED
  */
-export async function loadImage({ containerd }: Layout, archive: string, image: string): Promise<void> {
+export async function loadImage(layout: Layout, archive: string, image: string): Promise<void> {
+  await Promise.all((await nodesOf(layout)).map((node) => importOn(node, archive, image)));
+}
+
+async function importOn({ containerd }: Layout, archive: string, image: string): Promise<void> {
   const args = ['--address', containerd, '--namespace', 'k8s.io', 'images', 'import', '--base-name', image, archive];
   const { exitCode, stderr } = await run('ctr', args, { limit: IMPORT_LIMIT });
   if (exitCode !== 0) throw errors.CLUSTER_IMPORT_FAILED(archive, stderr.trim());

@@ -6,8 +6,8 @@ import { dirname } from 'node:path';
 import { killPids, run } from '../../test/harness/netns/processes.ts';
 import { waitUntil } from '../../test/harness/wait-until.ts';
 import {
-  COMPONENTS,
   type Component,
+  componentsOf,
   endedComponents,
   endedError,
   launchComponent,
@@ -17,9 +17,17 @@ import {
 import { errors } from './cluster-errors.ts';
 import { PAUSE_IMAGE, writeFiles } from './cluster-files.ts';
 import { loadImage, writeImage, writeLayer } from './cluster-images.ts';
-import type { Layout } from './cluster-layout.ts';
+import { firstNodes, type Layout, MAX_NODES } from './cluster-layout.ts';
 import { makeNode, tryKubectl } from './cluster-node.ts';
-import { findLeftovers, livingPid, makeCgroups, processesOf, removeCgroups, writeRecord } from './cluster-processes.ts';
+import {
+  findLeftovers,
+  livingPid,
+  makeCgroups,
+  nodesOf,
+  processesOf,
+  removeCgroups,
+  writeRecord,
+} from './cluster-processes.ts';
 import { findPrograms } from './cluster-programs.ts';
 import type { Settings } from './cluster-settings.ts';
 
@@ -27,12 +35,14 @@ const MAKE_TRIES = 5;
 
 /** Whether it came up, all its components run, and the API server answers. */
 export async function isUp(layout: Layout): Promise<boolean> {
-  if (!(await lstat(layout.ready).catch(() => undefined)) || (await endedComponents(layout)).length > 0) return false;
+  if (!(await lstat(layout.ready).catch(() => undefined))) return false;
+  const ended = await Promise.all((await nodesOf(layout)).map(endedComponents));
+  if (ended.flat().length > 0) return false;
   return (await tryKubectl(layout, ['get', '--raw', '/readyz'], { limit: 10_000 })).exitCode === 0;
 }
 
 /**
- * Brings the cluster up and waits until its node is Ready, its DNS answers and pods can be made. What is left of an
+ * Brings the cluster up and waits until its nodes are Ready, its DNS answers and pods can be made. What is left of an
  * earlier one is removed first. Where it fails or the signal aborts, it is taken down.
  * @param tell is called with what takes long
  * @returns false where it was up before
@@ -44,14 +54,20 @@ export async function bringUp(
   tell: (text: string) => void,
   signal: AbortSignal,
 ): Promise<boolean> {
-  if (await isUp(layout)) return false;
+  if (await isUp(layout)) {
+    const { length } = await nodesOf(layout);
+    if (length < settings.nodes) throw errors.CLUSTER_FEWER_NODES(layout.name, length, settings.nodes);
+    return false;
+  }
   const programs = await findPrograms(settings, tell, signal);
   signal.throwIfAborted();
   await claim(layout);
   try {
     await writeFiles(layout, settings, programs);
-    await makeCgroups(layout.cgroup);
-    await makeNode(layout);
+    for (const node of await nodesOf(layout)) {
+      await makeCgroups(node.nodeCgroup);
+      await makeNode(node);
+    }
     await startAll(layout, programs.get('pause') ?? '', signal);
     signal.throwIfAborted();
     await writeFile(layout.ready, '');
@@ -102,31 +118,36 @@ const FIRST: Component[] = ['etcd', 'containerd', 'kube-apiserver'];
  * @throws CodedError CLUSTER_ENDED, CLUSTER_TIMEOUT; the signal's reason where it aborts
  */
 export async function startAll(layout: Layout, pause: string, signal: AbortSignal): Promise<void> {
-  const launch = async (components: Component[]) => {
-    for (const component of components) await launchComponent(layout, component);
+  const nodes = await nodesOf(layout);
+  const launch = async (isOne: (component: Component) => boolean) => {
+    for (const node of nodes)
+      for (const component of componentsOf(node).filter(isOne)) await launchComponent(node, component);
   };
   const waitFor = async (what: string, ...question: string[]) => {
-    const ask = async () => (await tryKubectl(layout, question)).exitCode === 0 || endedIn(layout);
+    const ask = async () => (await tryKubectl(layout, question)).exitCode === 0 || endedIn(nodes);
     if (!(await waitUntil(ask, READY_LIMIT, signal))) throw errors.CLUSTER_TIMEOUT(what, READY_LIMIT, layout.logs);
   };
-  await launch(FIRST);
+  await launch((component) => FIRST.includes(component));
   const archive = `${layout.data}/pause.tar`;
   await writeLayer({ pause }, `${layout.data}/pause.layer`);
   await writeImage([`${layout.data}/pause.layer`], { Entrypoint: ['/pause'] }, PAUSE_IMAGE, archive);
-  await waitUntilServes(layout, 'containerd', signal);
+  for (const node of nodes) await waitUntilServes(node, 'containerd', signal);
   await loadImage(layout, archive, PAUSE_IMAGE);
   await waitUntilServes(layout, 'kube-apiserver', signal);
-  await launch(COMPONENTS.filter((name) => !FIRST.includes(name)));
-  await waitFor('the node', 'wait', '--for=condition=Ready', `node/${layout.name}`, '--timeout=5s');
+  await launch((component) => !FIRST.includes(component));
+  for (const { nodeName } of nodes)
+    await waitFor('the node', 'wait', '--for=condition=Ready', `node/${nodeName}`, '--timeout=5s');
   await waitFor('the default service account', 'get', 'serviceaccount', 'default');
   await waitUntilServes(layout, 'coredns', signal);
 }
 
 /** False where every component that was started runs. @throws CodedError CLUSTER_ENDED */
-async function endedIn(layout: Layout): Promise<false> {
-  for (const component of COMPONENTS) {
-    const ended = existsSync(`${layout.pids}/${component}`) && (await pidOf(layout, component)) === undefined;
-    if (ended) throw await endedError(layout, component);
+async function endedIn(nodes: Layout[]): Promise<false> {
+  for (const node of nodes) {
+    for (const component of componentsOf(node)) {
+      const record = `${node.pids}/${component}${node.suffix}`;
+      if (existsSync(record) && (await pidOf(node, component)) === undefined) throw await endedError(node, component);
+    }
   }
   return false;
 }
@@ -136,7 +157,7 @@ const END_LIMIT = 20_000;
 const OWNER_LIMIT = 60_000;
 
 /**
- * Ends every process of the cluster, and removes its namespace, cgroups and files. All are killed at once: what pods
+ * Ends every process of the cluster, and removes its namespaces, cgroups and files. All are killed at once: what pods
  * leave is inside the cluster's own mounts and network, and goes with them. The cluster need not be up.
  * @throws CodedError CLUSTER_LEFTOVERS
  */
@@ -147,7 +168,8 @@ export async function takeDown(layout: Layout): Promise<void> {
     killPids(pids);
     return pids.length === 0;
   }, END_LIMIT);
-  await run('ip', ['netns', 'del', layout.netns]);
+  for (const { netns, netnsFile } of firstNodes(layout, MAX_NODES))
+    if (existsSync(netnsFile)) await run('ip', ['netns', 'del', netns]);
   const gone = await waitUntil(async () => {
     await removeCgroups(layout.cgroup);
     await rm(layout.state, { recursive: true, force: true, maxRetries: 3 }).catch(() => undefined);

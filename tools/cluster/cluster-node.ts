@@ -1,11 +1,11 @@
-// The node of a cluster: a network namespace, and in it a process that holds a mount namespace, in which /run, /var/lib
+// A node of a cluster: a network namespace, and in it a process that holds a mount namespace, in which /run, /var/lib
 // and /var/log are the cluster's own. Programs can then keep to their usual places, and all mounts end with the last
 // process. Commands enter its network, its mounts, or the network of one of its pods.
 import { access, mkdir, readFile, readlink, writeFile } from 'node:fs/promises';
 import { must, type ProgramOutput, run } from '../../test/harness/netns/processes.ts';
 import { waitUntil } from '../../test/harness/wait-until.ts';
 import { errors } from './cluster-errors.ts';
-import { type Layout, NETWORK } from './cluster-layout.ts';
+import { type Layout, layoutOf, NETWORK, networkOf } from './cluster-layout.ts';
 import { environmentPath, livingPid, pidsInCgroups, startDaemon } from './cluster-processes.ts';
 
 const HOLDER_LIMIT = 10_000;
@@ -18,7 +18,7 @@ const KERNEL = {
   'kernel/keys/root_maxkeys': '1000000',
   'kernel/keys/root_maxbytes': '25000000',
 };
-/** Of the cluster's network namespace. */
+/** Of the node's network namespace. */
 const FORWARDING = [
   'net.ipv4.ip_forward=1',
   'net.ipv6.conf.all.forwarding=1',
@@ -26,20 +26,22 @@ const FORWARDING = [
   'net.bridge.bridge-nf-call-ip6tables=1',
 ];
 
-/** Makes both namespaces. @throws CodedError CLUSTER_NO_BRIDGE_FILTER */
+/** Makes both namespaces. A further node's network is joined to the first's, which must be there. @throws CodedError CLUSTER_NO_BRIDGE_FILTER */
 export async function makeNode(layout: Layout): Promise<void> {
   await access('/proc/sys/net/bridge').catch(() => {
     throw errors.CLUSTER_NO_BRIDGE_FILTER();
   });
   await must('ip', ['netns', 'add', layout.netns]);
-  await makeLinks(layout.netns);
+  await makeLinks(layout);
   await must('nsenter', [`--net=${layout.netnsFile}`, '--', 'sysctl', '-q', '-w', ...FORWARDING]);
   await startHolder(layout);
 }
 
-async function makeLinks(netns: string): Promise<void> {
+/** The bridges of all nodes are one network, so that each reaches all pods without routes. */
+async function makeLinks({ name, netns, number }: Layout): Promise<void> {
   const ip = (...args: string[]) => must('ip', ['-n', netns, ...args]);
-  const { bridge, node, services } = NETWORK;
+  const { bridge, services } = NETWORK;
+  const { node } = networkOf(number);
   await ip('link', 'set', 'lo', 'up');
   await ip('link', 'add', bridge, 'type', 'bridge');
   // A bridge without a port has no carrier.
@@ -48,15 +50,24 @@ async function makeLinks(netns: string): Promise<void> {
   await ip('link', 'set', 'port1', 'up');
   await ip('addr', 'add', `${node.ipv4}/16`, 'dev', bridge);
   await ip('addr', 'add', `${node.ipv6}/64`, 'dev', bridge, 'nodad');
+  if (number > 1) await join(layoutOf(name).netns, netns, `node-${number}`);
   await ip('link', 'set', bridge, 'up');
   // Packets to a Service need a route; kube-proxy then changes their destination.
   await ip('route', 'add', services.ipv4, 'dev', bridge);
   await ip('route', 'add', services.ipv6, 'dev', bridge);
 }
 
+/** @param port name of the first node's end */
+async function join(first: string, netns: string, port: string): Promise<void> {
+  const { bridge } = NETWORK;
+  await must('ip', ['-n', first, 'link', 'add', port, 'type', 'veth', 'peer', 'name', 'node-1', 'netns', netns]);
+  await must('ip', ['-n', first, 'link', 'set', port, 'master', bridge, 'up']);
+  await must('ip', ['-n', netns, 'link', 'set', 'node-1', 'master', bridge, 'up']);
+}
+
 async function startHolder(layout: Layout): Promise<void> {
   const unshare = ['unshare', '--mount', '--propagation', 'private', '--', `${layout.bin}/pause`];
-  await startDaemon(layout, 'node', ['nsenter', `--net=${layout.netnsFile}`, '--', ...unshare]);
+  await startDaemon(layout, `node${layout.suffix}`, ['nsenter', `--net=${layout.netnsFile}`, '--', ...unshare]);
   await waitForHolder(layout);
   // The mounts are private to the node, and shared within it: the kubelet's mount propagation needs that.
   await inNode(layout, ['mount', '--make-rshared', '/']);
@@ -74,7 +85,7 @@ async function startHolder(layout: Layout): Promise<void> {
 /** Until the process has become `pause`, it may still be in the machine's own mount namespace. */
 async function waitForHolder(layout: Layout): Promise<void> {
   const isPause = async () => {
-    const pid = await livingPid(`${layout.pids}/node`);
+    const pid = await livingPid(`${layout.pids}/node${layout.suffix}`);
     return (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')).startsWith(`${layout.bin}/pause\0`);
   };
   if (!(await waitUntil(isPause, HOLDER_LIMIT))) throw errors.CLUSTER_TIMEOUT('the node', HOLDER_LIMIT, layout.logs);
@@ -86,7 +97,7 @@ async function waitForHolder(layout: Layout): Promise<void> {
  * must be mounted
  */
 export async function enterNode(layout: Layout, command: string[]): Promise<string[]> {
-  const holder = await livingPid(`${layout.pids}/node`);
+  const holder = await livingPid(`${layout.pids}/node${layout.suffix}`);
   const mounts = await readlink(`/proc/${holder}/ns/mnt`).catch(() => undefined);
   if (!mounts || mounts === (await readlink('/proc/self/ns/mnt'))) throw errors.CLUSTER_NOT_UP(layout.name);
   return ['nsenter', '--target', `${holder}`, '--net', '--mount', '--', ...command];

@@ -6,15 +6,23 @@ import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdir, open, readdir, readFile, readlink, rmdir, stat, writeFile } from 'node:fs/promises';
 import { startOf } from '../../test/harness/netns/processes.ts';
-import type { Layout } from './cluster-layout.ts';
+import { firstNodes, type Layout, MAX_NODES } from './cluster-layout.ts';
+
+/** The cluster's nodes; the first where it is not up. */
+export async function nodesOf(layout: Layout): Promise<Layout[]> {
+  return firstNodes(layout, Number(await readFile(layout.nodes, 'utf8').catch(() => 1)));
+}
+
+/** Of every node that the cluster can have: where its files are gone, nothing says how many it had. */
+const netnsFilesOf = (layout: Layout) => firstNodes(layout, MAX_NODES).map(({ netnsFile }) => netnsFile);
 
 /**
- * Ids of the processes that are in the cluster's network namespace or cgroups, or that it started. This process and its
+ * Ids of the processes that are in the cluster's network namespaces or cgroups, or that it started. This process and its
  * ancestors are left out.
  */
 export async function processesOf(layout: Layout): Promise<number[]> {
   const [inNamespace, inCgroups, started] = [
-    await inNetns(layout),
+    await inNetns(netnsFilesOf(layout)),
     await pidsInCgroups(layout.cgroup),
     await records(layout),
   ];
@@ -22,16 +30,17 @@ export async function processesOf(layout: Layout): Promise<number[]> {
   return [...new Set([...inNamespace, ...inCgroups, ...started])].filter((pid) => !own.has(pid));
 }
 
-async function inNetns({ netnsFile }: Layout): Promise<number[]> {
-  const file = await stat(netnsFile).catch(() => undefined);
+async function inNetns(netnsFiles: string[]): Promise<number[]> {
+  const files = await Promise.all(netnsFiles.map((file) => stat(file).catch(() => undefined)));
   const root = await stat('/proc/self/ns/net');
   // An empty file stays at the name where the namespace is already gone.
-  if (!file || file.dev !== root.dev) return [];
+  const links = files.flatMap((file) => (file && file.dev === root.dev ? [`net:[${file.ino}]`] : []));
+  if (links.length === 0) return [];
   const found: number[] = [];
   for (const entry of await readdir('/proc')) {
     if (!/^\d+$/.test(entry)) continue;
     const link = await readlink(`/proc/${entry}/ns/net`).catch(() => '');
-    if (link === `net:[${file.ino}]`) found.push(Number(entry));
+    if (links.includes(link)) found.push(Number(entry));
   }
   return found;
 }
@@ -145,14 +154,16 @@ async function below(directory: string): Promise<string[]> {
   return paths.sort((one, other) => one.split('/').length - other.split('/').length);
 }
 
-/** @returns processes, mounts, network namespace, cgroups and files, one text each */
+/** @returns processes, mounts, network namespaces, cgroups and files, one text each */
 export async function findLeftovers(layout: Layout): Promise<string[]> {
   const mounts = (await readFile('/proc/self/mountinfo', 'utf8')).split('\n');
-  const files = [layout.state, layout.netnsFile];
+  const namespaces = netnsFilesOf(layout);
+  const isOurs = (mount: string) =>
+    mount.includes(`${layout.state}/`) || namespaces.some((file) => mount.includes(` ${file} `));
   return [
     ...(await processesOf(layout)).map((pid) => `process ${pid}`),
-    ...mounts.filter((mount) => mount.includes(`${layout.state}/`) || mount.includes(` ${layout.netnsFile} `)),
+    ...mounts.filter(isOurs),
     ...(await findCgroups(layout.cgroup)),
-    ...files.filter((file) => existsSync(file)),
+    ...[layout.state, ...namespaces].filter((file) => existsSync(file)),
   ];
 }

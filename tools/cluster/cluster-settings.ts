@@ -1,5 +1,6 @@
 // The settings of a cluster, read once from the environment.
-import { oneOf, readOptions, textLike } from '../../lib/options.ts';
+import { oneOf, readOptions, textLike, wholeNumber } from '../../lib/options.ts';
+import { MAX_NODES } from './cluster-layout.ts';
 
 const OPTIONS = {
   name: textLike(/^[a-z][a-z0-9-]{0,30}$/, 'up to 31 lower-case letters, digits and "-"', {
@@ -7,6 +8,7 @@ const OPTIONS = {
     help: 'Name of the cluster, for there can be several.',
     default: 'invalid-drop',
   }),
+  nodes: wholeNumber(1, MAX_NODES, { env: 'NODES', help: 'Number of nodes.', default: 1 }),
   'kube-proxy-mode': oneOf(['nftables', 'iptables'], {
     env: 'KUBE_PROXY_MODE',
     help: 'Mode of kube-proxy.',
@@ -26,6 +28,7 @@ const OPTIONS = {
 
 export interface Settings {
   name: string;
+  nodes: number;
   kubeProxyMode: 'nftables' | 'iptables';
   beLiberal: boolean;
   /** Directory with Kubernetes programs; empty where there is none. */
@@ -44,6 +47,7 @@ export function readSettings(env: Record<string, string | undefined>): Settings 
   const { values } = readOptions(OPTIONS, [], env);
   return {
     name: values.name,
+    nodes: values.nodes,
     kubeProxyMode: values['kube-proxy-mode'],
     beLiberal: values['kube-proxy-be-liberal'] === 'true',
     assets: values.assets,

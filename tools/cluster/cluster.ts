@@ -1,4 +1,4 @@
-// What tests do with the one-node cluster. Its API server, Services and pods are reached from its network namespace
+// What tests do with a cluster of tools/cluster. Its API server, Services and pods are reached from its network namespace
 // only: run the tests there (`node tools/cluster/cluster-command.ts run -- npx tap run ...`), or single programs by
 // `run`.
 import { type ProgramOutput, run } from '../../test/harness/netns/processes.ts';
@@ -37,12 +37,12 @@ export function openCluster(settings: Settings) {
     /** What kubectl prints; an exit code other than 0 is an error. */
     kubectl: (args: string[], options: Options = {}) => kubectl(layout, args, options),
     tryKubectl: (args: string[], options: Options = {}) => tryKubectl(layout, args, options),
-    /** Gives containerd an image from an OCI archive. */
+    /** Gives every containerd an image from an OCI archive. */
     load: (archive: string, image: string) => loadImage(layout, archive, image),
     /** Starts and ends components. As on a failing machine, containers go on without kubelet and containerd. */
-    start: (component: Component) => startComponent(layout, component),
-    stop: (component: Component) => stopComponent(layout, component),
-    kill: (component: Component) => killComponent(layout, component),
+    start: (component: Component, node = 1) => startComponent(layoutOf(layout.name, node), component),
+    stop: (component: Component, node = 1) => stopComponent(layoutOf(layout.name, node), component),
+    kill: (component: Component, node = 1) => killComponent(layoutOf(layout.name, node), component),
     /** Ids of a pod's processes on this machine. */
     pidsOfPod: (namespace: string, pod: string) => pidsOfPod(layout, namespace, pod),
     /** The command that runs a command of this machine in a pod's network namespace. */

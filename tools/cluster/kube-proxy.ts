@@ -17,13 +17,13 @@ const SYNC_LIMIT = 60_000;
 type Mode = Pick<Settings, 'kubeProxyMode' | 'beLiberal'>;
 
 /**
- * Restarts kube-proxy with these settings, and waits for its rules: it reports that it serves before it has written
+ * Restarts a node's kube-proxy with these settings, and waits for its rules: it reports that it serves before it has written
  * them. It removes the rules of the other mode itself.
  * @throws CodedError CLUSTER_TIMEOUT
  */
 export async function reconfigureKubeProxy(layout: Layout, settings: Mode): Promise<void> {
   await stopComponent(layout, 'kube-proxy');
-  await writeFile(`${layout.files}/kube-proxy.json`, kubeProxyConfiguration(layout, settings));
+  await writeFile(`${layout.files}/kube-proxy${layout.suffix}.json`, kubeProxyConfiguration(layout, settings));
   // kube-proxy sets it to 1, and never back.
   await onNode(layout, 'sysctl', '-q', '-w', `${LIBERAL}=0`);
   await startComponent(layout, 'kube-proxy');

@@ -3,7 +3,7 @@
 import { readFile } from 'node:fs/promises';
 import { setTimeout as wait } from 'node:timers/promises';
 import { killComponent, startComponent } from '../../../tools/cluster/cluster-components.ts';
-import { type Layout, layoutOf } from '../../../tools/cluster/cluster-layout.ts';
+import { firstNodes, type Layout, layoutOf, MAX_NODES } from '../../../tools/cluster/cluster-layout.ts';
 import { enterNode, enterPod } from '../../../tools/cluster/cluster-node.ts';
 import { pidsInCgroups } from '../../../tools/cluster/cluster-processes.ts';
 import { must, Program } from '../netns/processes.ts';
@@ -12,7 +12,7 @@ import { getPod, type Pod } from './pod-status.ts';
 
 const NFT = ['nft', '--stateless', 'list', 'ruleset'] as const;
 
-/** The one-node cluster that KUBECONFIG names, or undefined where that is another cluster. */
+/** The first node of the cluster that KUBECONFIG names, or undefined where that is none of ours. */
 export function ownNode(): Layout | undefined {
   const layout = layoutOf(process.env['CLUSTER'] || 'invalid-drop');
   return process.env['KUBECONFIG'] === layout.kubeconfig ? layout : undefined;
@@ -21,16 +21,28 @@ export function ownNode(): Layout | undefined {
 /** For `{ skip }` of a test: the reason by which it is skipped, or false. */
 export const skipWithoutNode = ownNode() ? false : 'needs the node itself';
 
-/** The node. @throws Error where the test should have been skipped */
+/** The first node, which is the only one of most clusters. @throws Error where the test should have been skipped */
 export function node(): Layout {
   const layout = ownNode();
   if (!layout) throw new Error('the cluster is not ours: skip this test by skipWithoutNode');
   return layout;
 }
 
+/** The node that a pod is on. */
+export function nodeOf({ metadata, spec }: Pod): Layout {
+  const found = firstNodes(node(), MAX_NODES).find(({ nodeName }) => nodeName === spec['nodeName']);
+  if (!found) throw new Error(`pod ${metadata.name} is on no node of ours: ${spec['nodeName']}`);
+  return found;
+}
+
 /** Runs a program of this machine on the node, in its network and its mounts. @returns what it printed */
-export async function onNode(...command: string[]): Promise<string> {
-  const [program = '', ...args] = await enterNode(node(), command);
+export function onNode(...command: string[]): Promise<string> {
+  return onNodeOf(node(), ...command);
+}
+
+/** As onNode, on any node. */
+export async function onNodeOf(which: Layout, ...command: string[]): Promise<string> {
+  const [program = '', ...args] = await enterNode(which, command);
   return must(program, args);
 }
 
@@ -76,8 +88,8 @@ export async function flushPod(namespace: string, pod: string): Promise<void> {
  * The node's rules, each with its table and chain, but for those that Kubernetes writes: what belongs to kube-proxy,
  * the kubelet and the CNI plugins comes and goes with Services and pods. A chain that is empty and accepts is no rule.
  */
-export async function nodeRules(): Promise<string[]> {
-  return rulesOf(await onNode(...NFT)).filter(
+export async function nodeRules(which = node()): Promise<string[]> {
+  return rulesOf(await onNodeOf(which, ...NFT)).filter(
     (rule) => !/\b(KUBE-|CNI-|kube-proxy|cni_plugins)|policy accept;$/.test(rule),
   );
 }
@@ -98,7 +110,7 @@ export async function pidOfContainer(pod: Pod, container: string): Promise<numbe
   const { containerStatuses = [], initContainerStatuses = [] } = pod.status;
   const status = [...initContainerStatuses, ...containerStatuses].find(({ name }) => name === container);
   const id = status?.containerID?.replace('containerd://', '');
-  const tasks = await must('ctr', ['--address', node().containerd, '--namespace', 'k8s.io', 'tasks', 'list']);
+  const tasks = await must('ctr', ['--address', nodeOf(pod).containerd, '--namespace', 'k8s.io', 'tasks', 'list']);
   const pid = new RegExp(`^${id}\\s+(\\d+)\\s+RUNNING`, 'm').exec(tasks)?.[1];
   if (!pid) throw new Error(`${pod.metadata.name}: ${container} does not run (${id}):\n${tasks}`);
   return Number(pid);
@@ -140,8 +152,8 @@ export function restartsOf({ status }: Pod, container: string): number {
   return all.find(({ name }) => name === container)?.restartCount ?? 0;
 }
 
-/** Kills a component of the node and starts it again. */
-export async function restart(component: Parameters<typeof startComponent>[1]): Promise<void> {
-  await killComponent(node(), component);
-  await startComponent(node(), component);
+/** Kills a component of a node and starts it again. */
+export async function restart(component: Parameters<typeof startComponent>[1], which = node()): Promise<void> {
+  await killComponent(which, component);
+  await startComponent(which, component);
 }

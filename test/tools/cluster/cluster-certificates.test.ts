@@ -9,7 +9,7 @@ import { layoutOf } from '../../../tools/cluster/cluster-layout.ts';
 const directory = await mkdtemp(join(tmpdir(), 'certificates-'));
 t.teardown(() => rm(directory, { recursive: true }));
 const pki = join(directory, 'pki');
-await writeCertificates({ ...layoutOf('one'), pki });
+await writeCertificates({ ...layoutOf('one'), pki }, 2);
 const certificate = async (name: string) => new X509Certificate(await readFile(`${pki}/${name}.crt`));
 
 t.test('every certificate is signed by the CA, and has its key beside it', async (t) => {
@@ -32,6 +32,18 @@ t.test('the API server may be called by the names and addresses of its Service',
 t.test('users and groups are those that Kubernetes grants rights to', async (t) => {
   t.match((await certificate('kubelet')).subject, /CN=system:node:one\nO=system:nodes/);
   t.match((await certificate('admin')).subject, /O=system:masters/);
+});
+
+t.test('each kubelet calls and serves as its node, under its own addresses', async (t) => {
+  for (const [file, name, own, other] of [
+    ['kubelet', 'one', '10.244.0.1', '10.244.64.1'],
+    ['kubelet@2', 'one-2', '10.244.64.1', '10.244.0.1'],
+  ] as const) {
+    t.match((await certificate(file)).subject, `CN=system:node:${name}\nO=system:nodes`);
+    const serving = await certificate(file.replace('kubelet', 'kubelet-serving'));
+    t.ok(serving.checkIP(own), own);
+    t.notOk(serving.checkIP(other), other);
+  }
 });
 
 t.test('only their owner may read the keys', async (t) => {
