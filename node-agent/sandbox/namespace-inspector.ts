@@ -4,7 +4,7 @@ import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type RunCommand, runCommand } from '../../lib/command.ts';
 import { describeError } from '../../lib/errors.ts';
-import { parseFibTrie, parseIfInet6 } from '../../lib/resets/node-namespaces.ts';
+import { parseFibTrie, parseIfInet6 } from '../../lib/netfilter/local-addresses.ts';
 import { canonicalAddress } from './cni-cache-entry.ts';
 
 /** A network namespace that may be a pod's. */
