@@ -1,6 +1,6 @@
 // Runs the containers of the admitted pod, and describes what they logged and did.
 
-import type { CheckerReport } from '../init-image/checker/checker-report.ts';
+import type { CheckerReport } from '../lib/checker/checker-report.ts';
 import { CHECKER_CONTAINER, CHECKER_PORT, INIT_CONTAINER } from '../lib/contract.ts';
 import { CHAIN, RULE, TABLE } from '../lib/netfilter/drop-rule.ts';
 import type { Backend } from '../lib/netfilter/model.ts';

@@ -1,26 +1,20 @@
 // The checker container: keeps verifying that the rule still does its job, repairs it, reports.
 import { setFlagsFromString } from 'node:v8';
-import { CheckSchedule } from '../lib/checker/check-schedule.ts';
-import { Checker } from '../lib/checker/checker.ts';
-import { makeLiberal } from '../lib/checker/liberal-connection.ts';
-import { NftMonitor } from '../lib/checker/nft-monitor.ts';
-import { forgetNotes, readNotes } from '../lib/checker/noted-connections.ts';
-import { Rescuer } from '../lib/checker/rescuer.ts';
-import { startCommand } from '../lib/command.ts';
+import { describeCheck } from '../lib/checker/checker-report.ts';
+import { NamespaceChecker } from '../lib/checker/namespace-checker.ts';
 import { POD_OPTIONS } from '../lib/contract.ts';
 import { describeError, errors } from '../lib/errors.ts';
 import { makeLog } from '../lib/log.ts';
-import { lacksExemption, listListeners, raisesAlarm } from '../lib/netfilter/exemption-installer.ts';
 import { install } from '../lib/netfilter/installer.ts';
+import { ownNamespace } from '../lib/netfilter/namespace-access.ts';
 import { withLockFile } from '../lib/netfilter/namespace-lock.ts';
-import { countInvalid, readEvidence } from '../lib/netfilter/proc.ts';
+import { readEvidence } from '../lib/netfilter/proc.ts';
 import { checkRuleset, summarize } from '../lib/netfilter/ruleset-check.ts';
 import { makeRulesetReader } from '../lib/netfilter/ruleset-reader.ts';
 import { helpText, type OptionValues, readOptions } from '../lib/options.ts';
 import type { PageServer } from '../lib/page-server.ts';
 import { printableJson } from '../lib/printable.ts';
 import { isOnNode } from '../lib/resets/node-namespaces.ts';
-import { describeCheck, describeChecker } from './checker/checker-report.ts';
 import { makeCheckerServer } from './checker/checker-server.ts';
 import { askReady } from './checker/readiness-probe.ts';
 import { explain } from './explain/explain.ts';
@@ -41,6 +35,8 @@ const USAGE = `check: keeps verifying that INVALID TCP packets are dropped in th
 const PROBE_TIMEOUT = 2000;
 /** Milliseconds between tries to get a port that is taken. */
 const PORT_RETRY = 5000;
+/** How much rarer checks are while the kernel reports every change: each costs a process. */
+const REPORTED_FACTOR = 3;
 const log = makeLog('check', (line) => process.stdout.write(line));
 
 type Values = OptionValues<typeof CHECK_OPTIONS>;
@@ -79,53 +75,26 @@ async function serve(values: Values): Promise<void> {
   compileForSize();
   const read = makeRulesetReader(values['command-timeout'] * 1000);
   const environment = withLockFile(process.env, process.argv[1] ?? '/');
-  const timeout = values['command-timeout'] * 1000;
-  const checker: Checker = new Checker(
-    { mode: values.mode, onDrift: values['on-drift'], interval: values.interval * 1000 },
+  const interval = values.interval * 1000;
+  const checking = new NamespaceChecker(
+    { mode: values.mode, onDrift: values['on-drift'], interval, reportedInterval: interval * REPORTED_FACTOR },
     {
-      check: async (quiet) => {
-        const check = await checkRuleset(() => read(quiet && monitor.running), checker.last);
-        const added = values['on-drift'] === 'repair' && (await listListeners(check, timeout));
-        return added ? await checkRuleset(read) : check;
-      },
-      lacksExemption,
-      repair: () => install(read, installOptions(values, environment)),
-      reportsChanges: () => monitor.running,
+      namespace: ownNamespace,
+      read,
+      install: () => install(read, installOptions(values, environment)),
       log,
-      now: () => performance.now(),
+      commandTimeout: values['command-timeout'] * 1000,
     },
   );
-  const schedule = new CheckSchedule(
-    (trigger) => checker.check(trigger),
-    () => checker.nextCheckIn(),
+  const server = makeCheckerServer(
+    () => checking.report(),
+    () => checking.checker.notReady(),
   );
-  const monitor = new NftMonitor(
-    (onText, onEnd) => startCommand('nft', ['monitor'], onText, onEnd),
-    (changes) => {
-      checker.noteChanges(changes);
-      schedule.changed();
-    },
-    () => rescue && rescuer.alarm(),
-    log,
-  );
-  const rescue = values.rescue === 'enabled';
-  const rescuer = new Rescuer({
-    countInvalid,
-    hearsAlarm: () => monitor.running && raisesAlarm(checker.last),
-    readNotes: () => readNotes(timeout),
-    forget: (connections) => forgetNotes(connections, timeout),
-    makeLiberal: (connection) => makeLiberal(connection, timeout),
-    log,
-    now: () => performance.now(),
-    date: Date.now,
-  });
-  const report = () => describeChecker(checker, readEvidence(), monitor, rescue ? rescuer : undefined);
-  const server = makeCheckerServer(report, () => checker.notReady());
   await listen(server, values.port, values.mode === 'observe');
-  stopOnSignal(server, [schedule, monitor, rescuer]);
-  monitor.start();
-  if (rescue) rescuer.start();
-  await schedule.start();
+  stopOnSignal(server, checking);
+  const checked = checking.start();
+  if (values.rescue === 'enabled') checking.startRescue();
+  await checked;
 }
 
 /**
@@ -152,10 +121,10 @@ function listen({ server }: PageServer, port: number, goesOn: boolean): Promise<
 }
 
 /** The kernel ignores signals that process 1, as in a container, does not handle. */
-function stopOnSignal(server: PageServer, parts: { stop(): void }[]): void {
+function stopOnSignal(server: PageServer, checking: NamespaceChecker): void {
   const stop = (signal: string) => {
     log('info', 'stopping', { signal });
-    for (const part of parts) part.stop();
+    void checking.stop();
     void server.close();
   };
   process.once('SIGTERM', stop);

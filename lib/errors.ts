@@ -63,6 +63,14 @@ export const errors = defineErrors({
     `INVALID packets of connections that the pod opened are dropped, so that some may hang: ${reasons}`,
   LOCK_BUSY: (holder: string, milliseconds: number) =>
     `${holder} holds the abstract socket that is this pod's lock: continuing without it after ${milliseconds} ms; look for a program in the pod that keeps @invalid-drop.lock`,
+  NAMESPACE_GONE: (path: string) => `the pod's network namespace is gone: ${path} is missing, or is another one now`,
+  NAMESPACE_UNSEEN: (milliseconds: number) =>
+    `no process has entered the pod's network namespace within ${milliseconds} ms: the agent needs CAP_SYS_ADMIN, nsenter and prlimit`,
+  NAMESPACE_TOO_LARGE: (file: string, bytes: number) =>
+    `/proc/net/${file} of the pod is longer than ${bytes} bytes: the agent reads no more of it, and cannot tell whether the pod is guarded`,
+  LIBERAL_FAILED: (reason: string) =>
+    `nf_conntrack_tcp_be_liberal cannot be set in the pod (${reason}): mount the node's /proc/sys/net writable, as the option proc-sys-net says`,
+  WITHDRAWAL_FAILED: (reason: string) => `rules of ours could not be taken out of the pod: ${reason}`,
   SYNPROXY_IN_USE: (family: string, rule: string) =>
     `this pod uses SYNPROXY for ${family} ("${rule}"), which needs INVALID packets: with a rule that drops them no ` +
     'connection comes about, so none is put in; set the annotation invalid-drop.io/inject=disabled',

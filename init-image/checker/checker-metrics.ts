@@ -1,7 +1,8 @@
 // The report's numbers in Prometheus' text format (version 0.0.4). Written by hand: prom-client would cost the checker
 // more memory than all the rest of it (docs/decisions/0002).
+
+import type { CheckerReport } from '../../lib/checker/checker-report.ts';
 import { INTERFACE_CLASSES, type InterfaceReport } from '../../lib/netfilter/ruleset-check.ts';
-import type { CheckerReport } from './checker-report.ts';
 
 type Labels = Record<string, string>;
 type Sample = { labels?: Labels; value: number | null };

@@ -2,12 +2,13 @@
 import type { Trigger } from './checker.ts';
 
 const FIRST_GAP = 20;
+/** Where none is given. */
 const LAST_GAP = 1000;
 const RETRY_AFTER = 1000;
 
 /**
  * Runs one check at a time. Changes that come while one runs lead to one more check, for all of them together; where
- * they keep coming, the gap between checks doubles up to a second, so that a storm of changes costs little.
+ * they keep coming, the gap between checks doubles up to a limit, so that a storm of changes costs little.
  */
 export class CheckSchedule {
   private busy = false;
@@ -16,16 +17,20 @@ export class CheckSchedule {
   private timer: NodeJS.Timeout | undefined;
   private gapTimer: NodeJS.Timeout | undefined;
   private stopped = false;
+  private current: Promise<void> = Promise.resolve();
   private readonly check: (trigger: Trigger) => Promise<boolean>;
   private readonly interval: () => number;
+  private readonly lastGap: number;
 
   /**
    * @param check one check; false where the ruleset could not be read, and is to be read again soon. Must not throw.
    * @param interval milliseconds from the end of a check to the next, asked after each
+   * @param lastGap milliseconds between checks at most, where changes keep coming
    */
-  constructor(check: (trigger: Trigger) => Promise<boolean>, interval: () => number) {
+  constructor(check: (trigger: Trigger) => Promise<boolean>, interval: () => number, lastGap = LAST_GAP) {
     this.check = check;
     this.interval = interval;
+    this.lastGap = lastGap;
   }
 
   start(): Promise<void> {
@@ -35,16 +40,28 @@ export class CheckSchedule {
   /** The kernel says that the ruleset has changed. */
   changed(): void {
     this.pending = true;
-    if (!this.busy && !this.gapTimer) void this.run('event');
+    if (!this.busy && !this.gapTimer && !this.stopped) void this.run('event');
   }
 
-  stop(): void {
+  /** One check ahead of the schedule; none where one runs. */
+  checkNow(): void {
+    if (!this.busy && !this.stopped) void this.run('schedule');
+  }
+
+  /** @returns after the check that runs, if one does: no other follows */
+  stop(): Promise<void> {
     this.stopped = true;
     clearTimeout(this.timer);
     clearTimeout(this.gapTimer);
+    return this.current;
   }
 
-  private async run(trigger: Trigger): Promise<void> {
+  private run(trigger: Trigger): Promise<void> {
+    this.current = this.runOnce(trigger);
+    return this.current;
+  }
+
+  private async runOnce(trigger: Trigger): Promise<void> {
     clearTimeout(this.timer);
     this.busy = true;
     this.pending = false;
@@ -60,7 +77,7 @@ export class CheckSchedule {
     this.gapTimer ??= setTimeout(() => {
       this.gapTimer = undefined;
       if (this.pending && !this.busy) {
-        this.gap = Math.min(this.gap * 2, LAST_GAP);
+        this.gap = Math.min(this.gap * 2, this.lastGap);
         void this.run('event');
       } else {
         this.gap = FIRST_GAP;

@@ -1,6 +1,6 @@
 // What the checker knows, and what it does when a check shows that the pod is no longer guarded.
 import type { Mode, OnDrift } from '../contract.ts';
-import { CodedError, errors } from '../errors.ts';
+import { CodedError, describeError, errors } from '../errors.ts';
 import { ErrorLog, type Log } from '../log.ts';
 import { identityOf, referTo } from '../netfilter/drop-rule.ts';
 import type { InstallResult } from '../netfilter/installer.ts';
@@ -25,6 +25,8 @@ export interface CheckerSettings {
   onDrift: OnDrift;
   /** Milliseconds from one check to the next where the kernel does not report every change. */
   interval: number;
+  /** The same where it does. Each check costs a process. */
+  reportedInterval: number;
 }
 
 /** What the checker needs from outside; tests give their own. */
@@ -42,8 +44,6 @@ export interface CheckerDependencies {
 }
 
 const MAX_CHANGES = 10;
-/** How much rarer checks are while the kernel reports every change: each costs a process. */
-const REPORTED_FACTOR = 3;
 /** Milliseconds that one check may take: part of the age at which the last result counts as too old. */
 const CHECK_LIMIT = 5000;
 /** Milliseconds to wait for the kernel's report of a change. */
@@ -59,6 +59,8 @@ export class Checker {
   dropCounters = emptyDropCounters();
   checks: Record<Trigger, number> = { start: 0, event: 0, schedule: 0, retry: 0 };
   checkFailures = 0;
+  /** Why the last check failed; undefined where it did not. */
+  failure: string | undefined;
   drift = 0;
   exemptionDrift = 0;
   exemptionFailures = 0;
@@ -92,17 +94,27 @@ export class Checker {
   nextCheckIn(): number {
     const legacy = FAMILIES.some((family) => (this.last?.snapshot.legacyTables[family].length ?? 0) > 0);
     const reported = this.last !== undefined && !legacy && this.dependencies.reportsChanges();
-    return this.settings.interval * (reported ? REPORTED_FACTOR : 1);
+    return reported ? this.settings.reportedInterval : this.settings.interval;
   }
 
   /** Why the pod is not ready, or undefined where it is. In observe mode it always is. */
   notReady(): string | undefined {
     if (this.settings.mode === 'observe') return undefined;
+    return this.outdated() ?? this.unguarded();
+  }
+
+  /** Why nobody can tell whether the pod is guarded now; undefined where the last check does. */
+  outdated(): string | undefined {
     if (!this.last) return 'no check has succeeded yet';
     const age = this.dependencies.now() - this.lastAt;
     const limit = this.nextCheckIn() + 2 * this.settings.interval + CHECK_LIMIT;
-    if (age > limit) return `the last successful check is ${Math.round(age / 1000)} s old`;
-    return this.guarded ? undefined : printable(unguardedReasons(this.last)[0] ?? 'not guarded');
+    return age > limit ? `the last successful check is ${Math.round(age / 1000)} s old` : undefined;
+  }
+
+  /** Why the pod is not guarded, as the last check tells: one line. */
+  unguarded(): string | undefined {
+    if (this.guarded || !this.last) return undefined;
+    return printable(unguardedReasons(this.last)[0] ?? 'not guarded');
   }
 
   /** One check, and what follows from it. Never throws; false where the ruleset could not be read. */
@@ -112,9 +124,11 @@ export class Checker {
     const seen = new Set(this.changes);
     try {
       await this.reactTo(await this.dependencies.check(trigger === 'schedule'), seen);
+      this.failure = undefined;
       return true;
     } catch (error) {
       this.checkFailures++;
+      this.failure = describeError(error).message;
       this.errors.note('check-failed', error);
       return false;
     }

@@ -60,7 +60,7 @@ export class NftMonitor {
   stop(): void {
     clearTimeout(this.timer);
     this.child?.removeAllListeners('exit');
-    this.child?.removeAllListeners('error');
+    this.child?.removeAllListeners('error').on('error', () => undefined);
     this.child?.kill('SIGKILL');
     this.running = false;
   }
@@ -79,6 +79,8 @@ export class NftMonitor {
 }
 
 const MAX_LINES = 5;
+/** Characters of a line that are kept: one may have all elements of a set. */
+const MAX_LINE = 2000;
 /**
  * `# new generation 3 by process 3389 (iptables-nft)` (nft 0.8 or later); the process is missing in older ones. A process
  * that names itself with a line end ends the line early.
@@ -101,7 +103,7 @@ export function makeMonitorParser(): (text: string) => MonitorReport {
   let lines: string[] = [];
   return (text) => {
     const parts = (rest + text).split('\n');
-    rest = parts.pop() ?? '';
+    rest = (parts.pop() ?? '').slice(0, MAX_LINE);
     const report: MonitorReport = { changes: [], alarm: false };
     for (const line of parts) {
       const generation = line.match(GENERATION);
@@ -112,7 +114,7 @@ export function makeMonitorParser(): (text: string) => MonitorReport {
       } else if (ALARM.test(line)) {
         report.alarm = true;
       } else if (line !== '' && lines.length < MAX_LINES) {
-        lines.push(line);
+        lines.push(line.slice(0, MAX_LINE));
       }
     }
     return report;

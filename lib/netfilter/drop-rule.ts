@@ -25,7 +25,8 @@ export const RULE: Record<Protocol, string> = {
 
 const PARSED = { tcp: JSON.stringify(parseOptions(RULE.tcp)), all: JSON.stringify(parseOptions(RULE.all)) };
 
-function isRule(options: IptablesOption[] | undefined, protocol: Protocol): boolean {
+/** Whether a rule is the one that we put in, as iptables-save prints it. */
+export function isRule(options: IptablesOption[] | undefined, protocol: Protocol): boolean {
   return options !== undefined && JSON.stringify(options) === PARSED[protocol];
 }
 

@@ -2,7 +2,7 @@
 // one with Istio's rule alone, and in one with us. In both directions: to the pod, through gateway and sidecar, where the
 // gateway's segments are moved; and from the pod, through its sidecar to a server, where the server's are.
 import t, { type Test as Tap } from 'tap';
-import type { CheckerReport } from '../../init-image/checker/checker-report.ts';
+import type { CheckerReport } from '../../lib/checker/checker-report.ts';
 import { PORT, podAnnotations } from '../../tools/mesh/istio-installation.ts';
 import { apply, getJson } from '../harness/cluster/kubectl.ts';
 import { PodPrograms, podRuleset, skipWithoutNode } from '../harness/cluster/node-side.ts';

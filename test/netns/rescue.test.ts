@@ -1,7 +1,7 @@
 // Connections that would hang, rescued by the shipped checker: many at once, and where something is in its way.
 import { readdir, symlink, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import type { CheckerReport } from '../../init-image/checker/checker-report.ts';
+import type { CheckerReport } from '../../lib/checker/checker-report.ts';
 import { readNotes } from '../../lib/checker/noted-connections.ts';
 import { kernelTest } from '../harness/netns/netns-test.ts';
 import { ADDRESS, type NetworkNamespace } from '../harness/netns/network-namespaces.ts';

@@ -1,7 +1,7 @@
 // Reports of a checker that has checked once, for tests of the pages that show them.
 
-import { type CheckerReport, describeChecker } from '../../../init-image/checker/checker-report.ts';
 import { Checker } from '../../../lib/checker/checker.ts';
+import { type CheckerReport, describeChecker } from '../../../lib/checker/checker-report.ts';
 import { checkOf, exemptSnapshot } from '../../lib/netfilter/made-checks.ts';
 
 /** Evidence with a label that must be escaped and a number that is not known. */
@@ -19,7 +19,7 @@ const RESCUER = {
 export async function reportOf(rules: string): Promise<CheckerReport> {
   const check = checkOf(exemptSnapshot(rules));
   const checker = new Checker(
-    { mode: 'enforce', onDrift: 'report', interval: 10_000 },
+    { mode: 'enforce', onDrift: 'report', interval: 10_000, reportedInterval: 30_000 },
     {
       check: async () => check,
       repair: () => Promise.reject(new Error('not asked for')),

@@ -1,9 +1,9 @@
 import type { AddressInfo } from 'node:net';
 import t, { type Test } from 'tap';
 import { METRICS, renderMetrics } from '../../../init-image/checker/checker-metrics.ts';
-import type { CheckerReport } from '../../../init-image/checker/checker-report.ts';
 import { makeCheckerServer } from '../../../init-image/checker/checker-server.ts';
 import { askReady } from '../../../init-image/checker/readiness-probe.ts';
+import type { CheckerReport } from '../../../lib/checker/checker-report.ts';
 import { BARE, GUARDED } from '../../lib/netfilter/made-checks.ts';
 import { reportOf } from './checker-reports.ts';
 

@@ -37,7 +37,7 @@ function makeChecker(
     return item;
   };
   const checker = new Checker(
-    { mode: 'enforce', onDrift: 'repair', interval: 10_000, ...settings },
+    { mode: 'enforce', onDrift: 'repair', interval: 10_000, reportedInterval: 30_000, ...settings },
     {
       check: async () => next(checks),
       repair: async () => installed(next(repairs)),

@@ -1,10 +1,10 @@
 // The whole report, for /selfcheck and --once.
 
-import type { Checker } from '../../lib/checker/checker.ts';
-import type { Rescuer } from '../../lib/checker/rescuer.ts';
-import { VERSION } from '../../lib/contract.ts';
-import type { Evidence } from '../../lib/netfilter/proc.ts';
-import { describeFamilies, type RulesetCheck, summarize } from '../../lib/netfilter/ruleset-check.ts';
+import { VERSION } from '../contract.ts';
+import type { Evidence } from '../netfilter/proc.ts';
+import { describeFamilies, type RulesetCheck, summarize } from '../netfilter/ruleset-check.ts';
+import type { Checker } from './checker.ts';
+import type { Rescuer } from './rescuer.ts';
 
 /** What one check says: the part of the report that needs no running checker. */
 export function describeCheck(check: RulesetCheck, evidence: Evidence) {

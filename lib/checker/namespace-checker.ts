@@ -1,0 +1,119 @@
+// All that keeps verifying one network namespace: checks on events and on a schedule, repairs, rescues.
+import type { Log } from '../log.ts';
+import { lacksExemption, listListeners, raisesAlarm } from '../netfilter/exemption-installer.ts';
+import type { InstallResult } from '../netfilter/installer.ts';
+import type { NamespaceAccess } from '../netfilter/namespace-access.ts';
+import { countInvalid, type Evidence, readEvidence } from '../netfilter/proc.ts';
+import { checkRuleset, type RulesetCheck } from '../netfilter/ruleset-check.ts';
+import type { ReadRuleset } from '../netfilter/ruleset-reader.ts';
+import { CheckSchedule } from './check-schedule.ts';
+import { Checker, type CheckerSettings } from './checker.ts';
+import { type CheckerReport, describeChecker } from './checker-report.ts';
+import { makeLiberal } from './liberal-connection.ts';
+import { NftMonitor } from './nft-monitor.ts';
+import { forgetNotes, readNotes } from './noted-connections.ts';
+import { Rescuer } from './rescuer.ts';
+
+/** The namespace, and what is done in it. */
+export interface NamespaceCheckerDependencies {
+  namespace: NamespaceAccess;
+  read: ReadRuleset;
+  install(): Promise<InstallResult>;
+  log: Log;
+  /** Milliseconds for each program. */
+  commandTimeout: number;
+  /** Called after each check, before the next can begin. Must not throw. */
+  afterCheck?(): Promise<void>;
+  /** Where given, the first check installs, and is what that has read back. */
+  installsFirst?: boolean;
+  /** Milliseconds between checks at most, in a storm of changes. */
+  longestGap?: number;
+}
+
+export class NamespaceChecker {
+  readonly checker: Checker;
+  readonly monitor: NftMonitor;
+  private readonly schedule: CheckSchedule;
+  private readonly rescuer: Rescuer;
+  private rescues = false;
+  private readonly dependencies: NamespaceCheckerDependencies;
+
+  constructor(settings: CheckerSettings, dependencies: NamespaceCheckerDependencies) {
+    const { namespace, install, log, commandTimeout, afterCheck, longestGap } = dependencies;
+    this.dependencies = dependencies;
+    this.checker = new Checker(settings, {
+      check: (quiet) => this.check(quiet),
+      lacksExemption,
+      repair: install,
+      reportsChanges: () => this.monitor.running,
+      log,
+      now: () => performance.now(),
+    });
+    this.schedule = new CheckSchedule(
+      async (trigger) => {
+        const done = await this.checker.check(trigger);
+        await afterCheck?.();
+        return done;
+      },
+      () => this.checker.nextCheckIn(),
+      longestGap,
+    );
+    this.monitor = new NftMonitor(
+      (onText, onEnd) => namespace.start('nft', ['monitor'], onText, onEnd),
+      (changes) => {
+        this.checker.noteChanges(changes);
+        this.schedule.changed();
+      },
+      () => this.rescues && this.rescuer.alarm(),
+      log,
+    );
+    this.rescuer = new Rescuer({
+      countInvalid: () => countInvalid(namespace),
+      hearsAlarm: () => this.monitor.running && raisesAlarm(this.checker.last),
+      readNotes: () => readNotes(commandTimeout, namespace.run),
+      forget: (connections) => forgetNotes(connections, commandTimeout, namespace.run),
+      makeLiberal: (connection) => makeLiberal(connection, commandTimeout, namespace.run),
+      log,
+      now: () => performance.now(),
+      date: Date.now,
+    });
+  }
+
+  /** @returns after the first check */
+  start(): Promise<void> {
+    this.monitor.start();
+    return this.schedule.start();
+  }
+
+  /** From now on connections with stray segments are rescued. */
+  startRescue(): void {
+    if (this.rescues) return;
+    this.rescues = true;
+    this.rescuer.start();
+  }
+
+  /** Checks now, unless a check runs. */
+  checkNow(): void {
+    this.schedule.checkNow();
+  }
+
+  /** @returns after the check that runs, if one does */
+  async stop(): Promise<void> {
+    this.monitor.stop();
+    this.rescuer.stop();
+    await this.schedule.stop();
+  }
+
+  report(evidence: Evidence = readEvidence(this.dependencies.namespace)): CheckerReport {
+    return describeChecker(this.checker, evidence, this.monitor, this.rescues ? this.rescuer : undefined);
+  }
+
+  private async check(quiet: boolean): Promise<RulesetCheck> {
+    const { namespace, read, install, installsFirst, commandTimeout } = this.dependencies;
+    const { last, settings } = this.checker;
+    if (installsFirst && !last) return (await install()).check;
+    const check = await checkRuleset(() => read(quiet && this.monitor.running), last, namespace);
+    const added = settings.onDrift === 'repair' && (await listListeners(check, commandTimeout, namespace.run));
+    return added ? await checkRuleset(read, undefined, namespace) : check;
+  }
+}

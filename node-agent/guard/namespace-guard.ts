@@ -1,0 +1,250 @@
+// Guards one pod from outside: puts the whole cure into its network namespace, and keeps verifying that it is there.
+import { release } from 'node:os';
+import { NamespaceChecker } from '../../lib/checker/namespace-checker.ts';
+import type { BeLiberal, Mode, OnDrift, Protocol, Rescue } from '../../lib/contract.ts';
+import type { Log } from '../../lib/log.ts';
+import { type InstallResult, install } from '../../lib/netfilter/installer.ts';
+import { FAMILIES } from '../../lib/netfilter/packet.ts';
+import { countInvalid, type Evidence, readEvidence } from '../../lib/netfilter/proc.ts';
+import { summarize } from '../../lib/netfilter/ruleset-check.ts';
+import { makeRulesetReader, type ReadRuleset } from '../../lib/netfilter/ruleset-reader.ts';
+import { withdraw } from '../../lib/netfilter/withdrawal.ts';
+import { EnteredNamespace, type GuardedNamespace } from './entered-namespace.ts';
+import { LiberalConntrack } from './liberal-conntrack.ts';
+import { limitLog } from './limited-log.ts';
+import type { ProgramSlots } from './program-slots.ts';
+
+/** What the pod's author, or the installation, has chosen. */
+export interface GuardSettings {
+  mode: Mode;
+  protocol: Protocol;
+  onDrift: OnDrift;
+  rescue: Rescue;
+  beLiberal: BeLiberal;
+}
+
+export interface GuardDependencies {
+  log: Log;
+  /** Called when the state or its reason has changed. */
+  onChange(state: GuardState): void;
+  /** Milliseconds for each program. */
+  commandTimeout: number;
+  /** Milliseconds between checks where iptables-legacy holds tables, or nft monitor does not run. */
+  interval: number;
+  /** The node's /proc/sys/net, writable. */
+  procSysNet: string;
+  /** Of all guards together. */
+  slots: ProgramSlots;
+  /** Of iptables: see withLockFile. */
+  environment: NodeJS.ProcessEnv;
+}
+
+export interface GuardState {
+  state: 'starting' | 'guarded' | 'not-guarded' | 'cannot-tell';
+  /** One line. */
+  reason: string;
+  /** Milliseconds since 1970: when the pod was first guarded. */
+  guardedAt?: number;
+  /** The network namespace has gone: this guard does nothing any more. */
+  gone?: true;
+}
+
+/** Milliseconds between checks where the kernel reports every change. */
+const REPORTED_INTERVAL = 300_000;
+/** Milliseconds between two checks that only count what was dropped. */
+const COUNT_GAP = 30_000;
+/** Milliseconds between checks at most, where a pod changes its ruleset all the time: each costs the node. */
+const LONGEST_GAP = 10_000;
+/** Milliseconds to wait for the xtables lock. */
+const LOCK_WAIT = 5000;
+
+export class NamespaceGuard {
+  state: GuardState = { state: 'starting', reason: 'the cure is being put in' };
+  private readonly settings: GuardSettings;
+  private readonly dependencies: GuardDependencies;
+  private readonly namespace: EnteredNamespace;
+  private readonly liberal: LiberalConntrack;
+  private readonly checking: NamespaceChecker;
+  private readonly read: ReadRuleset;
+  private readonly log: Log;
+  private started = false;
+  private stopped = false;
+  private lastInvalid: number | null | undefined;
+  private countedAt = Number.NEGATIVE_INFINITY;
+  /** Whether a rule of this pod was put in by this guard. */
+  private hasInserted = false;
+
+  constructor(namespace: GuardedNamespace, settings: GuardSettings, dependencies: GuardDependencies) {
+    const { commandTimeout, interval, procSysNet, slots } = dependencies;
+    this.settings = settings;
+    this.dependencies = dependencies;
+    const log = limitLog(dependencies.log);
+    // What still runs when it ends is of no interest.
+    this.log = (...line) => this.stopped || log(...line);
+    this.namespace = new EnteredNamespace(namespace, { slots, procSysNet, timeout: commandTimeout });
+    this.liberal = new LiberalConntrack(this.namespace, this.log);
+    const read = makeRulesetReader(commandTimeout, this.namespace);
+    this.read = async (quiet) => {
+      await this.namespace.makeVisible();
+      return read(quiet);
+    };
+    this.checking = new NamespaceChecker(
+      { mode: settings.mode, onDrift: settings.onDrift, interval, reportedInterval: REPORTED_INTERVAL },
+      {
+        namespace: this.namespace,
+        read: this.read,
+        install: () => this.install(),
+        log: this.log,
+        commandTimeout,
+        afterCheck: () => this.afterCheck(),
+        installsFirst: true,
+        longestGap: LONGEST_GAP,
+      },
+    );
+  }
+
+  /**
+   * Puts the cure in, verifies it, and keeps verifying it. Never throws.
+   * @returns after the first check
+   */
+  async start(): Promise<void> {
+    if (this.started || this.stopped) return;
+    this.started = true;
+    try {
+      this.namespace.open();
+    } catch {
+      this.lose();
+      return;
+    }
+    await this.checking.start();
+  }
+
+  /** The agent calls it for all pods every few seconds: cheap where nothing has happened. */
+  look(): void {
+    if (!this.started || this.stopped) return;
+    if (!this.namespace.isThere()) {
+      this.lose();
+      return;
+    }
+    this.update();
+    const now = performance.now();
+    if (now - this.countedAt < COUNT_GAP || !this.namespace.isVisible()) return;
+    const invalid = countInvalid(this.namespace);
+    // The first check has read the counters of what came before.
+    const moved = this.lastInvalid !== undefined && invalid !== this.lastInvalid;
+    this.lastInvalid = invalid;
+    if (!moved) return;
+    this.countedAt = now;
+    this.checking.checkNow();
+  }
+
+  /**
+   * Takes out what was put in, but for nf_conntrack_tcp_be_liberal: connections may rely on it. Then it stops. Needs no
+   * start.
+   * @throws CodedError WITHDRAWAL_FAILED, or as reading the ruleset does; not where the namespace has gone
+   */
+  async withdraw(): Promise<void> {
+    const { commandTimeout: timeout, environment } = this.dependencies;
+    const { protocol } = this.settings;
+    this.stopped = true;
+    await this.checking.stop();
+    if (!this.namespace.isThere()) return this.namespace.close();
+    try {
+      this.namespace.open();
+      const protocols: Protocol[] = protocol === 'all' && this.hasInserted ? ['tcp', 'all'] : ['tcp'];
+      await withdraw(this.read, this.namespace, { protocols, timeout, environment });
+    } finally {
+      this.namespace.close();
+    }
+  }
+
+  /** Ends its child and its timers. What it has put in stays. */
+  stop(): void {
+    this.stopped = true;
+    void this.checking.stop().then(() => this.namespace.close());
+  }
+
+  /** All that is known of the pod, as plain data. */
+  report() {
+    const { isSet, drift, repairs, failure } = this.liberal;
+    const wanted = this.settings.beLiberal;
+    return {
+      ...this.state,
+      ...this.checking.report(this.evidence()),
+      beLiberal: { wanted, set: isSet ?? null, drift, repairs, ...(failure !== undefined && { failure }) },
+    };
+  }
+
+  private evidence(): Evidence {
+    if (this.namespace.isVisible()) return readEvidence(this.namespace);
+    return { kernelRelease: release(), tcpBeLiberal: null, conntrackInvalid: null, tcpResetsSent: null };
+  }
+
+  private async install(): Promise<InstallResult> {
+    const { commandTimeout, environment } = this.dependencies;
+    const started = performance.now();
+    const isFirst = this.checking.checker.last === undefined;
+    // The first check needs the range of ephemeral ports.
+    const known = isFirst ? this.namespace.readSysctls().catch(() => undefined) : undefined;
+    await Promise.all([known, this.namespace.makeVisible()]);
+    const { protocol } = this.settings;
+    const options = { protocol, backend: 'auto', lockWait: LOCK_WAIT, commandTimeout, environment } as const;
+    const result = await install(this.read, options, this.namespace);
+    this.hasInserted ||= FAMILIES.some((family) => result.families[family].action === 'inserted');
+    if (isFirst) {
+      const { families, exemption } = result;
+      this.log('info', 'installed', { families, exemption, milliseconds: performance.now() - started });
+    }
+    return result;
+  }
+
+  private async afterCheck(): Promise<void> {
+    if (this.stopped) return;
+    if (!this.namespace.isThere()) {
+      this.lose();
+      return;
+    }
+    const { beLiberal, onDrift, rescue } = this.settings;
+    if (this.checking.checker.last) {
+      if (beLiberal === 'enabled') await this.liberal.hold(onDrift === 'repair');
+      else await this.namespace.readSysctls().catch(() => undefined);
+      // What cannot be made liberal as a whole is rescued connection by connection.
+      if (rescue === 'enabled' && (beLiberal === 'disabled' || this.liberal.failure !== undefined)) {
+        this.checking.startRescue();
+      }
+      this.namespace.urgent = false;
+    }
+    this.update();
+  }
+
+  private update(): void {
+    if (this.stopped) return;
+    const { checker } = this.checking;
+    const outdated = checker.outdated();
+    if (!checker.last) {
+      const failure = checker.failure;
+      if (failure !== undefined) this.setState({ state: 'cannot-tell', reason: failure });
+    } else if (outdated !== undefined) {
+      this.setState({ state: 'cannot-tell', reason: [outdated, checker.failure ?? []].flat().join(': ') });
+    } else if (checker.guarded) {
+      this.setState({ state: 'guarded', reason: 'INVALID TCP packets are dropped' });
+    } else {
+      const state = summarize(checker.last) === 'not guarded' ? 'not-guarded' : 'cannot-tell';
+      this.setState({ state, reason: checker.unguarded() ?? '' });
+    }
+  }
+
+  private setState(next: GuardState): void {
+    const { state, reason, guardedAt = next.state === 'guarded' ? Date.now() : undefined } = this.state;
+    if (state === next.state && reason === next.reason) return;
+    this.state = { ...next, ...(guardedAt !== undefined && { guardedAt }) };
+    this.dependencies.onChange(this.state);
+  }
+
+  /** The namespace has gone: there is nothing left to do. */
+  private lose(): void {
+    this.log('info', 'namespace-gone', { message: 'the network namespace of the pod has gone' });
+    this.stop();
+    this.setState({ state: 'starting', reason: 'the network namespace of the pod has gone', gone: true });
+  }
+}
