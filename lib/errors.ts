@@ -86,6 +86,8 @@ export const errors = defineErrors({
     `cannot read the cluster's address and credentials from ${from} (${why}): correct --kubeconfig`,
   CLUSTER_LIST_ENDLESS: (path: string, pages: number) =>
     `the list of ${path} does not end after ${pages} pages: look for a proxy before the API server that alters its answers`,
+  AGENT_UNREACHABLE: (port: number, why: string) =>
+    `no node agent answers on port ${port} of this host (${why}): run this in the agent's container, or name its port with --port`,
   INSERT_USELESS: (family: string) =>
     `the ${family} rule is at position 1 already, and INVALID packets are still not dropped: the verdict names the rule that accepts them`,
 });

@@ -21,6 +21,14 @@ export function makeLog(program: string, write: (line: string) => void, now: () 
   };
 }
 
+/** The same log for parts that write as pino does. */
+export function structuredLog(log: Log): StructuredLog {
+  return {
+    info: (details, message) => log('info', message, { ...details }),
+    warn: (details, message) => log('warn', message, { ...details }),
+  };
+}
+
 /** Logs an error once for as long as it stays the same. */
 export class ErrorLog {
   private last = '';

@@ -39,6 +39,7 @@ const MOST_READ = 16 * 1024;
 const STATUS: Record<number, string> = {
   200: 'OK',
   400: 'Bad Request',
+  403: 'Forbidden',
   404: 'Not Found',
   405: 'Method Not Allowed',
   500: 'Internal Server Error',

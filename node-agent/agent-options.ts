@@ -83,3 +83,13 @@ export const AGENT_OPTIONS = {
 };
 
 export const AGENT_SWITCHES = ['help'] as const;
+
+/** Of the command that asks a running agent. */
+export const SELFCHECK_OPTIONS = {
+  port: AGENT_OPTIONS.port,
+  pod: textLike(/^[a-z0-9-]{1,63}\/[a-z0-9.-]{1,253}$/, 'NAMESPACE/NAME', {
+    env: 'INVALID_DROP_SELFCHECK_POD',
+    default: '',
+    help: 'One pod in full, as JSON. Without it, a table of all pods.',
+  }),
+};

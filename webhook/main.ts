@@ -7,6 +7,7 @@ import type { ClusterClient } from '../lib/cluster/cluster-client.ts';
 import { backoffMs } from '../lib/cluster/reflector.ts';
 import { VERSION } from '../lib/contract.ts';
 import { CodedError } from '../lib/errors.ts';
+import { askLocal } from '../lib/local-request.ts';
 import { helpText, readOptions } from '../lib/options.ts';
 import { printable, printableLines } from '../lib/printable.ts';
 import { buildServer, useCertificate } from './admission-server.ts';
@@ -14,12 +15,12 @@ import { startCertificates } from './certificates/start-certificates.ts';
 import { coveragePage } from './coverage/coverage-report.ts';
 import { guardCommand } from './guard/guard-command.ts';
 import { buildHealthServer } from './health-server.ts';
-import { askLocal } from './local-request.ts';
 import { canaryAddition } from './selfcheck/canary.ts';
 import { reportTable, runChecks, type SelfcheckReport, selfcheckPage } from './selfcheck/selfcheck-report.ts';
 import { type EnabledFeatures, selfchecks } from './selfcheck/selfchecks.ts';
 import { createShutdown } from './shutdown.ts';
 import { startWatches, type Watches } from './watches.ts';
+import { errors } from './webhook-errors.ts';
 import { logDestination } from './webhook-log.ts';
 import { createMetrics } from './webhook-metrics.ts';
 import { type Configuration, injectionSettings, OPTIONS } from './webhook-options.ts';
@@ -119,9 +120,11 @@ async function connect(kubeconfig: string): Promise<ClusterClient | undefined> {
   return connectCluster(kubeconfig);
 }
 
+const ask = (port: number, path: string, accept: string) => askLocal(port, path, accept, errors.WEBHOOK_UNREACHABLE);
+
 /** @returns exit code: 0 all is well, 1 a check failed */
 async function selfcheck(port: number, print: (text: string) => void): Promise<number> {
-  const report = JSON.parse(await askLocal(port, '/selfcheck', 'application/json')) as SelfcheckReport;
+  const report = JSON.parse(await ask(port, '/selfcheck', 'application/json')) as SelfcheckReport;
   print(reportTable(report));
   return report.ok ? 0 : 1;
 }
@@ -154,8 +157,7 @@ async function main(): Promise<void> {
   const { values, given } = readOptions(OPTIONS, command ? argv.slice(1) : argv, process.env, ['help']);
   if (given.has('help')) print(helpText(USAGE, OPTIONS));
   else if (command === 'selfcheck') process.exitCode = await selfcheck(values['metrics-port'], print);
-  else if (command === 'coverage')
-    print(printableLines(await askLocal(values['metrics-port'], '/coverage', 'text/plain')));
+  else if (command === 'coverage') print(printableLines(await ask(values['metrics-port'], '/coverage', 'text/plain')));
   else await serve(values);
 }
 

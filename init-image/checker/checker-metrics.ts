@@ -1,24 +1,12 @@
-// The report's numbers in Prometheus' text format (version 0.0.4). Written by hand: prom-client would cost the checker
-// more memory than all the rest of it (docs/decisions/0002).
-
+// The report's numbers as metrics (docs/decisions/0002).
 import type { CheckerReport } from '../../lib/checker/checker-report.ts';
+import { type Metric, type MetricSample, metricText } from '../../lib/metric-text.ts';
 import { INTERFACE_CLASSES, type InterfaceReport } from '../../lib/netfilter/ruleset-check.ts';
-
-type Labels = Record<string, string>;
-type Sample = { labels?: Labels; value: number | null };
-
-interface Metric {
-  name: string;
-  type: 'gauge' | 'counter';
-  help: string;
-  labels: string[];
-  samples(report: CheckerReport): Sample[];
-}
 
 const families = (report: CheckerReport) =>
   Object.entries(report.families ?? {}).filter(([, family]) => family.present);
 
-const perInterface = (report: CheckerReport, value: (seen: InterfaceReport) => number): Sample[] =>
+const perInterface = (report: CheckerReport, value: (seen: InterfaceReport) => number): MetricSample[] =>
   families(report).flatMap(([family, described]) =>
     INTERFACE_CLASSES.flatMap((name) => {
       const seen = described[name];
@@ -27,7 +15,7 @@ const perInterface = (report: CheckerReport, value: (seen: InterfaceReport) => n
   );
 
 /** Every metric of the checker. Labels are bounded: two families, two classes of interfaces, four triggers. */
-export const METRICS: Metric[] = [
+export const METRICS: Metric<CheckerReport>[] = [
   {
     name: 'invalid_drop_build_info',
     type: 'gauge',
@@ -210,21 +198,7 @@ export const METRICS: Metric[] = [
   },
 ];
 
-/** The report as Prometheus reads it. A number that is not known is left out, not 0. */
+/** The report as Prometheus reads it. */
 export function renderMetrics(report: CheckerReport): string {
-  return METRICS.map((metric) => renderMetric(metric, report)).join('');
-}
-
-function renderMetric({ name, type, help, samples }: Metric, report: CheckerReport): string {
-  const lines = samples(report).flatMap(({ labels, value }) =>
-    value === null ? [] : [`${name}${renderLabels(labels)} ${value}\n`],
-  );
-  return lines.length === 0 ? '' : `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${lines.join('')}`;
-}
-
-function renderLabels(labels: Labels | undefined): string {
-  if (!labels) return '';
-  const escaped = (text: string) => text.replace(/[\\"\n]/g, (char) => (char === '\n' ? '\\n' : `\\${char}`));
-  const pairs = Object.entries(labels).map(([name, value]) => `${name}="${escaped(value)}"`);
-  return `{${pairs.join(',')}}`;
+  return metricText(METRICS, report);
 }

@@ -1,10 +1,9 @@
 // The checker's pages: read only, and cheap to answer, because anybody in the cluster can ask.
-
 import type { CheckerReport } from '../../lib/checker/checker-report.ts';
+import { METRICS_TYPE } from '../../lib/metric-text.ts';
 import { madeAtMostEvery, makePageServer, type Page, type PageServer } from '../../lib/page-server.ts';
 import { renderMetrics } from './checker-metrics.ts';
 
-const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 /** Milliseconds. A probe waits for 2 s, a scraper for 10 s at most. */
 const DEADLINE = 5000;
 const CONNECTIONS = 128;

@@ -42,7 +42,7 @@ export interface ClusterClient {
   watch(path: string, query: Query, signal: AbortSignal, opened: () => void): AsyncGenerator<WatchEvent>;
 }
 
-/** What the commands that an operator runs need as well. */
+/** What agents and the commands that an operator runs need as well. */
 export interface OperatorClient extends ClusterClient {
   /** @param body a strategic merge patch: lists such as ephemeralContainers are merged by name */
   mergePatch(path: string, body: JsonObject, query?: Query): Promise<JsonObject>;
@@ -52,7 +52,7 @@ export interface OperatorClient extends ClusterClient {
  * @param kubeconfig path of a kubeconfig file, or IN_CLUSTER
  * @throws CodedError CLUSTER_CONFIGURATION
  */
-export function connectCluster(kubeconfig: string): ClusterClient {
+export function connectCluster(kubeconfig: string): OperatorClient {
   return clientFor(loadConfig(kubeconfig));
 }
 

@@ -25,12 +25,13 @@ export interface FakeApiServer {
   requests: string[];
   /** Called when a watch is asked for, before it is answered. */
   beforeWatch(): void;
-  /** Open watches. */
+  /** Open watches, and the path of each. */
   watches: Set<ServerResponse>;
+  paths: WeakMap<ServerResponse, string>;
   /** Answers a request in place of what is told here; undefined where it leaves that as it is. */
   answer: ((method: string, url: URL, body: string) => { status: number; body: object } | undefined) | undefined;
-  /** Sends an event to all open watches. */
-  send(type: string, object: object): void;
+  /** Sends an event to all open watches, or to those of a path. */
+  send(type: string, object: object, path?: string): void;
   /** Ends all open watches, as a server does after some minutes. */
   endWatches(): void;
   close(): Promise<void>;
@@ -62,6 +63,7 @@ export async function startFakeApiServer(namespaces: Namespace[]): Promise<FakeA
     api.beforeWatch();
     response.flushHeaders();
     api.watches.add(response);
+    api.paths.set(response, url.pathname);
     response.on('close', () => api.watches.delete(response));
   });
   server.on('secureConnection', () => {
@@ -79,8 +81,11 @@ export async function startFakeApiServer(namespaces: Namespace[]): Promise<FakeA
     answer: undefined,
     beforeWatch: () => {},
     watches: new Set(),
-    send: (type, object) => {
-      for (const watch of api.watches) watch.write(`${JSON.stringify({ type, object })}\n`);
+    paths: new WeakMap(),
+    send: (type, object, path) => {
+      for (const watch of api.watches) {
+        if (path === undefined || api.paths.get(watch) === path) watch.write(`${JSON.stringify({ type, object })}\n`);
+      }
     },
     endWatches: () => {
       for (const watch of api.watches) watch.end();

@@ -1,0 +1,398 @@
+// Brings what the agent does for each pod in line with its duty: finds its network namespace, starts, keeps and ends its
+// guard, withdraws, and has its condition written.
+
+import type { Sink } from '../../lib/cluster/reflector.ts';
+import type { NodeMode } from '../../lib/contract.ts';
+import { describeError } from '../../lib/errors.ts';
+import type { Log } from '../../lib/log.ts';
+import type { ConditionWriter } from '../status/condition-writer.ts';
+import { type PodFinding, wantedCondition } from '../status/wanted-condition.ts';
+import type { LabelledNamespace, NodePod } from './node-pod.ts';
+import { dutyOf, type PodDuty } from './pod-duty.ts';
+import { atOnce } from './start-queue.ts';
+
+/** A network namespace, as it was found. */
+export interface PodSandbox {
+  path: string;
+  inode: bigint | number;
+  foundBy: string;
+}
+
+export interface PodFinder {
+  find(pod: Pick<NodePod, 'uid' | 'namespace' | 'name' | 'addresses'>): Promise<PodSandbox | { missing: string }>;
+}
+
+/** What keeps one network namespace guarded. */
+export interface PodGuard<Report> {
+  readonly state: { state: 'starting' | 'guarded' | 'not-guarded' | 'cannot-tell'; reason: string };
+  /** Ends when the first check has been made. */
+  start(): unknown;
+  /** A look at what costs nothing; called every few seconds. */
+  look(): unknown;
+  /** Takes out what is ours, and stops. */
+  withdraw(): Promise<void>;
+  /** What is ours stays. */
+  stop(): void;
+  report(): Report;
+}
+
+export interface PodGuardsOptions<Report> {
+  nodeMode: NodeMode;
+  finder: PodFinder;
+  /** @param changed to be called when the guard's state has changed */
+  makeGuard(pod: NodePod, sandbox: PodSandbox, changed: () => void): PodGuard<Report>;
+  conditions: Pick<ConditionWriter, 'want' | 'present' | 'forget'>;
+  /** Told once for each namespace that was found: seconds from then until it was guarded. */
+  noteStart(seconds: number): void;
+  log: Log;
+  /** Milliseconds of a clock that nobody sets. */
+  now(): number;
+}
+
+export const GUARDED_POD_STATES = [
+  ...(['guarded', 'not-guarded', 'cannot-tell', 'starting', 'no-namespace', 'withdrawing', 'left-alone'] as const),
+];
+export type GuardedPodState = (typeof GUARDED_POD_STATES)[number];
+
+/** A pod, for pages and metrics. */
+export interface PodOutcome<Report> {
+  pod: NodePod;
+  state: GuardedPodState;
+  reason: string;
+  sandbox: PodSandbox | undefined;
+  report: Report | undefined;
+}
+
+interface Entry<Report> {
+  pod: NodePod;
+  duty: PodDuty;
+  guard: PodGuard<Report> | undefined;
+  sandbox: PodSandbox | undefined;
+  /** Options that the guard was made with. */
+  options: string;
+  /** Why its network namespace was not found; undefined where it was, or was not looked for. */
+  missing: string | undefined;
+  /** Where the namespace is must be asked again. */
+  stale: boolean;
+  askedAt: number;
+  /** Our rule may be in it, because of this very process. */
+  touched: boolean;
+  withdrawn: boolean;
+  /** This process has seen it guarded. */
+  verified: boolean;
+  state: GuardedPodState | undefined;
+  stateSince: number;
+  gone: boolean;
+  /** Something changed while the last step was under way. */
+  again: boolean;
+  working: boolean;
+}
+
+/** Pods whose cure is put in at the same time: each runs some programs, and a node may have a hundred new pods at once. */
+const STARTS_AT_ONCE = 4;
+/** Milliseconds between two searches for a namespace that was not found: from the first to the last. */
+const [SEARCH_FIRST, SEARCH_LAST] = [2000, 30_000];
+
+export class PodGuards<Report> {
+  private readonly options: PodGuardsOptions<Report>;
+  private readonly entries = new Map<string, Entry<Report>>();
+  private readonly labels = new Map<string, Record<string, string>>();
+  private readonly starts = atOnce(STARTS_AT_ONCE);
+  private readonly listed = { pods: false, namespaces: false };
+  private stopped = false;
+  private hostAddresses: string[] = [];
+  /** Uids of the pods that were there at the start and have not been checked; undefined until all was listed. */
+  private unchecked: Set<string> | undefined;
+
+  /** To be fed by the watches. */
+  readonly pods: Sink<NodePod> = {
+    replace: (items) => {
+      const there = new Set(items.map(({ uid }) => uid));
+      for (const entry of [...this.entries.values()]) if (!there.has(entry.pod.uid)) this.remove(entry.pod);
+      this.listed.pods = true;
+      for (const item of items) this.put(item);
+      this.begin();
+    },
+    put: (item) => this.put(item),
+    remove: (item) => this.remove(item),
+  };
+  readonly namespaces: Sink<LabelledNamespace> = {
+    replace: (items) => {
+      this.labels.clear();
+      for (const { name, labels } of items) this.labels.set(name, labels);
+      this.listed.namespaces = true;
+      this.evaluateAll();
+      this.begin();
+    },
+    put: ({ name, labels }) => {
+      this.labels.set(name, labels);
+      this.evaluateAll(name);
+    },
+    // With the label a namespace leaves the selector of the watch.
+    remove: ({ name }) => {
+      this.labels.delete(name);
+      this.evaluateAll(name);
+    },
+  };
+
+  constructor(options: PodGuardsOptions<Report>) {
+    this.options = options;
+  }
+
+  /** The network namespace of a pod has come, changed or gone; null: that of any pod. */
+  sandboxChanged(uid: string | null): void {
+    const changed = uid === null ? [...this.entries.values()] : [this.entries.get(uid)];
+    for (const entry of changed) {
+      if (entry === undefined) continue;
+      entry.stale = true;
+      this.work(entry);
+    }
+  }
+
+  /** To be called every few seconds. */
+  tick(): void {
+    for (const entry of this.entries.values()) {
+      entry.guard?.look();
+      if (this.searchDue(entry)) {
+        entry.stale = true;
+        this.work(entry);
+      }
+      this.tell(entry);
+    }
+  }
+
+  /** Pods and namespaces were listed, and each pod that was there then has been checked, or has no network namespace. */
+  settled(): boolean {
+    for (const uid of this.unchecked ?? []) {
+      const entry = this.entries.get(uid);
+      if (entry === undefined || isChecked(entry)) this.unchecked?.delete(uid);
+    }
+    return this.unchecked?.size === 0;
+  }
+
+  listedAll(): boolean {
+    return this.listed.pods && this.listed.namespaces;
+  }
+
+  /** Addresses of the node, as the status of its pods says. */
+  nodeAddresses(): string[] {
+    return this.hostAddresses;
+  }
+
+  /** Pods that agents have to do with. */
+  *outcomes(): Generator<PodOutcome<Report>> {
+    for (const { pod, state, duty, missing, guard, sandbox } of this.entries.values()) {
+      if (state === undefined) continue;
+      const reason = duty.kind === 'guard' ? (guard?.state.reason ?? missing ?? 'starting') : duty.why;
+      yield { pod, state, reason, sandbox, report: guard?.report() };
+    }
+  }
+
+  /** Ends the children. Rules and conditions stay. */
+  stop(): void {
+    this.stopped = true;
+    for (const { guard } of this.entries.values()) guard?.stop();
+  }
+
+  private begin(): void {
+    if (!this.listedAll() || this.unchecked !== undefined) return;
+    this.unchecked = new Set(this.entries.keys());
+  }
+
+  private put(pod: NodePod): void {
+    if (pod.hostAddresses.length > 0) this.hostAddresses = pod.hostAddresses;
+    const known = this.entries.get(pod.uid);
+    if (known === undefined) {
+      const entry = newEntry<Report>(pod, this.options.now());
+      this.entries.set(pod.uid, entry);
+      this.evaluate(entry);
+      return;
+    }
+    // Until then its addresses could not be compared with those in its namespace.
+    if (known.pod.addresses.join() !== pod.addresses.join()) known.stale = true;
+    known.pod = pod;
+    this.evaluate(known);
+  }
+
+  private remove({ uid }: NodePod): void {
+    const entry = this.entries.get(uid);
+    this.entries.delete(uid);
+    this.options.conditions.forget(uid);
+    if (entry === undefined) return;
+    entry.gone = true;
+    endGuard(entry);
+  }
+
+  private evaluateAll(namespace?: string): void {
+    for (const entry of this.entries.values()) {
+      if (namespace === undefined || entry.pod.namespace === namespace) this.evaluate(entry);
+    }
+  }
+
+  /** Until all namespaces are known, nothing is done: a pod would seem not to be opted in. */
+  private evaluate(entry: Entry<Report>): void {
+    if (!this.listedAll()) return;
+    const { pod, touched } = entry;
+    const labels = this.labels.get(pod.namespace);
+    const condition = this.options.conditions.present(pod);
+    entry.duty = dutyOf({ ...pod, condition }, { labels, nodeMode: this.options.nodeMode, guardedHere: touched });
+    if (entry.duty.kind === 'guard') entry.withdrawn = false;
+    this.work(entry);
+  }
+
+  private work(entry: Entry<Report>): void {
+    entry.again = true;
+    if (!entry.working && this.listedAll()) void this.steps(entry);
+  }
+
+  private async steps(entry: Entry<Report>): Promise<void> {
+    entry.working = true;
+    while (entry.again && !entry.gone && !this.stopped) {
+      entry.again = false;
+      try {
+        await this.step(entry);
+      } catch (error) {
+        const { namespace, name: pod } = entry.pod;
+        this.options.log('error', 'pod-failed', { namespace, pod, ...describeError(error) });
+      }
+      this.tell(entry);
+    }
+    entry.working = false;
+  }
+
+  private async step(entry: Entry<Report>): Promise<void> {
+    if (entry.duty.kind === 'guard') return this.keepGuard(entry);
+    if (entry.duty.kind === 'withdraw' && !entry.withdrawn) return this.withdraw(entry);
+    endGuard(entry);
+  }
+
+  private async keepGuard(entry: Entry<Report>): Promise<void> {
+    const options = JSON.stringify(entry.pod.options);
+    if (!entry.stale && entry.guard !== undefined && entry.options === options) return;
+    const found = await this.search(entry);
+    if (found === undefined) return endGuard(entry);
+    if (entry.guard !== undefined && isSame(entry.sandbox, found) && entry.options === options) return;
+    endGuard(entry);
+    if (entry.gone || this.stopped) return;
+    const guard = this.makeGuard(entry, found);
+    entry.options = options;
+    entry.touched = true;
+    this.tell(entry);
+    await this.starts(async () => {
+      if (entry.guard === guard) await guard.start();
+    });
+  }
+
+  /** @returns undefined where it is not there */
+  private async search(entry: Entry<Report>): Promise<PodSandbox | undefined> {
+    entry.stale = false;
+    entry.askedAt = this.options.now();
+    const found = await this.options.finder.find(entry.pod);
+    entry.missing = 'missing' in found ? found.missing : undefined;
+    return 'missing' in found ? undefined : found;
+  }
+
+  private makeGuard(entry: Entry<Report>, found: PodSandbox): PodGuard<Report> {
+    const foundAt = this.options.now();
+    let told = false;
+    const guard: PodGuard<Report> = this.options.makeGuard(entry.pod, found, () => {
+      if (entry.guard !== guard) return;
+      if (guard.state.state === 'guarded' && !told) {
+        told = true;
+        this.options.noteStart((this.options.now() - foundAt) / 1000);
+      }
+      this.tell(entry);
+    });
+    entry.guard = guard;
+    entry.sandbox = found;
+    return guard;
+  }
+
+  private async withdraw(entry: Entry<Report>): Promise<void> {
+    entry.askedAt = this.options.now();
+    if (entry.guard === undefined) {
+      const found = await this.search(entry);
+      if (found === undefined || entry.gone) return;
+      this.makeGuard(entry, found);
+    }
+    await entry.guard?.withdraw();
+    entry.guard = undefined;
+    entry.sandbox = undefined;
+    entry.touched = false;
+    entry.withdrawn = true;
+    const { namespace, name: pod } = entry.pod;
+    this.options.log('info', 'withdrawn', { namespace, pod });
+  }
+
+  /** A namespace that was not found is searched for again, ever more seldom; so is one that could not be withdrawn from. */
+  private searchDue({ duty, guard, withdrawn, askedAt, stateSince, working }: Entry<Report>): boolean {
+    const lacks = (duty.kind === 'guard' && guard === undefined) || (duty.kind === 'withdraw' && !withdrawn);
+    if (!lacks || working) return false;
+    const now = this.options.now();
+    const pause = Math.min(Math.max((now - stateSince) / 4, SEARCH_FIRST), SEARCH_LAST);
+    return now - askedAt >= pause;
+  }
+
+  /** Has the condition say what is known now. */
+  private tell(entry: Entry<Report>): void {
+    if (entry.gone || this.stopped || !this.listedAll()) return;
+    const { pod, duty, guard } = entry;
+    const { conditions, now } = this.options;
+    if (guard?.state.state === 'guarded') entry.verified = true;
+    const state = stateOf(entry, this.labels.has(pod.namespace));
+    if (state !== entry.state) entry.stateSince = now();
+    entry.state = state;
+    const finding = findingOf(entry);
+    if (finding === undefined) return;
+    const wanted = wantedCondition(finding, {
+      mode: pod.options.mode,
+      gate: pod.gate,
+      present: conditions.present(pod),
+      wrong: duty.kind === 'guard' ? pod.wrong : '',
+      age: now() - entry.stateSince,
+    });
+    if (wanted !== undefined) conditions.want(pod, wanted);
+  }
+}
+
+function newEntry<Report>(pod: NodePod, now: number): Entry<Report> {
+  return {
+    pod,
+    duty: { kind: 'leave', why: '', settle: false },
+    ...{ guard: undefined, sandbox: undefined, options: '', missing: undefined, stale: true },
+    ...{ askedAt: Number.NEGATIVE_INFINITY, touched: false, withdrawn: false, verified: false },
+    ...{ state: undefined, stateSince: now, gone: false, again: false, working: false },
+  };
+}
+
+function endGuard<Report>(entry: Entry<Report>): void {
+  entry.guard?.stop();
+  entry.guard = undefined;
+  entry.sandbox = undefined;
+}
+
+function isSame(known: PodSandbox | undefined, found: PodSandbox): boolean {
+  return known?.path === found.path && known.inode === found.inode;
+}
+
+function isChecked<Report>({ duty, guard, missing }: Entry<Report>): boolean {
+  if (duty.kind !== 'guard') return true;
+  return guard === undefined ? missing !== undefined : guard.state.state !== 'starting';
+}
+
+function findingOf<Report>({ duty, guard, missing, withdrawn, verified }: Entry<Report>): PodFinding | undefined {
+  if (duty.kind === 'leave') return duty.settle ? { state: 'left', reason: duty.why } : undefined;
+  if (duty.kind === 'withdraw') return withdrawn ? { state: 'left', reason: duty.why } : undefined;
+  if (guard !== undefined) return { ...guard.state, verified };
+  return missing === undefined ? undefined : { state: 'no-namespace', reason: missing };
+}
+
+/** @returns undefined for a pod that agents have nothing to do with */
+function stateOf<Report>(
+  { duty, guard, missing, withdrawn }: Entry<Report>,
+  optedIn: boolean,
+): GuardedPodState | undefined {
+  if (duty.kind === 'guard') return guard?.state.state ?? (missing === undefined ? 'starting' : 'no-namespace');
+  if (duty.kind === 'withdraw' && !withdrawn) return 'withdrawing';
+  return optedIn || duty.kind === 'withdraw' || duty.settle ? 'left-alone' : undefined;
+}

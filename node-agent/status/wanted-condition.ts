@@ -1,0 +1,75 @@
+// What the condition of a pod should say. Pure.
+
+import type { Mode } from '../../lib/contract.ts';
+import { CONDITION_REASONS, type ConditionReason, type GuardedCondition } from '../../lib/pod/guarded-condition.ts';
+import { printable } from '../../lib/printable.ts';
+
+/** What the agent knows of a pod. */
+export type PodFinding =
+  /** Its network namespace has not been found. */
+  | { state: 'no-namespace'; reason: string }
+  /** `verified`: this very agent has seen it guarded before. */
+  | { state: 'starting' | 'guarded' | 'not-guarded' | 'cannot-tell'; reason: string; verified: boolean }
+  /** The agent holds nothing back. */
+  | { state: 'left'; reason: string };
+
+/** A condition as it is to be written, without its time. */
+export interface WantedCondition {
+  status: 'True' | 'False' | 'Unknown';
+  reason: ConditionReason;
+  message: string;
+}
+
+export interface ConditionContext {
+  mode: Mode;
+  gate: boolean;
+  /** As it is in the pod's status. */
+  present: GuardedCondition | undefined;
+  /** About annotations with values that are not allowed; '' where there are none. */
+  wrong: string;
+  /** Milliseconds for which the pod has been in this state. */
+  age: number;
+}
+
+/** Characters of a message. The API server takes 32 KiB, and `kubectl describe` shows one line. */
+const MESSAGE_LENGTH = 512;
+/** Most pods are guarded long before: a condition that only says so for a moment is not worth two writes. */
+const GRACE_MS = 10_000;
+
+const REASONS: Record<PodFinding['state'], ConditionReason> = {
+  'no-namespace': 'NoNamespace',
+  starting: 'Starting',
+  guarded: 'Guarded',
+  'not-guarded': 'NotGuarded',
+  'cannot-tell': 'CannotTell',
+  left: 'NotOptedIn',
+};
+
+/**
+ * @returns undefined where the condition stays as it is: a pod that was guarded when this agent started stays Ready until a
+ *   check says otherwise
+ */
+export function wantedCondition(finding: PodFinding, context: ConditionContext): WantedCondition | undefined {
+  const { state } = finding;
+  const wasTrue = context.present?.status === 'True';
+  const isPassing = state === 'no-namespace' || state === 'starting';
+  // A pod without an agent's verdict yet: its namespace may be labelled in this very second.
+  if ((isPassing || (state === 'left' && context.present === undefined)) && context.age < GRACE_MS) return undefined;
+  if (isPassing && wasTrue) return undefined;
+  const reason = REASONS[state];
+  const status = statusOf(finding, context, wasTrue);
+  return { status, reason, message: messageOf(finding, context.wrong) };
+}
+
+function statusOf(finding: PodFinding, { gate, mode }: ConditionContext, wasTrue: boolean): WantedCondition['status'] {
+  // An earlier agent has verified it: that this one cannot is no fault of the pod's.
+  if (finding.state === 'cannot-tell' && wasTrue && !finding.verified) return 'True';
+  // In observe nothing is held back, also where the pod got its gate before it was told to observe.
+  if (gate && mode === 'observe') return 'True';
+  return CONDITION_REASONS[REASONS[finding.state]];
+}
+
+function messageOf({ state, reason }: PodFinding, wrong: string): string {
+  const said = state === 'guarded' ? 'INVALID packets without a socket of their own are dropped' : reason;
+  return printable(wrong === '' ? said : `${said}; ${wrong}`).slice(0, MESSAGE_LENGTH);
+}
