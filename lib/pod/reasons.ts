@@ -55,6 +55,9 @@ const APPLIES: Record<LeftAloneReason, Applies> = {
 };
 const IN_ORDER = Object.keys(LEFT_ALONE_REASONS) as LeftAloneReason[];
 
+/** Reasons where what is to guard the pod is there. */
+export type PodLeftAloneReason = Exclude<LeftAloneReason, 'no-node-agents'>;
+
 /**
  * @param placement what is to guard the pod
  * @returns the first reason that applies; undefined where the pod may be guarded
@@ -62,9 +65,11 @@ const IN_ORDER = Object.keys(LEFT_ALONE_REASONS) as LeftAloneReason[];
 export function reasonToLeaveAlone(
   pod: PodView,
   namespace: NamespaceFacts,
-  placement: Placement | 'missing',
-): LeftAloneReason | undefined {
-  return IN_ORDER.find((reason) => APPLIES[reason](pod, namespace, placement));
+  placement: Placement,
+): PodLeftAloneReason | undefined;
+export function reasonToLeaveAlone(...facts: Parameters<Applies>): LeftAloneReason | undefined;
+export function reasonToLeaveAlone(...facts: Parameters<Applies>): LeftAloneReason | undefined {
+  return IN_ORDER.find((reason) => APPLIES[reason](...facts));
 }
 
 /** A webhook that blocks its own pods, or the cluster's, cannot be repaired through the cluster. */

@@ -11,13 +11,13 @@ import {
 } from '../../lib/pod/guarded-condition.ts';
 import { hasOwnContainers } from '../../lib/pod/placement.ts';
 import { findContainer, type PodView, viewPod } from '../../lib/pod/pod-view.ts';
-import { type LeftAloneReason, reasonToLeaveAlone } from '../../lib/pod/reasons.ts';
+import { type PodLeftAloneReason, reasonToLeaveAlone } from '../../lib/pod/reasons.ts';
 import { isOwnEphemeral, type OwnContainers, ownContainers } from '../admission/own-containers.ts';
 
 /** A container of ours in a pod: absent, or what its image and its status say. */
 export interface PodFacts {
   /** Why the webhook leaves such a pod alone, but for the labels of its namespace. */
-  leftAlone: LeftAloneReason | undefined;
+  leftAlone: PodLeftAloneReason | undefined;
   /** What stands under the names of our containers: only what the webhook builds guards the pod. */
   own: OwnContainers['are'];
   install: 'absent' | 'waiting' | 'failed' | 'done';

@@ -4,20 +4,22 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { reasonOf } from '../../lib/cluster/api-error.ts';
 import type { ClusterClient, OperatorClient } from '../../lib/cluster/cluster-client.ts';
 import { listPages } from '../../lib/cluster/reflector.ts';
+import type { NodeMode } from '../../lib/contract.ts';
 import { CodedError } from '../../lib/errors.ts';
-import { isObject, shortText } from '../../lib/json.ts';
+import { isObject, isTextMap, objectAt, shortText } from '../../lib/json.ts';
 import { durationMs, helpText } from '../../lib/options.ts';
+import { placementOf } from '../../lib/pod/placement.ts';
 import { readSettings } from './deployed-settings.ts';
 import { GUARD_OPTIONS, type GuardArguments, namedTargets, readGuardArguments } from './guard-options.ts';
 import { exitCodeOf, type GuardResult, type GuardTarget, kindOf, resultLine, resultTable } from './guard-outcomes.ts';
-import { guardPod, refusalOf } from './guard-pod.ts';
+import { type GuardOptions, guardPod, refusalOf } from './guard-pod.ts';
 
 const GUARD_USAGE = `Usage: webhook.js guard NAMESPACE/POD... [options]
        webhook.js guard POD... --namespace NAMESPACE [options]
        webhook.js guard --namespace NAMESPACE [options]
 
 Adds an ephemeral container to pods that run already. The container installs the rule, verifies it, and ends.
-Nothing is restarted. Exit 0: all pods are guarded. 1: some are not. 2: an argument is wrong.
+Nothing is restarted. Pods that the agent of their node guards, or is to guard, are left to it. Exit 0: all pods are guarded. 1: some are not. 2: an argument is wrong.
   --dry-run  change nothing: ask the API server whether it would accept the container
   --stay     leave a checker in each pod, in a second container
   --help     print this`;
@@ -71,6 +73,7 @@ async function guardTargets(
   const guarding = {
     client,
     settings,
+    placementIn: placements(client, settings.nodeMode),
     stay: given.has('stay'),
     dryRun: given.has('dry-run'),
     timeout: durationMs(values.timeout),
@@ -83,6 +86,21 @@ async function guardTargets(
     guard: (target) => guardPod(target, guarding),
     tell: (result, done) => context.progress?.(`${resultLine(result, done, targets.length)}\n`),
   });
+}
+
+/** Asks for each namespace once, and for none where there are no agents. */
+function placements(client: Pick<ClusterClient, 'get'>, nodeMode: NodeMode): GuardOptions['placementIn'] {
+  const known = new Map<string, ReturnType<GuardOptions['placementIn']>>();
+  const ask = async (namespace: string) => {
+    if (nodeMode === 'disabled') return undefined;
+    const { labels } = objectAt(await client.get(`/api/v1/namespaces/${namespace}`), 'metadata');
+    return placementOf(isTextMap(labels) ? labels : {}, nodeMode);
+  };
+  return (namespace) => {
+    const placement = known.get(namespace) ?? ask(namespace);
+    known.set(namespace, placement);
+    return placement;
+  };
 }
 
 function kubeconfigOf({ values }: GuardArguments, env: GuardCommandContext['env']): string {

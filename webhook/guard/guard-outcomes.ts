@@ -10,13 +10,21 @@ interface Meaning {
   text: string;
 }
 
+/** The command needs no agents. */
+const { 'no-node-agents': _, ...LEFT_ALONE } = leftAloneMeanings((text): Meaning => ({ kind: 'left', text }));
+
 export const GUARD_OUTCOMES = {
   guarded: { kind: 'ok', text: 'the rule is installed and verified' },
   'already-guarded': { kind: 'ok', text: 'one of our containers has installed and verified the rule before' },
+  'guarded-by-agent': { kind: 'ok', text: 'the agent of its node guards it' },
   'would-guard': { kind: 'ok', text: 'dry run: the API server would accept the container' },
   'not-running': { kind: 'left', text: 'only a running pod has a network namespace for the rule' },
   'being-deleted': { kind: 'left', text: 'it is being deleted' },
-  ...leftAloneMeanings((text): Meaning => ({ kind: 'left', text })),
+  'left-to-agent': {
+    kind: 'left',
+    text: 'the agent of its node guards running pods by itself, and does not guard this one yet',
+  },
+  ...LEFT_ALONE,
   'wrong-annotation': { kind: 'left', text: 'an annotation of the pod has a value that is not allowed' },
   'not-tried': { kind: 'left', text: 'the command had stopped, or too many pods had failed' },
   'not-found': { kind: 'failed', text: 'there is no such pod' },

@@ -2,6 +2,8 @@
 import { GUARD_CHECKER_CONTAINER, GUARD_CONTAINER } from '../../lib/contract.ts';
 import { isObject, type JsonObject, objectAt, shortText } from '../../lib/json.ts';
 import type { EphemeralGuards } from '../../lib/pod/ephemeral-guards.ts';
+import { guardedCondition } from '../../lib/pod/guarded-condition.ts';
+import type { Placement } from '../../lib/pod/placement.ts';
 import { readPodOptions } from '../../lib/pod/pod-options.ts';
 import { podLevelSettings, viewPod } from '../../lib/pod/pod-view.ts';
 import { ephemeralContainer, type InjectionSettings } from '../admission/containers.ts';
@@ -26,9 +28,15 @@ export type GuardPlan =
  * Decides about one pod, from its containers and what the kubelet says of them.
  * @param object a Pod as the API server sent it
  * @param stay whether a checker is to stay in it
+ * @param placement what guards the pods of its namespace; undefined where it is not opted in, or there are no agents
  * @returns leave with the reason, or the containers to add, one after the other
  */
-export function planGuard(object: JsonObject, settings: InjectionSettings, stay: boolean): GuardPlan {
+export function planGuard(
+  object: JsonObject,
+  settings: InjectionSettings,
+  stay: boolean,
+  placement?: Placement | 'missing',
+): GuardPlan {
   const view = viewPod(object);
   const seen = createProjection(settings.image)(object);
   if (view === undefined || seen === undefined) return leave('unreadable-pod');
@@ -42,6 +50,8 @@ export function planGuard(object: JsonObject, settings: InjectionSettings, stay:
   const { options, wrong } = readPodOptions(view, settings.options);
   if (wrong.length > 0) return leave('wrong-annotation', wrong.join('; '));
 
+  const byAgent = leaveToAgent(facts, status, placement);
+  if (byAgent !== undefined) return byAgent;
   const ephemeral = ephemeralGuards(view, status, settings.image);
   const installedBy = ephemeral.installed ?? (isGuardedByInit(facts) ? 'its init container' : undefined);
   const jobs: GuardStep['job'][] = installedBy === undefined ? ['install'] : [];
@@ -55,6 +65,20 @@ export function planGuard(object: JsonObject, settings: InjectionSettings, stay:
 }
 
 const leave = (outcome: GuardOutcome, detail = ''): GuardPlan => ({ do: 'leave', outcome, detail });
+
+/** A pod is never guarded by both. */
+function leaveToAgent(
+  { agent, ephemeral }: PodFacts,
+  status: JsonObject,
+  placement: Placement | 'missing' | undefined,
+): GuardPlan | undefined {
+  if (agent === undefined || ephemeral) return undefined;
+  if (agent.says === 'Guarded') return leave('guarded-by-agent');
+  const condition = guardedCondition(status);
+  if (placement !== 'node' && !agent.gated && condition === undefined) return undefined;
+  if (condition === undefined) return leave('left-to-agent', 'no agent has taken it up');
+  return leave('left-to-agent', `it says ${condition.reason}: ${condition.message}`);
+}
 
 /**
  * In mode observe its exit code is always 0. A checker that is not Ready reports that INVALID packets are not dropped.

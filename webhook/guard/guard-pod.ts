@@ -3,6 +3,7 @@
 import { ApiError, reasonOf } from '../../lib/cluster/api-error.ts';
 import type { OperatorClient, Query } from '../../lib/cluster/cluster-client.ts';
 import { isObject, type JsonObject, objectAt, objectsAt, shortText } from '../../lib/json.ts';
+import type { Placement } from '../../lib/pod/placement.ts';
 import type { InjectionSettings } from '../admission/containers.ts';
 import type { GuardOutcome, GuardResult, GuardTarget } from './guard-outcomes.ts';
 import { type GuardStep, planGuard } from './guard-plan.ts';
@@ -10,6 +11,8 @@ import { type GuardStep, planGuard } from './guard-plan.ts';
 export interface GuardOptions {
   client: Pick<OperatorClient, 'get' | 'mergePatch'>;
   settings: InjectionSettings;
+  /** What guards the pods of a namespace; undefined where it is not opted in, or there are no agents. */
+  placementIn(namespace: string): Promise<Placement | 'missing' | undefined>;
   stay: boolean;
   dryRun: boolean;
   /** Milliseconds for each container. */
@@ -29,7 +32,7 @@ const MAX_TRIES = 4;
 /** Never rejects: what goes wrong is the result's outcome. */
 export async function guardPod(target: GuardTarget, options: GuardOptions): Promise<GuardResult> {
   const path = `/api/v1/namespaces/${target.namespace}/pods/${target.pod}`;
-  const verdict = await withRetries(target.namespace, (doing) => attempt(path, options, doing));
+  const verdict = await withRetries(target.namespace, (doing) => attempt(target.namespace, path, options, doing));
   return { ...target, ...verdict };
 }
 
@@ -47,8 +50,15 @@ async function withRetries(namespace: string, run: (doing: (action: ApiAction) =
   }
 }
 
-async function attempt(path: string, options: GuardOptions, doing: (action: ApiAction) => void): Promise<Verdict> {
-  const plan = planGuard(await options.client.get(path), options.settings, options.stay);
+async function attempt(
+  namespace: string,
+  path: string,
+  options: GuardOptions,
+  doing: (action: ApiAction) => void,
+): Promise<Verdict> {
+  const pod = await options.client.get(path);
+  doing('namespace');
+  const plan = planGuard(pod, options.settings, options.stay, await options.placementIn(namespace));
   if (plan.do === 'leave') return plan;
   for (const step of plan.steps) {
     doing('change');
@@ -168,6 +178,7 @@ function parseLine(line: string): JsonObject {
 const PERMISSIONS = {
   read: 'get pods',
   list: 'list pods',
+  namespace: 'get namespaces',
   change: 'patch pods/ephemeralcontainers',
 } as const;
 export type ApiAction = keyof typeof PERMISSIONS;

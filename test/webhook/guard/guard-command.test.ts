@@ -31,6 +31,8 @@ interface Setting {
   /** Answers to patches of a pod, one each, in order, in place of taking the container. */
   refusals?: Record<string, Answer[]>;
   webhook?: Answer;
+  /** Answer to the question for the namespace. */
+  namespace?: Answer;
   /** Paths before that of the cluster. */
   kubeconfigBefore?: string;
 }
@@ -45,6 +47,7 @@ async function guard(t: Test, argv: string[], setting: Setting = {}) {
   api.answer = (method, { pathname, search }, body) => {
     requests.push(`${method} ${pathname}${search}`);
     if (pathname === DEPLOYMENT) return webhook;
+    if (/^\/api\/v1\/namespaces\/[^/]+$/.test(pathname)) return setting.namespace ?? failure(404, 'no such namespace');
     const [, namespace, , name, subresource] = pathname.split('/').slice(3);
     if (name === undefined) {
       const items = pods.filter(({ metadata }) => metadata['namespace'] === namespace);
@@ -209,6 +212,58 @@ t.test('options that the webhook has for new pods hold for running ones', async 
   t.match(pods[0]?.spec['ephemeralContainers'], [
     { image: 'registry.example/other:3', securityContext: { capabilities: { add: ['NET_ADMIN', 'NET_RAW'] } } },
   ]);
+});
+
+const agents = (nodeMode: string): Answer => {
+  const env = { INVALID_DROP_IMAGE: SETTINGS.image, INVALID_DROP_NODE_MODE: nodeMode };
+  return { status: 200, body: deployment(Object.entries(env).map(([name, value]) => ({ name, value }))) };
+};
+const labelled = (value: string): Answer => ({
+  status: 200,
+  body: { metadata: { labels: { 'invalid-drop.io/inject': value } } },
+});
+const NAMESPACE = 'GET /api/v1/namespaces/storage';
+const conditions = (reason: string, status: string) => ({
+  conditions: [{ type: 'invalid-drop.io/guarded', status, reason, message: 'a rule accepts them' }],
+});
+
+t.test('pods of a namespace of the agents are left to them, and nothing is added', async (t) => {
+  const pods = [
+    runningPod({ status: conditions('Guarded', 'True') }),
+    runningPod({ name: 'store-1', status: conditions('NotGuarded', 'False') }),
+    runningPod({ name: 'store-2' }),
+  ];
+  const webhook = agents('available');
+  const setting = { pods, webhook, namespace: labelled('node') };
+  const { code, printed, requests } = await guard(t, ['--namespace=storage'], setting);
+  t.equal(code, 1);
+  t.match(printed, /store-0 +guarded-by-agent /);
+  t.match(printed, /store-1 +left-to-agent .*\(it says NotGuarded: a rule accepts them\)/);
+  t.match(printed, /store-2 +left-to-agent .*\(no agent has taken it up\)/);
+  t.match(printed, '1 of 3 pods are guarded');
+  t.same(changes(requests), []);
+  t.equal(requests.filter((one) => one === NAMESPACE).length, 1, 'the namespace is asked for once');
+  const guarded = await guard(t, ['storage/store-0'], { ...setting, pods: pods.slice(0, 1) });
+  t.equal(guarded.code, 0);
+});
+
+t.test('where agents are available, pods of other namespaces get their container', async (t) => {
+  const setting = { webhook: agents('available'), namespace: labelled('enabled') };
+  const { code, printed } = await guard(t, ['storage/store-0'], setting);
+  t.equal(code, 0);
+  t.match(printed, /store-0 +guarded /);
+  const byDefault = await guard(t, ['storage/store-0'], { ...setting, webhook: agents('default') });
+  t.match(byDefault.printed, /store-0 +left-to-agent /);
+});
+
+t.test('without agents nobody asks for the namespace; with agents it takes a permission', async (t) => {
+  const { requests } = await guard(t, ['storage/store-0']);
+  t.notOk(requests.includes(NAMESPACE));
+  const namespace = failure(403, 'namespaces "storage" is forbidden: User "jane" cannot get resource "namespaces"');
+  const refused = await guard(t, ['storage/store-0'], { webhook: agents('available'), namespace });
+  t.equal(refused.code, 1);
+  t.match(refused.printed, /forbidden .*needs permission to get namespaces in namespace storage/);
+  t.same(changes(refused.requests), []);
 });
 
 t.test('where there is no webhook the image has to be named', async (t) => {

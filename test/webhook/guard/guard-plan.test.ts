@@ -16,6 +16,7 @@ function planned(pod: JsonObject, stay = false): string {
   return plan.steps.map(({ name, container }) => `${name}${container ? '' : '?'}`).join(' ');
 }
 
+const GATE = { readinessGates: [{ conditionType: 'invalid-drop.io/guarded' }] };
 const HELP = { args: ['--help'] };
 const withEphemeral = (...ephemeral: Ephemeral[]) => runningPod({ ephemeral });
 const annotated = (name: string, value: string) => runningPod({ metadata: { annotations: { [name]: value } } });
@@ -70,6 +71,8 @@ const cases: [string, JsonObject, string][] = [
     withEphemeral({ name: 'invalid-drop-guard-1', state: ENDED_WELL, change: { args: ['--help'] } }),
     'invalid-drop-guard-2',
   ],
+  ['a pod with the readiness gate, whatever its namespace', runningPod({ spec: GATE }), 'left-to-agent'],
+  ['injected, with the readiness gate of a copied pod', injectedPod({ image, spec: GATE }), 'already-guarded'],
   ['containers of ours that do something else', injectedPod({ image, changeInit: HELP }), 'invalid-drop-guard-1'],
   [
     'our image under another name, as for a look from inside',
@@ -80,6 +83,18 @@ const cases: [string, JsonObject, string][] = [
 
 t.test('a pod is left alone with a reason, or gets one container with a name that is free', async (t) => {
   for (const [what, pod, expected] of cases) t.equal(planned(pod), expected, what);
+});
+
+t.test('what guards the namespace counts for pods that nothing guards yet', async (t) => {
+  const outcome = (pod: JsonObject) => {
+    const plan = planGuard(pod, SETTINGS, true, 'node');
+    return plan.do === 'leave' ? plan.outcome : plan.steps.map(({ name }) => name).join(' ');
+  };
+  t.equal(outcome(runningPod()), 'left-to-agent');
+  t.equal(outcome(injectedPod({ image })), 'already-guarded');
+  t.equal(outcome(runningPod({ spec: { hostNetwork: true } })), 'host-network');
+  const installed = withEphemeral({ name: 'invalid-drop-guard-1', state: ENDED_WELL });
+  t.equal(outcome(installed), 'invalid-drop-guard-checker-2', 'an agent leaves it alone');
 });
 
 t.test('what stands under our names and is not ours is told', async (t) => {

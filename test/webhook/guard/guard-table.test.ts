@@ -47,7 +47,7 @@ t.test('the exit code is 0 only if every pod is guarded', async (t) => {
     ]),
   );
   const good = Object.keys(codes).filter((outcome) => codes[outcome] === 0);
-  t.same(good, ['guarded', 'already-guarded', 'would-guard']);
+  t.same(good, ['guarded', 'already-guarded', 'guarded-by-agent', 'would-guard']);
   t.equal(exitCodeOf([]), 0);
 });
 
