@@ -5,8 +5,10 @@ import { findKubectl, one, type Rendered, renderOwn } from './render.ts';
 
 const REGISTRY = 'registry.example:5000/invalid-drop';
 const skip = (await findKubectl()) ? false : 'kubectl is missing: install it, or run make cluster-up once';
-const page = await readFile(new URL('../../docs/install.md', import.meta.url), 'utf8');
-const EXAMPLE = /<!-- tested: own kustomization -->\n```yaml\n([^`]+)```/.exec(page)?.[1] ?? '';
+const page = (name: string) => readFile(new URL(`../../docs/${name}`, import.meta.url), 'utf8');
+const example = (text: string, name: string) =>
+  new RegExp(`<!-- tested: ${name} -->\\n\`\`\`yaml\\n([^\`]+)\`\`\``).exec(text)?.[1] ?? '';
+const EXAMPLE = example(await page('install.md'), 'own kustomization');
 
 function imagesOf(objects: Rendered[]): [string, string] {
   const [container] = one(objects, 'Deployment').spec.template.spec.containers;
@@ -26,6 +28,16 @@ t.test('the example of the page renders, with everything that it is said to chan
   t.equal(configuration['webhooks'][0].failurePolicy, 'Fail');
   t.ok(configuration.metadata.annotations?.['cert-manager.io/inject-ca-from']);
   for (const kind of ['PodMonitor', 'ServiceMonitor', 'PrometheusRule', 'ConfigMap']) t.ok(one(objects, kind), kind);
+});
+
+t.test('the example with node agents renders, with agents as the page says', { skip }, async (t) => {
+  const objects = await renderOwn(example(await page('node-mode.md'), 'node agents'));
+  const [agent] = one(objects, 'DaemonSet').spec.template.spec.containers;
+  t.equal(agent.image, `${REGISTRY}/node-agent:0.1.0`);
+  const env = new Map(agent.env.map(({ name, value }: { name: string; value: string }) => [name, value]));
+  t.equal(env.get('INVALID_DROP_RESETS'), 'enabled');
+  t.equal(env.get('INVALID_DROP_NODE_MODE'), 'default');
+  t.ok(one(objects, 'Certificate', 'invalid-drop-webhook'));
 });
 
 t.test('images can be pinned by digest, for both uses', { skip }, async (t) => {
