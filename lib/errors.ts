@@ -82,6 +82,9 @@ export const errors = defineErrors({
   TRACING_UNAVAILABLE: (reason: string) =>
     `the kernel's tracepoint cannot be watched here (${reason}): run it on the node with ` +
     'kubectl debug node/NAME --profile=sysadmin, where tracefs is mounted at /sys/kernel/tracing',
+  RESETS_NOT_WATCHED: (reason: string) =>
+    `resets are not counted, because the kernel's tracepoint cannot be watched (${reason}): mount the node's ` +
+    '/sys/kernel/tracing at /host/sys/kernel/tracing, writable, or set --resets=disabled',
   CLUSTER_CONFIGURATION: (from: string, why: string) =>
     `cannot read the cluster's address and credentials from ${from} (${why}): correct --kubeconfig`,
   CLUSTER_LIST_ENDLESS: (path: string, pages: number) =>

@@ -1,17 +1,15 @@
 // The node's network namespaces during a watch, each with what it has counted since the watch began.
-import type { NodeNamespace, NodeNamespaceCounters, ScannedNamespace } from './node-namespaces.ts';
+import type { ResetEvidence } from './classified-reset.ts';
+import type { NodeNamespaceCounters } from './namespace-net.ts';
+import type { NodeNamespace, ScannedNamespace } from './node-namespaces.ts';
 
 /** Milliseconds after which the namespaces are scanned again. */
 const RESCAN_AFTER = 1000;
 
-export interface NamespaceTracker {
+export type NamespaceTracker = Pick<ResetEvidence, 'namespaces' | 'useInvalidPacket'> & {
   /** Reads all counters again: once for all resets that were read together. */
   refresh(): void;
-  /** The namespaces with the counters of the last refresh. */
-  namespaces(): NodeNamespace[];
-  /** Attributes one INVALID packet of the namespace to a reset, so that it explains no other one. */
-  useInvalidPacket(id: string): void;
-}
+};
 
 /**
  * Takes the first scan at once. A namespace that a later scan finds is new, so its counters started at 0.

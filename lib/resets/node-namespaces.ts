@@ -1,18 +1,19 @@
 // The network namespaces of the node, as /proc shows them to a container that sees all processes (hostPID).
-import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, readSync } from 'node:fs';
-import { addressText, parseFibTrie, parseIfInet6 } from '../netfilter/local-addresses.ts';
-import { readSnmp, sumColumn } from '../netfilter/proc.ts';
+import { readdirSync, readlinkSync } from 'node:fs';
 import { readProcFile } from '../netfilter/proc-file.ts';
+import {
+  type NetPath,
+  type NodeNamespaceCounters,
+  readAddresses,
+  readListeners,
+  readNamespaceCounters,
+} from './namespace-net.ts';
 import type { Endpoint } from './trace-line.ts';
 
 const MAX_PROCESSES = 50_000;
-/** Bytes read of /proc/net/tcp: listening sockets come first, and there may be many connections. */
-const MAX_BYTES = 262_144;
 const LOG_FOLDERS = ['/var/log/pods', '/host/var/log/pods', '/proc/1/root/var/log/pods'];
-/** TCP_LISTEN in /proc/net/tcp. */
-const LISTEN = '0A';
 
-/** A network namespace of the node, with what it has counted since the watch began. */
+/** A network namespace of the node, with what it has counted during the watch. */
 export interface NodeNamespace {
   /** Such as net:[4026531840]: the inode number is the namespace's identity. */
   id: string;
@@ -25,14 +26,6 @@ export interface NodeNamespace {
   invalidGrew: number | null;
   /** Resets sent; null where the count is unknown. */
   resetsGrew: number | null;
-}
-
-/** Counters of a network namespace since it was created; null where they cannot be read. */
-export interface NodeNamespaceCounters {
-  /** Packets that conntrack marked INVALID. */
-  invalid: number | null;
-  /** Resets sent. */
-  resets: number | null;
 }
 
 /** A namespace as one scan finds it, with a process through which its counters can be read. */
@@ -73,11 +66,12 @@ export function namespaceOf(pid: string): string | undefined {
 }
 
 /** Reads the counters of a process's network namespace. */
-export function readNamespaceCounters(pid: string): NodeNamespaceCounters {
-  return {
-    invalid: sumColumn(text(`/proc/${pid}/net/stat/nf_conntrack`), 'invalid'),
-    resets: readSnmp(text(`/proc/${pid}/net/snmp`), 'Tcp', 'OutRsts'),
-  };
+export function readCountersOf(pid: string): NodeNamespaceCounters {
+  return readNamespaceCounters(netPathOf(pid));
+}
+
+function netPathOf(pid: string): NetPath {
+  return (file) => `/proc/${pid}/net/${file}`;
 }
 
 function describe(
@@ -86,17 +80,19 @@ function describe(
   isNode: boolean,
   names: Map<string, string>,
 ): ScannedNamespace | undefined {
-  const pid = pids.find((one) => text(`/proc/${one}/net/snmp`) !== undefined);
+  const pid = pids.find((one) => readProcFile(netPathOf(one)('snmp')) !== undefined);
   if (pid === undefined) return undefined;
-  const net = (file: string) => text(`/proc/${pid}/net/${file}`) ?? '';
-  const addresses = [...parseFibTrie(net('fib_trie')), ...parseIfInet6(net('if_inet6'))];
-  const listeners = [...parseListeners(net('tcp')), ...parseListeners(net('tcp6'))];
+  const netPath = netPathOf(pid);
+  const addresses = readAddresses(netPath);
   const label = isNode ? 'the node' : labelOf(pids, names, addresses, id);
-  return { id, label, isNode, addresses, listeners, pid, counters: readNamespaceCounters(pid) };
+  const counters = readNamespaceCounters(netPath);
+  return { id, label, isNode, addresses, listeners: readListeners(netPath), pid, counters };
 }
 
 function labelOf(pids: string[], names: Map<string, string>, addresses: string[], id: string): string {
-  const uid = pids.map((pid) => podUidOf(text(`/proc/${pid}/cgroup`) ?? '')).find((found) => found !== undefined);
+  const uid = pids
+    .map((pid) => podUidOf(readProcFile(`/proc/${pid}/cgroup`) ?? ''))
+    .find((found) => found !== undefined);
   const pod = uid === undefined ? undefined : (names.get(uid) ?? `pod ${uid}`);
   return [pod ?? addresses[0] ?? id, ...(pod && addresses[0] ? [`(${addresses[0]})`] : [])].join(' ');
 }
@@ -124,47 +120,6 @@ export function podNames(folders: string[]): Map<string, string> {
       return namespace && name && uid ? [[uid, `${namespace}/${name}`]] : [];
     }),
   );
-}
-
-/**
- * Listening sockets in /proc/net/tcp or tcp6 (net/ipv4/tcp_ipv4.c). Addresses are hexadecimal, in words of 32 bits in
- * the machine's byte order: little-endian on every architecture that Node supports except s390x.
- */
-export function parseListeners(text: string): Endpoint[] {
-  return text.split('\n').flatMap((line) => {
-    const [, local = '', , state] = line.trim().split(/\s+/);
-    const [address = '', port = ''] = local.split(':');
-    return state === LISTEN ? [{ address: fromWords(address), port: Number.parseInt(port, 16) }] : [];
-  });
-}
-
-function fromWords(hex: string): string {
-  const words = hex.match(/.{8}/g) ?? [];
-  return addressText(Buffer.concat(words.map((word) => Buffer.from(word, 'hex').reverse())));
-}
-
-/** A file's text, of /proc/net/tcp the first MAX_BYTES; undefined where it cannot be read. */
-function text(path: string): string | undefined {
-  try {
-    if (!path.includes('/net/tcp')) return readFileSync(path, 'utf8');
-    const file = openSync(path, 'r');
-    try {
-      return readUpTo(file);
-    } finally {
-      closeSync(file);
-    }
-  } catch {
-    return undefined;
-  }
-}
-
-function readUpTo(file: number): string {
-  const buffer = Buffer.alloc(MAX_BYTES);
-  let filled = 0;
-  for (let more = 1; more > 0 && filled < MAX_BYTES; filled += more) {
-    more = readSync(file, buffer, filled, MAX_BYTES - filled, null);
-  }
-  return buffer.toString('latin1', 0, filled);
 }
 
 function list(folder: string): string[] {

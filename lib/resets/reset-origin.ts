@@ -15,10 +15,17 @@ const ANY = new Set(['0.0.0.0', '::']);
  * that have its local address, those that listen on its port. Namespaces that have sent no reset since the watch began
  * are left out, unless none remains.
  * @param processNamespace id of the namespace of the reset's process; used only where the process sent the reset
+ * @param seesAll whether these are all namespaces of the node. If not, a listener of a namespace that has sent no reset is
+ *   not the sender, even if no other one is known
  */
-export function originOf(reset: Reset, namespaces: NodeNamespace[], processNamespace: string | undefined): ResetOrigin {
-  const senders = reset.active ? namespaces.filter(({ id }) => id === processNamespace) : [];
-  if (senders.length > 0) return { candidates: senders, foundBy: 'process' };
+export function originOf(
+  reset: Reset,
+  namespaces: NodeNamespace[],
+  processNamespace: string | undefined,
+  seesAll = true,
+): ResetOrigin {
+  const owners = reset.active ? namespaces.filter(({ id }) => id === processNamespace) : [];
+  if (owners.length > 0) return { candidates: owners, foundBy: 'process' };
   const { local } = reset;
   const holders = namespaces.filter(({ addresses }) => addresses.includes(local.address));
   if (holders.length > 0) return { candidates: withResets(holders), foundBy: 'address' };
@@ -27,8 +34,9 @@ export function originOf(reset: Reset, namespaces: NodeNamespace[], processNames
   const listening = namespaces.filter(({ listeners }) =>
     listeners.some((one) => ports.includes(one.port) || (isOfListener(reset) && isSameSocket(one, local))),
   );
-  if (listening.length === 0) return { candidates: [], foundBy: 'not found' };
-  return { candidates: withInvalidPackets(withResets(listening)), foundBy: 'listener' };
+  const senders = seesAll ? withResets(listening) : listening.filter(mayHaveSent);
+  if (senders.length === 0) return { candidates: [], foundBy: 'not found' };
+  return { candidates: withInvalidPackets(senders), foundBy: 'listener' };
 }
 
 export function isLoopback(address: string): boolean {
@@ -40,9 +48,14 @@ export function isOfListener({ state, local }: Reset): boolean {
   return state === 'TCP_LISTEN' || (state === undefined && ANY.has(local.address));
 }
 
+/** Whether a namespace has sent a reset, or may have. */
+export function mayHaveSent({ resetsGrew }: NodeNamespace): boolean {
+  return resetsGrew === null || resetsGrew > 0;
+}
+
 /** Those that may have sent a reset, or all if there is none. */
 function withResets(namespaces: NodeNamespace[]): NodeNamespace[] {
-  const found = namespaces.filter(({ resetsGrew }) => resetsGrew === null || resetsGrew > 0);
+  const found = namespaces.filter(mayHaveSent);
   return found.length > 0 ? found : namespaces;
 }
 

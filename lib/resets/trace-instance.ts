@@ -15,16 +15,11 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { runCommand } from '../command.ts';
-import { errors } from '../errors.ts';
 import { parseFormat, type TraceFormat } from './trace-line.ts';
 
 const EVENT = 'events/tcp/tcp_send_reset';
-const PREFIX = 'invalid-drop-';
-/** Size of the buffer of each CPU: room for some thousand resets between two reads. */
-const BUFFER_KB = '512';
+/** More than the kernel gives in one read. */
 const CHUNK = 65_536;
-/** Limit of chunks for one read, so that the time limit also holds under very many resets. */
-const MAX_CHUNKS = 64;
 /** Milliseconds for mount and umount. */
 const COMMAND_LIMIT = 5000;
 
@@ -35,32 +30,35 @@ const TRACEFS_PATHS = ['', '/proc/1/root', '/host'].flatMap((root) =>
   ['tracing', 'debug/tracing'].map((folder) => `${root}/sys/kernel/${folder}`),
 );
 
+export interface TraceOptions {
+  /** Name of the instance. */
+  name: string;
+  /** Whether an instance of that name was left behind by a run that was killed, and is to be removed. */
+  isLeftover(name: string): boolean;
+  /** Kilobytes of the buffer of each CPU; a reset takes a tenth of one. What does not fit is lost, and counted. */
+  bufferKb: number;
+}
+
 export interface TraceInstance {
   format: TraceFormat;
-  /** The text since the last read; its last line may be incomplete. */
-  read(): string;
+  /**
+   * The lines since the last read, without waiting for more.
+   * @param most how many lines are read, and a few more; the others stay in the kernel's buffer
+   */
+  readLines(most: number): string[];
   /** Ends tracing, and removes the instance and the mount. */
   close(): Promise<void>;
 }
 
 /**
  * Finds or mounts tracefs, and starts tracing in an instance of its own.
- * @param pid id of this process, for the instance's name
- * @throws CodedError TRACING_UNAVAILABLE
+ * @throws an error whose message is the reason why that is not possible
  */
-export async function openTrace(pid: number): Promise<TraceInstance> {
+export async function openTrace(options: TraceOptions): Promise<TraceInstance> {
+  const tracefs = findTracefs() ?? (await mountTracefs());
   try {
-    const tracefs = findTracefs() ?? (await mountTracefs());
-    return await openIn(tracefs, pid);
-  } catch (error) {
-    throw errors.TRACING_UNAVAILABLE(error instanceof Error ? error.message : String(error));
-  }
-}
-
-async function openIn(tracefs: Tracefs, pid: number): Promise<TraceInstance> {
-  try {
-    removeLeftovers(tracefs.path);
-    const { close, ...trace } = makeInstance(tracefs.path, pid);
+    removeLeftovers(tracefs.path, options);
+    const { close, ...trace } = makeInstance(tracefs.path, options);
     return {
       ...trace,
       close: async () => {
@@ -93,13 +91,13 @@ function findTracefs(): Tracefs | undefined {
 
 /** Mounts tracefs on a new folder. Without shared mount propagation only this container sees the mount. */
 async function mountTracefs(): Promise<Tracefs> {
-  const path = mkdtempSync(join(tmpdir(), 'invalid-drop-tracing-'));
+  const path = makeFolder();
   const mounted = await runCommand('mount', ['-t', 'tracefs', 'tracefs', path], { timeout: COMMAND_LIMIT }).catch(
     (error: Error) => ({ exitCode: null, stderr: error.message }),
   );
   if (mounted.exitCode !== 0) {
     rmdirSync(path);
-    throw new Error(`there is no tracefs in ${TRACEFS_PATHS[0]} and it cannot be mounted: ${mounted.stderr.trim()}`);
+    throw notMounted(mounted.stderr.trim());
   }
   const unmount = async () => {
     await runCommand('umount', [path], { timeout: COMMAND_LIMIT });
@@ -108,8 +106,20 @@ async function mountTracefs(): Promise<Tracefs> {
   return { path, unmount };
 }
 
-function makeInstance(tracefs: string, pid: number) {
-  const folder = `${tracefs}/instances/${PREFIX}${pid}`;
+function makeFolder(): string {
+  try {
+    return mkdtempSync(join(tmpdir(), 'invalid-drop-tracing-'));
+  } catch (error) {
+    throw notMounted((error as Error).message);
+  }
+}
+
+function notMounted(why: string): Error {
+  return new Error(`there is no tracefs in ${TRACEFS_PATHS[0]} and it cannot be mounted: ${why}`);
+}
+
+function makeInstance(tracefs: string, { name, bufferKb }: TraceOptions) {
+  const folder = `${tracefs}/instances/${name}`;
   mkdirSync(folder);
   let pipe: number | undefined;
   const close = () => {
@@ -121,9 +131,9 @@ function makeInstance(tracefs: string, pid: number) {
     const format = parseFormat(readFileSync(`${folder}/${EVENT}/format`, 'utf8'));
     const opened = openSync(`${folder}/trace_pipe`, constants.O_RDONLY | constants.O_NONBLOCK);
     pipe = opened;
-    writeFileSync(`${folder}/buffer_size_kb`, BUFFER_KB);
+    writeFileSync(`${folder}/buffer_size_kb`, String(bufferKb));
     writeFileSync(`${folder}/${EVENT}/enable`, '1');
-    return { format, read: () => drain(opened), close };
+    return { format, readLines: lineReader(opened), close };
   } catch (error) {
     close();
     throw error;
@@ -131,40 +141,37 @@ function makeInstance(tracefs: string, pid: number) {
 }
 
 /** Reads what is available. The pipe does not block: once it is empty, a read fails with EAGAIN. */
-function drain(pipe: number): string {
+function lineReader(pipe: number): (most: number) => string[] {
   const buffer = Buffer.alloc(CHUNK);
-  let text = '';
-  for (let chunks = 0; chunks < MAX_CHUNKS; chunks++) {
-    try {
-      const length = readSync(pipe, buffer);
-      if (length === 0) break;
-      text += buffer.toString('latin1', 0, length);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
-      break;
+  let partialLine = '';
+  return (most) => {
+    const lines: string[] = [];
+    while (lines.length < most) {
+      const text = readAvailable(pipe, buffer);
+      if (text === '') break;
+      const parts = (partialLine + text).split('\n');
+      partialLine = parts.pop() ?? '';
+      lines.push(...parts);
     }
-  }
-  return text;
+    return lines;
+  };
 }
 
-/** Removes the instances of earlier runs that were killed. */
-function removeLeftovers(tracefs: string): void {
-  for (const name of readdirSync(`${tracefs}/instances`)) {
-    const pid = name.startsWith(PREFIX) ? name.slice(PREFIX.length) : undefined;
-    if (pid === undefined || isAlive(pid)) continue;
+function readAvailable(pipe: number, buffer: Buffer): string {
+  try {
+    return buffer.toString('latin1', 0, readSync(pipe, buffer));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
+    return '';
+  }
+}
+
+function removeLeftovers(tracefs: string, { isLeftover }: TraceOptions): void {
+  for (const name of readdirSync(`${tracefs}/instances`).filter(isLeftover)) {
     try {
       rmdirSync(`${tracefs}/instances/${name}`);
     } catch {
-      // EBUSY: a process of another pid namespace uses it.
+      // EBUSY: a process uses it, perhaps of another pid namespace.
     }
-  }
-}
-
-function isAlive(pid: string): boolean {
-  try {
-    accessSync(`/proc/${pid}`);
-    return true;
-  } catch {
-    return false;
   }
 }

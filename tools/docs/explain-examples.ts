@@ -1,12 +1,8 @@
 // What --explain prints, made by the program from evidence as the kernel tests see it.
 import { answer } from '../../init-image/explain/answer.ts';
 import { answerText } from '../../init-image/explain/answer-text.ts';
-import {
-  type ClassifiedReset,
-  makeSummary,
-  resetText,
-  summaryText,
-} from '../../init-image/explain/node/reset-report.ts';
+import { makeSummary, resetText, summaryText } from '../../init-image/explain/node/reset-report.ts';
+import type { ClassifiedReset } from '../../lib/resets/classified-reset.ts';
 import type { NodeNamespace } from '../../lib/resets/node-namespaces.ts';
 import { resetKindOf } from '../../lib/resets/reset-kind.ts';
 import { originOf } from '../../lib/resets/reset-origin.ts';

@@ -1,14 +1,9 @@
 // Prints one classified reset, and a summary of many.
 import { printable } from '../../../lib/printable.ts';
+import type { ClassifiedReset } from '../../../lib/resets/classified-reset.ts';
 import { KINDS, type ResetKind } from '../../../lib/resets/reset-kind.ts';
 import type { ResetOrigin } from '../../../lib/resets/reset-origin.ts';
 import type { Reset } from '../../../lib/resets/trace-line.ts';
-
-export interface ClassifiedReset {
-  reset: Reset;
-  kind: ResetKind;
-  origin: ResetOrigin;
-}
 
 /** How many candidates are named; the others are only counted. */
 const MAX_NAMED = 5;

@@ -1,14 +1,16 @@
 // `check --explain --node`: reports every reset that the node's kernel sends, with its pod and its cause.
+import { existsSync } from 'node:fs';
 import { setTimeout as wait } from 'node:timers/promises';
+import { errors } from '../../../lib/errors.ts';
 import { printableJson } from '../../../lib/printable.ts';
+import { type ClassifiedReset, classifyReset } from '../../../lib/resets/classified-reset.ts';
 import { makeNamespaceTracker, type NamespaceTracker } from '../../../lib/resets/namespace-tracker.ts';
-import { namespaceOf, readNamespaceCounters, scanNamespaces } from '../../../lib/resets/node-namespaces.ts';
-import { KINDS, resetKindOf } from '../../../lib/resets/reset-kind.ts';
-import { originOf } from '../../../lib/resets/reset-origin.ts';
+import { namespaceOf, readCountersOf, scanNamespaces } from '../../../lib/resets/node-namespaces.ts';
+import { KINDS } from '../../../lib/resets/reset-kind.ts';
 import { openTrace, type TraceInstance } from '../../../lib/resets/trace-instance.ts';
 import { parseLine, type Reset } from '../../../lib/resets/trace-line.ts';
 import { CLEAR } from '../explain.ts';
-import { type ClassifiedReset, makeSummary, resetData, resetText, summaryText } from './reset-report.ts';
+import { makeSummary, resetData, resetText, summaryText } from './reset-report.ts';
 
 export interface WatchOptions {
   seconds: number;
@@ -25,8 +27,14 @@ export interface WatchOptions {
 
 /** Milliseconds between reads of the kernel's buffer. */
 const PERIOD = 100;
+/** Lines of the kernel's buffer that are read each time, so that the time limit also holds under very many resets. */
+const MOST_READ = 3000;
+/** Kilobytes of the buffer of each CPU: room for some thousand resets between two reads. */
+const BUFFER_KB = 512;
 /** How many resets get a line of their own; later ones are only in the summary. */
 const MAX_LINES = 1000;
+/** Of the instance of tracefs: the id of the process follows. */
+const PREFIX = 'invalid-drop-';
 
 /**
  * Watches for the given time, and writes a line for each reset of a pod and a summary of all resets.
@@ -34,14 +42,23 @@ const MAX_LINES = 1000;
  * @throws CodedError TRACING_UNAVAILABLE
  */
 export async function watchNode(options: WatchOptions): Promise<number> {
-  const tracker = makeNamespaceTracker(scanNamespaces, readNamespaceCounters, () => performance.now());
-  const trace = await openTrace(options.pid);
+  const tracker = makeNamespaceTracker(scanNamespaces, readCountersOf, () => performance.now());
+  const name = `${PREFIX}${options.pid}`;
+  const trace = await openTrace({ name, isLeftover, bufferKb: BUFFER_KB }).catch((error: Error) => {
+    throw errors.TRACING_UNAVAILABLE(error.message);
+  });
   try {
     return await watch(trace, tracker, options);
   } finally {
     options.progress?.(CLEAR);
     await trace.close();
   }
+}
+
+/** Instances of earlier runs that were killed. */
+function isLeftover(name: string): boolean {
+  const [, pid] = name.match(/^invalid-drop-(\d+)$/) ?? [];
+  return pid !== undefined && !existsSync(`/proc/${pid}`);
 }
 
 async function watch(trace: TraceInstance, tracker: NamespaceTracker, options: WatchOptions): Promise<number> {
@@ -52,14 +69,12 @@ async function watch(trace: TraceInstance, tracker: NamespaceTracker, options: W
     write(text);
   });
   report.begin(trace, tracker, seconds);
-  let partialLine = '';
   for (let over = false; !over; ) {
     await wait(PERIOD, undefined, { signal: stop }).catch(() => undefined);
     const left = Math.ceil(seconds - (performance.now() - started) / 1000);
     over = stop.aborted || left <= 0;
     progress?.(`\rwatching: ${Math.max(0, left)} s left `);
-    const lines = (partialLine + trace.read()).split('\n');
-    partialLine = lines.pop() ?? '';
+    const lines = trace.readLines(MOST_READ);
     if (lines.length > 0) tracker.refresh();
     for (const line of lines) take(parseLine(line), tracker, report);
   }
@@ -69,15 +84,11 @@ async function watch(trace: TraceInstance, tracker: NamespaceTracker, options: W
 function take(event: ReturnType<typeof parseLine>, tracker: NamespaceTracker, report: Report): void {
   if (!event) return;
   if ('lost' in event) report.lost(event.lost);
-  else report.add(classifyReset(event, tracker));
+  else report.add(classifyReset(event, { ...tracker, seesAll: true, processNamespace }));
 }
 
-function classifyReset(reset: Reset, tracker: NamespaceTracker): ClassifiedReset {
-  const origin = originOf(reset, tracker.namespaces(), reset.active ? namespaceOf(String(reset.pid)) : undefined);
-  const kind = resetKindOf(reset, origin.candidates);
-  const withInvalid = origin.candidates.find(({ invalidGrew }) => (invalidGrew ?? 0) > 0);
-  if (KINDS[kind].bug && withInvalid) tracker.useInvalidPacket(withInvalid.id);
-  return { reset, kind, origin };
+function processNamespace({ pid }: Reset): string | undefined {
+  return namespaceOf(String(pid));
 }
 
 type Report = ReturnType<typeof makeReport>;

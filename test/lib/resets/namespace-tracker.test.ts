@@ -1,6 +1,7 @@
 import t from 'tap';
+import type { NodeNamespaceCounters } from '../../../lib/resets/namespace-net.ts';
 import { makeNamespaceTracker } from '../../../lib/resets/namespace-tracker.ts';
-import type { NodeNamespaceCounters, ScannedNamespace } from '../../../lib/resets/node-namespaces.ts';
+import type { ScannedNamespace } from '../../../lib/resets/node-namespaces.ts';
 import { namespace } from './made-resets.ts';
 
 function scanned(id: string, counters: NodeNamespaceCounters): ScannedNamespace {

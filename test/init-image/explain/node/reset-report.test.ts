@@ -1,11 +1,6 @@
 import t from 'tap';
-import {
-  type ClassifiedReset,
-  makeSummary,
-  resetData,
-  resetText,
-  summaryText,
-} from '../../../../init-image/explain/node/reset-report.ts';
+import { makeSummary, resetData, resetText, summaryText } from '../../../../init-image/explain/node/reset-report.ts';
+import type { ClassifiedReset } from '../../../../lib/resets/classified-reset.ts';
 import { namespace, noSocket, reset } from '../../../lib/resets/made-resets.ts';
 
 const AT = new Date('2026-01-02T03:04:05.678Z');
