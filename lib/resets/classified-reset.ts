@@ -10,6 +10,11 @@ export interface ClassifiedReset {
   origin: ResetOrigin;
 }
 
+export interface AttributedReset extends ClassifiedReset {
+  /** The namespace that it counts for: the candidate that had an INVALID packet, or the first. */
+  sender: NodeNamespace | undefined;
+}
+
 /** What a reset is judged by. */
 export interface ResetEvidence {
   /** The namespaces with their counters. */
@@ -23,16 +28,12 @@ export interface ResetEvidence {
 }
 
 /** Finds the sender and the cause of a reset. */
-export function classifyReset(reset: Reset, evidence: ResetEvidence): ClassifiedReset {
+export function classifyReset(reset: Reset, evidence: ResetEvidence): AttributedReset {
   const owner = reset.active ? evidence.processNamespace(reset) : undefined;
   const origin = originOf(reset, evidence.namespaces(), owner, evidence.seesAll);
   const kind = resetKindOf(reset, origin.candidates);
-  const withInvalid = KINDS[kind].bug ? suspectOf(origin) : undefined;
-  if (withInvalid) evidence.useInvalidPacket(withInvalid.id);
-  return { reset, kind, origin };
-}
-
-/** Of the candidates, the first that had an INVALID packet. */
-export function suspectOf({ candidates }: ResetOrigin): NodeNamespace | undefined {
-  return candidates.find(({ invalidGrew }) => (invalidGrew ?? 0) > 0);
+  const { candidates } = origin;
+  const suspect = KINDS[kind].bug ? candidates.find(({ invalidGrew }) => (invalidGrew ?? 0) > 0) : undefined;
+  if (suspect) evidence.useInvalidPacket(suspect.id);
+  return { reset, kind, origin, sender: suspect ?? candidates[0] };
 }

@@ -61,6 +61,11 @@ function fromWords(hex: string): string {
   return addressText(Buffer.concat(words.map((word) => Buffer.from(word, 'hex').reverse())));
 }
 
+/** Whether the namespace can be seen now. */
+export function isReadable(netPath: NetPath): boolean {
+  return counterFile(netPath, 'snmp') !== undefined;
+}
+
 function counterFile(netPath: NetPath, file: string): string | undefined {
   try {
     return readProcFile(netPath(file));

@@ -22,6 +22,8 @@ export interface NodeNamespace {
   isNode: boolean;
   addresses: string[];
   listeners: Endpoint[];
+  /** Whether the listeners have not been read. */
+  listenersUnknown?: boolean;
   /** INVALID packets that no reset is attributed to yet; null where the count is unknown. */
   invalidGrew: number | null;
   /** Resets sent; null where the count is unknown. */

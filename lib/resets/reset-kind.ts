@@ -91,6 +91,7 @@ function kindWithoutConnection(candidates: NodeNamespace[], local: Endpoint, oth
   if (isLoopback(local.address)) return other;
   const proxied = candidates.filter(({ listeners }) => local.port !== PROXY_PORT && listeners.some(isProxy));
   if (proxied.some(({ invalidGrew }) => (invalidGrew ?? 0) > 0)) return 'this-bug';
+  if (candidates.some(({ listenersUnknown }) => listenersUnknown)) return 'cannot-tell';
   if (candidates.length === 0 || proxied.some(({ invalidGrew }) => invalidGrew === null)) return 'cannot-tell';
   return other;
 }

@@ -1,0 +1,131 @@
+// What the network namespaces of the guarded pods have counted lately, by which resets are judged.
+import type { ResetEvidence } from '../../lib/resets/classified-reset.ts';
+import { isReadable, readAddresses, readListeners, readNamespaceCounters } from '../../lib/resets/namespace-net.ts';
+import type { NodeNamespace } from '../../lib/resets/node-namespaces.ts';
+import { isLoopback, isOfListener, mayHaveSent } from '../../lib/resets/reset-origin.ts';
+import type { Reset } from '../../lib/resets/trace-line.ts';
+import { RecentGrowth } from './recent-growth.ts';
+import type { WatchedNamespace } from './watched-namespace.ts';
+
+/** Milliseconds for which the sockets of a namespace are believed to be those that were read. */
+const SOCKETS_AGE = 5000;
+/**
+ * Namespaces of which the sockets are read each time: one takes 3 to 4 ms, because the kernel goes through the connections
+ * of all namespaces, and a node has a hundred pods.
+ */
+const MOST_SOCKETS = 5;
+
+interface ObservedNamespace {
+  watched: WatchedNamespace;
+  /** As decisions see it. */
+  view: NodeNamespace;
+  invalid: RecentGrowth;
+  resets: RecentGrowth;
+  /** When addresses and listeners were read. */
+  socketsAt: number;
+}
+
+export class PodEvidence implements ResetEvidence {
+  readonly seesAll = false;
+  private readonly now: () => number;
+  private observed = new Map<string, ObservedNamespace>();
+  private views: NodeNamespace[] = [];
+
+  /** @param now milliseconds */
+  constructor(now: () => number) {
+    this.now = now;
+  }
+
+  namespaces(): NodeNamespace[] {
+    return this.views;
+  }
+
+  /** The agent's pid namespace is not the node's, in which the kernel reports processes. */
+  processNamespace(): undefined {
+    return undefined;
+  }
+
+  useInvalidPacket(id: string): void {
+    const found = this.observed.get(id);
+    found?.invalid.use();
+    if (found) show(found);
+  }
+
+  /** Attributes one reset that the namespace has sent to an event. */
+  useReset(id: string): void {
+    const found = this.observed.get(id);
+    found?.resets.use();
+    if (found) show(found);
+  }
+
+  /** The pod of a namespace. */
+  watched(id: string): WatchedNamespace | undefined {
+    return this.observed.get(id)?.watched;
+  }
+
+  /** Takes over which namespaces there are now. The counters of new ones are read, so that growth is known from here on. */
+  observe(namespaces: WatchedNamespace[]): void {
+    const before = this.observed;
+    this.observed = new Map(
+      namespaces.map((watched) => [watched.id, this.observedAs(watched, before.get(watched.id))]),
+    );
+    this.views = [...this.observed.values()].map(({ view }) => view);
+  }
+
+  /** Reads the counters of all namespaces. */
+  refresh(): void {
+    for (const one of this.observed.values()) readCounters(one);
+  }
+
+  /**
+   * Reads addresses and listeners where the resets may be judged by them. Of many namespaces those that were read the
+   * longest ago come first.
+   */
+  readSockets(resets: Reset[]): void {
+    const unconnected = resets.filter((reset) => isOfListener(reset) || reset.reason === 'NO_SOCKET');
+    const ends = new Set(unconnected.map(({ local }) => local.address));
+    const anywhere = resets.some((reset) => isOfListener(reset) || isLoopback(reset.local.address));
+    const isWanted = ({ view, socketsAt }: ObservedNamespace) =>
+      this.now() - socketsAt > SOCKETS_AGE &&
+      ((anywhere && mayHaveSent(view)) || view.addresses.some((address) => ends.has(address)));
+    const wanted = [...this.observed.values()].filter(isWanted).sort((a, b) => a.socketsAt - b.socketsAt);
+    for (const one of wanted.slice(0, MOST_SOCKETS)) this.readSocketsOf(one);
+  }
+
+  private observedAs(watched: WatchedNamespace, before: ObservedNamespace | undefined): ObservedNamespace {
+    if (before) return Object.assign(before, { watched });
+    const { id, namespace, pod } = watched;
+    const addresses = addressesOf(watched);
+    const unread = { listeners: [], listenersUnknown: true, invalidGrew: null, resetsGrew: null };
+    const view = { id, label: `${namespace}/${pod}`, isNode: false, addresses, ...unread };
+    const [invalid, resets] = [new RecentGrowth(), new RecentGrowth()];
+    const made = { watched, view, invalid, resets, socketsAt: Number.NEGATIVE_INFINITY };
+    readCounters(made);
+    return made;
+  }
+
+  private readSocketsOf(one: ObservedNamespace): void {
+    const { netPath } = one.watched;
+    one.socketsAt = this.now();
+    if (!isReadable(netPath)) return;
+    one.view.addresses = addressesOf(one.watched);
+    one.view.listeners = readListeners(netPath);
+    one.view.listenersUnknown = false;
+  }
+}
+
+function addressesOf({ addresses, netPath }: WatchedNamespace): string[] {
+  return [...new Set([...addresses, ...readAddresses(netPath)])];
+}
+
+function readCounters(one: ObservedNamespace): void {
+  const { invalid, resets } = readNamespaceCounters(one.watched.netPath);
+  one.invalid.take(invalid);
+  one.resets.take(resets);
+  show(one);
+}
+
+function show({ view, invalid, resets }: ObservedNamespace): void {
+  view.invalidGrew = invalid.left;
+  view.resetsGrew = resets.left;
+}
