@@ -23,6 +23,8 @@ interface ObservedNamespace {
   resets: RecentGrowth;
   /** When addresses and listeners were read. */
   socketsAt: number;
+  /** When the pod was last seen unguarded, or found to have been. */
+  unguardedAt: number;
 }
 
 export class PodEvidence implements ResetEvidence {
@@ -63,6 +65,19 @@ export class PodEvidence implements ResetEvidence {
     return this.observed.get(id)?.watched;
   }
 
+  /**
+   * @param from when a reset of the namespace can have been sent at the earliest
+   * @returns why the rule did not prevent it; undefined where it has been in place all the time, so that the reset has
+   *   another cause, or where the pod has gone
+   */
+  whyNotPrevented(id: string, from: number): string | undefined {
+    const found = this.observed.get(id);
+    if (!found) return undefined;
+    const { guarded, reason } = found.watched.guard;
+    if (!guarded) return `the pod is not guarded: ${reason}`;
+    return found.unguardedAt >= from ? 'the pod was not guarded when the reset was sent, and is since' : undefined;
+  }
+
   /** Takes over which namespaces there are now. The counters of new ones are read, so that growth is known from here on. */
   observe(namespaces: WatchedNamespace[]): void {
     const before = this.observed;
@@ -93,13 +108,16 @@ export class PodEvidence implements ResetEvidence {
   }
 
   private observedAs(watched: WatchedNamespace, before: ObservedNamespace | undefined): ObservedNamespace {
-    if (before) return Object.assign(before, { watched });
+    const driftBefore = before?.watched.guard.drift ?? watched.guard.drift;
+    const wasUnguarded = !watched.guard.guarded || watched.guard.drift > driftBefore;
+    const unguardedAt = wasUnguarded ? this.now() : (before?.unguardedAt ?? Number.NEGATIVE_INFINITY);
+    if (before) return Object.assign(before, { watched, unguardedAt });
     const { id, namespace, pod } = watched;
     const addresses = addressesOf(watched);
     const unread = { listeners: [], listenersUnknown: true, invalidGrew: null, resetsGrew: null };
     const view = { id, label: `${namespace}/${pod}`, isNode: false, addresses, ...unread };
     const [invalid, resets] = [new RecentGrowth(), new RecentGrowth()];
-    const made = { watched, view, invalid, resets, socketsAt: Number.NEGATIVE_INFINITY };
+    const made = { watched, view, invalid, resets, socketsAt: Number.NEGATIVE_INFINITY, unguardedAt };
     readCounters(made);
     return made;
   }

@@ -5,7 +5,6 @@ import { KINDS, type ResetKind, resetKindOf } from '../../lib/resets/reset-kind.
 import { isOfListener } from '../../lib/resets/reset-origin.ts';
 import type { Reset } from '../../lib/resets/trace-line.ts';
 import { BugResetLog } from './bug-reset-log.ts';
-import { whyNotPrevented } from './guarded-during.ts';
 import { PodEvidence } from './pod-evidence.ts';
 import { PodResetCounter, type PodResets } from './reset-counts.ts';
 import type { WatchedNamespace } from './watched-namespace.ts';
@@ -72,7 +71,7 @@ export class ResetJudge {
   }
 
   private countBug(watched: WatchedNamespace, { reset, origin }: AttributedReset, from: number): void {
-    const why = whyNotPrevented(watched.guard, from);
+    const why = this.evidence.whyNotPrevented(watched.id, from);
     const otherwise = resetKindOf(
       reset,
       origin.candidates.map((one) => ({ ...one, invalidGrew: 0 })),
@@ -86,8 +85,7 @@ export class ResetJudge {
   private decide(now: number): void {
     const waits = this.undecided.filter(({ from }) => now - from < SETTLE);
     for (const { reset, watched, from, otherwise } of this.undecided.slice(0, this.undecided.length - waits.length)) {
-      const { guard } = this.evidence.watched(watched.id) ?? watched;
-      const why = whyNotPrevented(guard, from);
+      const why = this.evidence.whyNotPrevented(watched.id, from);
       if (why === undefined) this.counter.add(watched, otherwise);
       else this.addBug(watched, reset, why);
     }

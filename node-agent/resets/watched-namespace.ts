@@ -14,13 +14,15 @@ export interface WatchedNamespace {
    * @throws where the namespace cannot be seen now, for instance while no process of ours is in it
    */
   netPath(file: string): string;
-  /** Whether INVALID packets are certain to be dropped in it. */
-  guard: GuardedTime;
+  guard: WatchedGuard;
 }
 
-export interface GuardedTime {
-  /** Since when (performance.now()) they have been, without a break; null while they are not, or nobody can tell. */
-  since: number | null;
+/** What the guard of the pod says now. */
+export interface WatchedGuard {
+  /** Whether INVALID packets are certain to be dropped. */
+  guarded: boolean;
+  /** How often the guard has found the rule gone: it may be back before anybody has seen the pod unguarded. */
+  drift: number;
   /** One line: why they are not, or that they are. */
   reason: string;
 }

@@ -2,10 +2,11 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import t, { type Test } from 'tap';
 import type { Reset } from '../../../lib/resets/trace-line.ts';
 import { ResetJudge } from '../../../node-agent/resets/reset-judge.ts';
-import type { GuardedTime, WatchedNamespace } from '../../../node-agent/resets/watched-namespace.ts';
+import type { WatchedGuard, WatchedNamespace } from '../../../node-agent/resets/watched-namespace.ts';
 import { noSocket, reset } from '../../lib/resets/made-resets.ts';
 
-const UNGUARDED: GuardedTime = { since: null, reason: 'no rule drops INVALID TCP packets' };
+const GUARDED: WatchedGuard = { guarded: true, drift: 0, reason: 'INVALID TCP packets are dropped' };
+const UNGUARDED: WatchedGuard = { guarded: false, drift: 0, reason: 'no rule drops INVALID TCP packets' };
 
 /** Lines of /proc/net/tcp6 for listeners on all addresses. */
 const listening = (ports: number[]) =>
@@ -82,8 +83,8 @@ t.test('the peer is named where the kernel reports it', async (t) => {
 });
 
 t.test('a reset of a pod that was guarded all the time has another cause', async (t) => {
-  const { lines, clock, count, add, take, counts } = start(t);
-  add('store-0', '10.0.0.7', { since: clock.now - 1, reason: 'guarded' });
+  const { lines, count, add, take, counts } = start(t);
+  add('store-0', '10.0.0.7', GUARDED);
   take();
   count('store-0', { invalid: 1, resets: 1 });
   take(reset());
@@ -93,18 +94,43 @@ t.test('a reset of a pod that was guarded all the time has another cause', async
   t.same(lines, []);
 });
 
-t.test('a guard that notices later that its rule was gone makes it the bug', async (t) => {
-  const { lines, clock, pods, count, add, take, counts } = start(t);
-  add('store-0', '10.0.0.7', { since: clock.now - 1, reason: 'guarded' });
-  take();
-  count('store-0', { invalid: 1, resets: 1 });
-  take(reset());
-  // Removed, noticed and put back since.
-  pods.splice(0, 1, { ...(pods[0] as WatchedNamespace), guard: { since: clock.now + 1, reason: 'guarded' } });
-  for (let i = 0; i < 3; i++) take();
-  t.same(counts(), { 'storage/store-0 this-bug': 1 });
-  t.match(lines, [{ why: 'the pod was not guarded when the reset was sent, and is since' }]);
-});
+const LATER: [string, WatchedGuard, string][] = [
+  ['that the rule is gone', UNGUARDED, 'the pod is not guarded: no rule drops INVALID TCP packets'],
+  [
+    'that it was gone, and has put it back',
+    { ...GUARDED, drift: 1 },
+    'the pod was not guarded when the reset was sent, and is since',
+  ],
+];
+for (const [what, guard, why] of LATER) {
+  t.test(`a guard that finds later ${what} makes a reset the bug`, async (t) => {
+    const { lines, pods, count, add, take, counts } = start(t);
+    add('store-0', '10.0.0.7', GUARDED);
+    take();
+    count('store-0', { invalid: 1, resets: 1 });
+    take(reset());
+    pods.splice(0, 1, { ...(pods[0] as WatchedNamespace), guard });
+    for (let i = 0; i < 3; i++) take();
+    t.same(counts(), { 'storage/store-0 this-bug': 1 });
+    t.match(lines, [{ why }]);
+  });
+}
+
+t.test(
+  'a pod that is guarded since a moment was not when the reset was sent, and the next one is another',
+  async (t) => {
+    const { pods, count, add, take, counts } = start(t);
+    add('store-0', '10.0.0.7');
+    take();
+    pods.splice(0, 1, { ...(pods[0] as WatchedNamespace), guard: GUARDED });
+    count('store-0', { invalid: 1, resets: 1 });
+    take(reset());
+    t.same(counts(), { 'storage/store-0 this-bug': 1 });
+    count('store-0', { invalid: 2, resets: 2 });
+    for (const one of [[reset()], [], [], []]) take(...one);
+    t.same(counts(), { 'storage/store-0 this-bug': 1, 'storage/store-0 unknown-connection': 1 });
+  },
+);
 
 t.test('a reset of no known pod is counted as such, whatever listens on its port', async (t) => {
   const { count, add, take, counts } = start(t);
