@@ -6,10 +6,11 @@ import { readSnmp } from '../../lib/netfilter/proc.ts';
 import { isAtLeast } from '../harness/netns/kernel-requirements.ts';
 import { kernelTest } from '../harness/netns/netns-test.ts';
 import { ADDRESS, type NetworkNamespace, type Pair } from '../harness/netns/network-namespaces.ts';
-import { must, type Program } from '../harness/netns/processes.ts';
+import type { Program } from '../harness/netns/processes.ts';
 import { startMesh, startTproxyMesh, UPLOAD, upload } from '../harness/netns/redirected-upload.ts';
 import { containerSpec, install, startContainer } from '../harness/netns/shipped-programs.ts';
 import { countStrays, startStrays } from '../harness/netns/stray-segments.ts';
+import { listInstances } from '../harness/netns/tracefs.ts';
 import { until } from '../harness/wait-until.ts';
 
 type Found = ReturnType<typeof resetData>;
@@ -94,12 +95,9 @@ async function statesAt(pod: NetworkNamespace, port: number): Promise<string[]> 
   return columns.flatMap(([, address, , state]) => (address?.endsWith(local) && state ? [state] : []));
 }
 
-const LIST_INSTANCES = 'mount -t tracefs tracefs /mnt && ls /mnt/instances';
-
 /** Whether the watch has an instance in tracefs. Its process id is the child's: each command on the way uses exec. */
 async function hasInstance({ child }: Program): Promise<boolean> {
-  const listed = await must('unshare', ['--mount', '--propagation', 'private', 'sh', '-c', LIST_INSTANCES]);
-  return listed.split('\n').includes(`invalid-drop-${child.pid}`);
+  return (await listInstances()).includes(`invalid-drop-${child.pid}`);
 }
 
 /** Ends the watch as Ctrl-C does. */

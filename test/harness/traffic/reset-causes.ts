@@ -1,6 +1,7 @@
 // A server and a client; each kind of the two ends a connection in another way. `reset-causes.ts serve PORT KIND`
 // prints `ready`; `reset-causes.ts call HOST PORT KIND` prints what became of the connection. A caller of kind `unnoticed`
-// does not hear of the connection's end and sends more when it is told to.
+// does not hear of the connection's end and sends more when it is told to. `reset-causes.ts storm HOST PORT COUNT` opens
+// connections one after the other, and prints how many were reset.
 import { readFileSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 
@@ -65,6 +66,23 @@ function call(host: string, port: number, kind: string): void {
   socket.on('close', () => process.stdout.write(`${error}\n`));
 }
 
+/** Opens some connections at the same time, and a next one where one ends. */
+function storm(host: string, port: number, count: number): void {
+  let [left, resets, open] = [count, 0, 0];
+  const next = (): void => {
+    if (left-- <= 0) return void (open === 0 && process.stdout.write(`${resets}\n`));
+    open++;
+    const socket = connect({ host, port }, () => socket.write('x'));
+    socket.on('error', () => resets++);
+    socket.on('close', () => {
+      open--;
+      next();
+    });
+  };
+  for (let i = 0; i < 20; i++) next();
+}
+
 const [what, ...rest] = process.argv.slice(2);
 if (what === 'serve') serve(Number(rest[0]), rest[1] ?? '');
+else if (what === 'storm') storm(rest[0] ?? '', Number(rest[1]), Number(rest[2]));
 else call(rest[0] ?? '', Number(rest[1]), rest[2] ?? '');
