@@ -89,6 +89,8 @@ export const errors = defineErrors({
     `cannot read the cluster's address and credentials from ${from} (${why}): correct --kubeconfig`,
   CLUSTER_LIST_ENDLESS: (path: string, pages: number) =>
     `the list of ${path} does not end after ${pages} pages: look for a proxy before the API server that alters its answers`,
+  AGENT_PORT_TAKEN: (port: number, why: string) =>
+    `cannot listen on port ${port} (${why}): stop the other agent, or choose another port with --port`,
   AGENT_UNREACHABLE: (port: number, why: string) =>
     `no node agent answers on port ${port} of this host (${why}): run this in the agent's container, or name its port with --port`,
   INSERT_USELESS: (family: string) =>

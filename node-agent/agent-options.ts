@@ -15,10 +15,10 @@ export const AGENT_OPTIONS = {
     default: 'available',
     help: 'Which namespaces agents guard. available: those with the label value node. default: those with enabled, too.',
   }),
-  kubeconfig: textLike(/^/, 'a path, or in-cluster', {
-    env: 'INVALID_DROP_KUBECONFIG',
-    default: 'in-cluster',
-    help: 'How the API server is reached: a kubeconfig file, or the service account of the pod.',
+  'service-account': textLike(FOLDER, 'an absolute path', {
+    env: 'INVALID_DROP_SERVICE_ACCOUNT',
+    default: '/var/run/secrets/kubernetes.io/serviceaccount',
+    help: 'The folder of token and ca.crt, with which the agent asks the API server.',
   }),
   mode: oneOf(POD_OPTIONS.mode.values, {
     env: POD_OPTIONS.mode.env,

@@ -1,5 +1,5 @@
 // Errors of the API server. Apart from cluster-client.ts, because that file loads the large client library.
-import { shortText } from '../json.ts';
+import { type JsonObject, objectAt, shortText } from '../json.ts';
 
 /** An answer of the API server that is no success. */
 export class ApiError extends Error {
@@ -21,4 +21,19 @@ export function reasonOf(error: unknown): string {
   const { cause } = error;
   const text = cause instanceof Error ? `${error.message}: ${cause.message}` : error.message;
   return shortText(text, 200).replaceAll('\n', ' ');
+}
+
+/** @param body of an answer that is no success: a Status object, or anything else */
+export function answerError(httpStatus: number, body: string): ApiError {
+  const status = parseStatus(body);
+  const message = shortText(status['message']) || shortText(body, 200);
+  return new ApiError(httpStatus, shortText(status['reason'], 60), `status ${httpStatus}: ${message}`);
+}
+
+function parseStatus(text: string): JsonObject {
+  try {
+    return objectAt(JSON.parse(text));
+  } catch {
+    return {};
+  }
 }

@@ -1,4 +1,4 @@
-// The only file that talks to the API server. Loaded only where a cluster is configured: the library is large.
+// Talks to the API server with the client library. Loaded only where a cluster is configured: the library is large.
 // Requests and answers are raw JSON: the typed clients drop fields that they do not know, and are four times as large.
 import { existsSync } from 'node:fs';
 import { delimiter } from 'node:path';
@@ -10,8 +10,9 @@ import {
   type ResponseContext,
 } from '@kubernetes/client-node';
 import { errors } from '../errors.ts';
-import { type JsonObject, objectAt, shortText } from '../json.ts';
-import { ApiError, reasonOf } from './api-error.ts';
+import { type JsonObject, shortText } from '../json.ts';
+import { ApiError, answerError, reasonOf } from './api-error.ts';
+import { linesOf } from './json-lines.ts';
 
 /** Value of the kubeconfig option that stands for the service account of the pod. */
 const IN_CLUSTER = 'in-cluster';
@@ -52,7 +53,7 @@ export interface OperatorClient extends ClusterClient {
  * @param kubeconfig path of a kubeconfig file, or IN_CLUSTER
  * @throws CodedError CLUSTER_CONFIGURATION
  */
-export function connectCluster(kubeconfig: string): OperatorClient {
+export function connectCluster(kubeconfig: string): ClusterClient {
   return clientFor(loadConfig(kubeconfig));
 }
 
@@ -81,7 +82,7 @@ function clientFor(config: KubeConfig): OperatorClient {
     connection.use(context);
     try {
       const response = await httpApi.send(context).toPromise();
-      if (response.httpStatusCode >= 300) throw await asError(response);
+      if (response.httpStatusCode >= 300) throw answerError(response.httpStatusCode, await response.body.text());
       return await read(response.body);
     } catch (error) {
       // After a refusal the connection works, except where its credentials are rejected.
@@ -120,36 +121,10 @@ function clientFor(config: KubeConfig): OperatorClient {
   };
 }
 
-/** readline would hide the error of a stream that breaks off. */
-async function* linesOf(stream: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
-  const decoder = new TextDecoder();
-  let rest = '';
-  for await (const chunk of stream) {
-    const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n');
-    rest = lines.pop() ?? '';
-    yield* lines;
-  }
-}
-
 interface Content {
   query?: Query;
   body?: unknown;
   type?: string;
-}
-
-async function asError({ httpStatusCode, body }: ResponseContext): Promise<ApiError> {
-  const text = await body.text();
-  const status = parseStatus(text);
-  const message = shortText(status['message']) || shortText(text, 200);
-  return new ApiError(httpStatusCode, shortText(status['reason'], 60), `status ${httpStatusCode}: ${message}`);
-}
-
-function parseStatus(text: string): JsonObject {
-  try {
-    return objectAt(JSON.parse(text));
-  } catch {
-    return {};
-  }
 }
 
 function loadConfig(kubeconfig: string): KubeConfig {

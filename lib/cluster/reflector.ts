@@ -16,7 +16,7 @@ export interface Sink<T> {
 }
 
 export interface ReflectOptions<T> {
-  client: ClusterClient;
+  client: Pick<ClusterClient, 'get' | 'watch'>;
   /** Of the collection, such as /api/v1/pods. */
   path: string;
   /** Selectors. */

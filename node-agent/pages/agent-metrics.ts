@@ -4,11 +4,11 @@
 import { VERSION } from '../../lib/contract.ts';
 import { type Metric, type MetricSample, metricText } from '../../lib/metric-text.ts';
 import type { PodOutcome } from '../pods/pod-guards.ts';
-import { type AgentFacts, countStates, type GuardNumbers } from './agent-report.ts';
+import { type AgentReportFacts, countStates, type GuardNumbers } from './agent-report.ts';
 import type { StartTimes } from './start-times.ts';
 
 /** What the numbers are made of. */
-export interface AgentMetricFacts extends Pick<AgentFacts<unknown>, 'conditions' | 'watchFailures'> {
+export interface AgentMetricFacts extends Pick<AgentReportFacts<unknown>, 'conditions' | 'watchFailures'> {
   pods: { outcome: PodOutcome<unknown>; numbers: GuardNumbers | undefined }[];
   starts: Pick<StartTimes, 'samples'>;
 }
@@ -129,7 +129,10 @@ export const AGENT_METRICS: Metric<AgentMetricFacts>[] = [
   },
 ];
 
-export function renderAgentMetrics<Report>(facts: AgentFacts<Report>, starts: AgentMetricFacts['starts']): string {
+export function renderAgentMetrics<Report>(
+  facts: AgentReportFacts<Report>,
+  starts: AgentMetricFacts['starts'],
+): string {
   const { conditions, watchFailures, numbersOf } = facts;
   const pods = facts.pods.map((outcome) => ({
     outcome,

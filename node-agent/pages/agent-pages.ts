@@ -4,7 +4,7 @@
 import { METRICS_TYPE } from '../../lib/metric-text.ts';
 import { jsonPage, madeAtMostEvery, makePageServer, type Page, type PageServer } from '../../lib/page-server.ts';
 import { renderAgentMetrics } from './agent-metrics.ts';
-import { type AgentFacts, agentReport, podReport } from './agent-report.ts';
+import { type AgentReportFacts, agentReport, podReport } from './agent-report.ts';
 import type { StartTimes } from './start-times.ts';
 
 /** Milliseconds. A probe waits for 2 s, a scraper for 10 s at most. */
@@ -14,7 +14,7 @@ const CONNECTIONS = 128;
 const RENDERED_FOR = 1000;
 
 export interface AgentPagesOptions<Report> {
-  facts(): AgentFacts<Report>;
+  facts(): AgentReportFacts<Report>;
   /** Why the agent is not ready, or undefined where it is. */
   notReady(): string | undefined;
   starts: StartTimes;

@@ -19,7 +19,7 @@ export interface GuardNumbers {
 }
 
 /** What is read for a report. */
-export interface AgentFacts<Report> {
+export interface AgentReportFacts<Report> {
   node: string;
   nodeMode: NodeMode;
   /** Whether the first list has come. */
@@ -39,7 +39,7 @@ const NAMES =
   'only from the pod itself: kubectl exec -n invalid-drop-system POD -- node /opt/invalid-drop/agent.js selfcheck';
 
 /** @param named whether who asks may know the names of pods */
-export function agentReport<Report>(facts: AgentFacts<Report>, named: boolean) {
+export function agentReport<Report>(facts: AgentReportFacts<Report>, named: boolean) {
   const { node, nodeMode, listed, watchFailures, folders, conditions, pods } = facts;
   const problems = problemsOf(facts);
   return {
@@ -61,7 +61,7 @@ export function agentReport<Report>(facts: AgentFacts<Report>, named: boolean) {
 export type AgentReport = ReturnType<typeof agentReport>;
 
 /** The whole of one pod; undefined where the agent has nothing to do with it. */
-export function podReport<Report>({ pods, numbersOf }: AgentFacts<Report>, name: string) {
+export function podReport<Report>({ pods, numbersOf }: AgentReportFacts<Report>, name: string) {
   const found = pods.find(({ pod }) => `${pod.namespace}/${pod.name}` === name);
   if (found === undefined) return undefined;
   const { pod, sandbox, report } = found;
@@ -85,7 +85,7 @@ export function countStates(pods: Pick<PodOutcome<unknown>, 'state'>[]): Record<
 
 const BAD: readonly GuardedPodState[] = ['not-guarded', 'cannot-tell', 'no-namespace'];
 
-function problemsOf({ listed, folders, conditions, pods }: Omit<AgentFacts<unknown>, 'numbersOf'>): string[] {
+function problemsOf({ listed, folders, conditions, pods }: Omit<AgentReportFacts<unknown>, 'numbersOf'>): string[] {
   const counts = countStates(pods);
   return [
     ...Object.entries(listed).flatMap(([what, is]) => (is ? [] : [`the ${what} have not been listed yet`])),
@@ -97,7 +97,7 @@ function problemsOf({ listed, folders, conditions, pods }: Omit<AgentFacts<unkno
 
 function lineOf<Report>(
   { pod, state, reason, sandbox, report }: PodOutcome<Report>,
-  { numbersOf }: Pick<AgentFacts<Report>, 'numbersOf'>,
+  { numbersOf }: Pick<AgentReportFacts<Report>, 'numbersOf'>,
 ) {
   const numbers = report === undefined ? undefined : numbersOf(report);
   return {

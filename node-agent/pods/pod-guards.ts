@@ -24,7 +24,12 @@ export interface PodFinder {
 
 /** What keeps one network namespace guarded. */
 export interface PodGuard<Report> {
-  readonly state: { state: 'starting' | 'guarded' | 'not-guarded' | 'cannot-tell'; reason: string };
+  readonly state: {
+    state: 'starting' | 'guarded' | 'not-guarded' | 'cannot-tell';
+    reason: string;
+    /** Its network namespace has gone: it does nothing any more. */
+    gone?: true;
+  };
   /** Ends when the first check has been made. */
   start(): unknown;
   /** A look at what costs nothing; called every few seconds. */
@@ -301,7 +306,11 @@ export class PodGuards<Report> {
         told = true;
         this.options.noteStart((this.options.now() - foundAt) / 1000);
       }
-      this.tell(entry);
+      if (guard.state.gone) {
+        endGuard(entry);
+        entry.stale = true;
+        this.work(entry);
+      } else this.tell(entry);
     });
     entry.guard = guard;
     entry.sandbox = found;

@@ -69,7 +69,6 @@ function statusOf(finding: PodFinding, { gate, mode }: ConditionContext, wasTrue
   return CONDITION_REASONS[REASONS[finding.state]];
 }
 
-function messageOf({ state, reason }: PodFinding, wrong: string): string {
-  const said = state === 'guarded' ? 'INVALID packets without a socket of their own are dropped' : reason;
-  return printable(wrong === '' ? said : `${said}; ${wrong}`).slice(0, MESSAGE_LENGTH);
+function messageOf({ reason }: PodFinding, wrong: string): string {
+  return printable(wrong === '' ? reason : `${reason}; ${wrong}`).slice(0, MESSAGE_LENGTH);
 }

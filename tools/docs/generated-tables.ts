@@ -4,10 +4,13 @@ import { readFile } from 'node:fs/promises';
 import { METRICS } from '../../init-image/checker/checker-metrics.ts';
 import { CHECK_OPTIONS, INSTALL_OPTIONS } from '../../init-image/program-options.ts';
 import { CHECKER_PORT, CHECKER_PORT_ANNOTATION, POD_OPTIONS } from '../../lib/contract.ts';
+import type { Metric } from '../../lib/metric-text.ts';
 import { type OptionTable, optionRows } from '../../lib/options.ts';
 import { CHECKER_PORT_OPTION } from '../../lib/pod/pod-options.ts';
 import { SKIP_REASONS } from '../../lib/pod/reasons.ts';
 import { KINDS } from '../../lib/resets/reset-kind.ts';
+import { AGENT_OPTIONS } from '../../node-agent/agent-options.ts';
+import { AGENT_METRICS } from '../../node-agent/pages/agent-metrics.ts';
 import { createCoverageMetrics } from '../../webhook/coverage/coverage-metrics.ts';
 import { COVERAGE_REASONS, REASONS, remedyFor } from '../../webhook/coverage/coverage-reasons.ts';
 import { coverageReport, coverageTable } from '../../webhook/coverage/coverage-report.ts';
@@ -76,10 +79,10 @@ const skipReasons = () =>
     Object.entries(SKIP_REASONS).map(([reason, text]) => [`\`${reason}\``, text]),
   );
 
-const checkerMetrics = () =>
+const metricTable = (metrics: Pick<Metric<never>, 'name' | 'type' | 'labels' | 'help'>[]) =>
   markdownTable(
     ['metric', 'type', 'labels', 'meaning'],
-    METRICS.map(({ name, type, labels, help }) => [
+    metrics.map(({ name, type, labels, help }) => [
       `\`${name}\``,
       type,
       labels.map((label) => `\`${label}\``).join(', '),
@@ -143,10 +146,12 @@ const PARTS: Record<string, () => string | Promise<string>> = {
   'webhook options': () => options(OPTIONS),
   'install options': () => options(INSTALL_OPTIONS),
   'check options': () => options(CHECK_OPTIONS),
+  'agent options': () => options(AGENT_OPTIONS),
   'guard options': () => options(GUARD_OPTIONS),
   'guard outcomes': guardOutcomes,
   'skip reasons': skipReasons,
-  'checker metrics': checkerMetrics,
+  'checker metrics': () => metricTable(METRICS),
+  'agent metrics': () => metricTable(AGENT_METRICS),
   'webhook metrics': webhookMetrics,
   'coverage reasons': coverageReasons,
   'coverage table': coverageExample,
