@@ -3,9 +3,18 @@
 import { readFile } from 'node:fs/promises';
 import { METRICS } from '../../init-image/checker/checker-metrics.ts';
 import { CHECK_OPTIONS, INSTALL_OPTIONS } from '../../init-image/program-options.ts';
-import { CHECKER_PORT, CHECKER_PORT_ANNOTATION, POD_OPTIONS } from '../../lib/contract.ts';
+import {
+  BE_LIBERAL_OPTION,
+  CHECKER_PORT,
+  CHECKER_PORT_ANNOTATION,
+  NODE_MODES,
+  OPT_IN_LABEL,
+  OPT_IN_VALUES,
+  POD_OPTIONS,
+} from '../../lib/contract.ts';
 import type { Metric } from '../../lib/metric-text.ts';
 import { type OptionTable, optionRows } from '../../lib/options.ts';
+import { placementOf } from '../../lib/pod/placement.ts';
 import { CHECKER_PORT_OPTION } from '../../lib/pod/pod-options.ts';
 import { SKIP_REASONS } from '../../lib/pod/reasons.ts';
 import { KINDS } from '../../lib/resets/reset-kind.ts';
@@ -47,9 +56,8 @@ function annotations(): string {
   const meaning: Record<string, string> = {
     mode: '`enforce`: a failed install stops the pod, an unguarded pod is not Ready. `observe`: nothing is held back, everything is reported',
     protocol: "what the rule covers; `all` is every protocol, exactly the rule of Istio's `INVALID_DROP` up to 1.23",
-    onDrift: 'what the checker does when the rule or the exemption no longer does its job',
-    rescue:
-      'whether the checker makes connections that had stray segments liberal in conntrack, so that they do not hang',
+    onDrift: 'what the checker or the agent does when the rule or the exemption no longer does its job',
+    rescue: 'whether connections that had stray segments are made liberal in conntrack, so that they do not hang',
   };
   const own = Object.entries(POD_OPTIONS).map(([name, { annotation, values }]) => {
     return [`\`${annotation}\``, values.map((value) => `\`${value}\``).join(', '), meaning[name] ?? ''];
@@ -63,15 +71,36 @@ function annotations(): string {
         'leaves one pod of a labelled namespace alone; works as a label too',
       ],
       ...own,
-      ['`invalid-drop.io/checker`', '`enabled`, `disabled`', '`disabled`: the init container only'],
+      [
+        `\`${BE_LIBERAL_OPTION.annotation}\``,
+        BE_LIBERAL_OPTION.values.map((value) => `\`${value}\``).join(', '),
+        "with node agents only: whether `nf_conntrack_tcp_be_liberal` is set in the pod's network namespace",
+      ],
+      [
+        '`invalid-drop.io/checker`',
+        '`enabled`, `disabled`',
+        'with containers only; `disabled`: the init container only',
+      ],
       [
         `\`${CHECKER_PORT_ANNOTATION}\``,
         `\`${CHECKER_PORT}\`; ${CHECKER_PORT_OPTION.allowed}`,
-        'TCP port of the checker, where a container of the pod has the default',
+        'with containers only: TCP port of the checker, where a container of the pod has the default',
       ],
     ],
   );
 }
+
+/** What guards a namespace's pods, by the value of its label and the webhook's option. */
+const labelValues = () =>
+  markdownTable(
+    ['label value', ...NODE_MODES.map((nodeMode) => `\`node-mode\` \`${nodeMode}\``)],
+    OPT_IN_VALUES.map((value) => [
+      `\`${value}\``,
+      ...NODE_MODES.map((nodeMode) => GUARDED_BY[placementOf({ [OPT_IN_LABEL]: value }, nodeMode) ?? 'missing']),
+    ]),
+  );
+
+const GUARDED_BY = { pod: 'containers', node: 'node agents', missing: 'nothing (`no-node-agents`)' };
 
 const skipReasons = () =>
   markdownTable(
@@ -143,6 +172,7 @@ const resetKinds = () =>
 
 const PARTS: Record<string, () => string | Promise<string>> = {
   annotations,
+  'label values': labelValues,
   'webhook options': () => options(OPTIONS),
   'install options': () => options(INSTALL_OPTIONS),
   'check options': () => options(CHECK_OPTIONS),
