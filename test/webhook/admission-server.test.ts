@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { type KubernetesObject, loadYaml, type V1Deployment } from '@kubernetes/client-node';
 import t, { type Test } from 'tap';
-import { creationOf } from './admission/injection-settings.ts';
+import { creationOf, SETTINGS } from './admission/injection-settings.ts';
 import { reviewOf, testServer } from './test-server.ts';
 
 const POD = { metadata: { generateName: 'store-' }, spec: { containers: [{ name: 'app' }] } };
@@ -52,6 +52,16 @@ t.test('at debug each admission is one log line: names, outcome, duration, and n
     durationMs: Number,
   });
   t.notMatch(JSON.stringify(lines), /hunter2|TOKEN/);
+});
+
+t.test('pods that are left to agents are counted by what was done, and write no line of level info', async (t) => {
+  const settings = { ...SETTINGS, nodeMode: 'available' as const };
+  const labelsOf = () => ({ 'invalid-drop.io/inject': 'node' });
+  const gated = await post(t, reviewOf(creationOf(POD)), { settings, labelsOf });
+  t.strictSame([await countsOf(gated), gated.lines], [[['gated', '', 1]], []]);
+  const observing = { ...POD, metadata: { annotations: { 'invalid-drop.io/mode': 'observe' } } };
+  const observed = await post(t, reviewOf(creationOf(observing)), { settings, labelsOf });
+  t.strictSame([await countsOf(observed), observed.lines], [[['observed', '', 1]], []]);
 });
 
 t.test('a skip says its reason alike in warning, log and metric', async (t) => {

@@ -14,6 +14,42 @@ t.test('an injection is a base64 JSON Patch under the uid of the request', async
   t.strictSame([result, reason], ['injected', '']);
 });
 
+t.test('a pod that an agent guards gets a patch for its gate, and in mode observe none', async (t) => {
+  const labels = { 'invalid-drop.io/inject': 'node' };
+  const settings = { ...SETTINGS, nodeMode: 'available' as const };
+  const { response, result, reason } = admit({ request: creationOf(POD) }, labels, settings);
+  t.match(response.response, { allowed: true, patchType: 'JSONPatch', warnings: undefined });
+  t.strictSame(JSON.parse(Buffer.from(response.response.patch ?? '', 'base64').toString()), [
+    { op: 'add', path: '/spec/readinessGates', value: [{ conditionType: 'invalid-drop.io/guarded' }] },
+  ]);
+  t.strictSame([result, reason], ['gated', '']);
+  const observing = { ...POD, metadata: { annotations: { 'invalid-drop.io/mode': 'observe' } } };
+  const observed = admit({ request: creationOf(observing) }, labels, settings);
+  t.strictSame(observed, {
+    response: {
+      apiVersion: 'admission.k8s.io/v1',
+      kind: 'AdmissionReview',
+      response: { uid: creationOf(POD).uid, allowed: true },
+    },
+    result: 'observed',
+    reason: '',
+  });
+});
+
+t.test('a namespace that asks for agents where there are none holds no pod back', async (t) => {
+  const { response, result, reason } = admit(
+    { request: creationOf(POD) },
+    { 'invalid-drop.io/inject': 'node' },
+    SETTINGS,
+  );
+  t.strictSame(response.response, {
+    uid: creationOf(POD).uid,
+    allowed: true,
+    warnings: ['invalid-drop: not guarded: no-node-agents: its namespace asks for node agents, and there are none'],
+  });
+  t.strictSame([result, reason], ['skipped', 'no-node-agents']);
+});
+
 t.test('a skip lets the pod through with one warning', async (t) => {
   const pod = { ...POD, spec: { ...POD.spec, hostNetwork: true } };
   const { response, result, reason } = admit({ request: creationOf(pod) }, undefined, SETTINGS);

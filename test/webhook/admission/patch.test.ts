@@ -6,13 +6,21 @@ import { hasContainer, viewPod } from '../../../lib/pod/pod-view.ts';
 import { decide } from '../../../webhook/admission/admission.ts';
 import type { InjectionSettings } from '../../../webhook/admission/containers.ts';
 import { EXCLUDE_INBOUND_PORTS } from '../../../webhook/admission/istio-inbound.ts';
-import { buildPatch, makePatchEncoder, patchInputs, STATUS_ANNOTATION } from '../../../webhook/admission/patch.ts';
+import {
+  buildPatch,
+  gatePatch,
+  makePatchEncoder,
+  patchInputs,
+  STATUS_ANNOTATION,
+} from '../../../webhook/admission/patch.ts';
 import { creationOf, SETTINGS } from './injection-settings.ts';
 import { injectIstio } from './istio-injector.ts';
 import { applyPatch, names, type PatchedPod } from './patched-pod.ts';
 import { pick, randomPod, seeded } from './random-pod.ts';
 
 const ROUNDS = 1000;
+/** Of a namespace, as the webhook knows them at one time or another. */
+const LABELS = [undefined, {}, ...['enabled', 'pod', 'node'].map((value) => ({ 'invalid-drop.io/inject': value }))];
 const seed = Number(process.env['SEED'] ?? Math.floor(Math.random() * 2 ** 31));
 t.comment(`SEED=${seed}`);
 
@@ -90,6 +98,36 @@ t.test('a second pass adds nothing, also when Istio has been through in between'
     }
   }
   t.ok(passes > ROUNDS, `${passes} second passes`);
+});
+
+t.test('of a pod that an agent is to guard only the gate changes; no pod is ever left to both', async (t) => {
+  const random = seeded(seed);
+  let gated = 0;
+  for (let round = 0; round < ROUNDS; round += 1) {
+    const settings = { ...SETTINGS, nodeMode: pick(random, ['available', 'default'] as const) };
+    const pod = randomPod(random);
+    const first = pick(random, LABELS);
+    const decision = decide(creationOf(pod), first, settings);
+    if (decision.result !== 'gate' && decision.result !== 'inject') continue;
+    const patched =
+      decision.result === 'gate'
+        ? applyPatch(pod, gatePatch(decision.pod))
+        : applyPatch(pod, buildPatch(patchInputs(decision.pod, decision.plan, settings), settings));
+    if (decision.result === 'gate') {
+      gated += 1;
+      const others = ({ spec, ...rest }: JsonObject) => ({
+        ...rest,
+        spec: { ...(spec as JsonObject), readinessGates: undefined },
+      });
+      t.strictSame(others(patched), others(JSON.parse(JSON.stringify(pod))), `round ${round}`);
+    }
+    // Istio's webhook comes in between, and the labels may have become known, or have changed.
+    for (const later of LABELS) {
+      const again = decide(creationOf(injectIstio(patched, random() < 0.5)), later, settings);
+      if (again.result !== 'skip' || again.reason !== 'already-injected') t.fail(`round ${round}`, { again, later });
+    }
+  }
+  t.ok(gated > 50, `${gated} pods with a gate`);
 });
 
 /** The patched pod with everything of ours taken out again. */

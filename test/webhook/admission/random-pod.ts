@@ -23,6 +23,8 @@ const INCLUDE = 'traffic.sidecar.istio.io/includeInboundPorts';
 const PORT_LISTS = ['', '*', '9000', '15099', '9000,15099', ' 15099 , 9001 ', '9000,', '150990'];
 const SPECIAL_NAMES = ['istio-init', 'istio-validation', 'istio-proxy', 'invalid-drop-init', 'invalid-drop-checker'];
 
+const GATES = [null, [], [{ conditionType: 'example.com/warm' }], [{ conditionType: 'invalid-drop.io/guarded' }]];
+
 /** Any JSON, nested at most `depth` times. */
 function randomJson(random: Random, depth: number): unknown {
   const kind = Math.floor(random() * (depth > 0 ? 7 : 5));
@@ -59,6 +61,7 @@ export function randomPod(random: Random): JsonObject {
     kind: 'Pod',
     metadata: { generateName: 'app-', annotations: randomAnnotations(random), future: randomJson(random, 3) },
     spec: {
+      ...(random() < 0.5 && { readinessGates: pick(random, GATES) }),
       restartPolicy: pick(random, ['Always', 'OnFailure', 'Never', undefined]),
       containers: appNames.map((name) => randomContainer(random, name)),
       initContainers: initContainers.length > 0 ? initContainers : pick(random, [[], null, undefined]),
