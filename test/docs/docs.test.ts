@@ -5,6 +5,7 @@ import { KINDS, OUTCOME_HEADINGS } from '../../demo/outcome-table.ts';
 import { CASES, NO_CASES } from '../../init-image/explain/answer.ts';
 import type { CheckerReport } from '../../lib/checker/checker-report.ts';
 import { VERSION } from '../../lib/contract.ts';
+import { CONDITION_REASONS } from '../../lib/pod/guarded-condition.ts';
 import packageJson from '../../package.json' with { type: 'json' };
 import { PART_NAMES, readPages } from '../../tools/docs/generated-tables.ts';
 import { reportOf } from '../init-image/checker/checker-reports.ts';
@@ -35,6 +36,12 @@ t.test('the report shown in the documentation has the keys of a real one', async
 t.test('every answer of --explain is told with its code', async (t) => {
   const text = await page('docs/diagnose.md');
   for (const code of [...CASES.map(({ code }) => code), ...NO_CASES]) t.ok(text.includes(`\`${code}\``), code);
+});
+
+t.test("every reason of the agents' condition is told with its status", async (t) => {
+  const text = await page('docs/node-mode.md');
+  for (const [reason, status] of Object.entries(CONDITION_REASONS))
+    t.ok(text.includes(`| \`${status}\` | \`${reason}\` |`), reason);
 });
 
 t.test("who is exposed is told alike in the README and where one's resets are diagnosed", async (t) => {

@@ -4,7 +4,7 @@
 import type { Placement } from '../../lib/pod/placement.ts';
 import { areForeign, areOurs } from '../admission/own-containers.ts';
 import type { CoverageReason } from './coverage-reasons.ts';
-import type { AgentFacts, PodRecord } from './pod-record.ts';
+import type { ConditionFacts, PodRecord } from './pod-record.ts';
 
 export interface CoveredNamespace {
   /** Seconds since 1970 at which it was opted in; undefined where it is not known. */
@@ -46,11 +46,11 @@ export function changesWithTime({ facts }: PodRecord): boolean {
 }
 
 /** An agent guards what it has once taken up, and what waits for it, also when the namespace has been switched since. */
-function isForAgent({ gated, says }: AgentFacts, { placement }: CoveredNamespace): boolean {
+function isForAgent({ gated, says }: ConditionFacts, { placement }: CoveredNamespace): boolean {
   return placement === 'node' || gated || says !== 'absent';
 }
 
-function reasonByAgent({ startedAt }: PodRecord, agent: AgentFacts, namespace: CoveredNamespace, now: number) {
+function reasonByAgent({ startedAt }: PodRecord, agent: ConditionFacts, namespace: CoveredNamespace, now: number) {
   const { says, hasNetwork } = agent;
   if (says === 'Guarded') return 'guarded-by-agent';
   if (says === 'NotGuarded') return 'agent-not-guarded';

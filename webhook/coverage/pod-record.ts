@@ -27,13 +27,13 @@ export interface PodFacts {
   /** An ephemeral container has installed the rule into the network that the pod has now. */
   ephemeral: boolean;
   /** What tells whether the agent of its node guards it; undefined where it has containers under our names. */
-  agent: AgentFacts | undefined;
+  agent: ConditionFacts | undefined;
 }
 
-export interface AgentFacts {
+export interface ConditionFacts {
   /** Whether the pod gets Ready only with our condition. */
   gated: boolean;
-  /** Reason of our condition; CannotTell where it is none of the known ones, or does not fit the status. */
+  /** Reason of our condition; CannotTell where it is none of the known ones, or Guarded without being True. */
   says: ConditionReason | 'absent';
   /** Whether the pod has a network namespace, which an agent could find. */
   hasNetwork: boolean;
@@ -113,17 +113,19 @@ function factsOf(pod: PodView, namespace: string, status: JsonObject, image: str
     checker: checkerOf(checker, status),
     observes: observes(init) || observes(checker),
     ephemeral: ephemeralGuards(pod, status, image).installed !== undefined,
-    agent: hasOwnContainers(pod) ? undefined : agentFacts(pod, status),
+    agent: hasOwnContainers(pod) ? undefined : conditionFacts(pod, status),
   };
 }
 
-function agentFacts(pod: PodView, status: JsonObject): AgentFacts {
+function conditionFacts(pod: PodView, status: JsonObject): ConditionFacts {
   const condition = guardedCondition(status);
   const reasons = Object.keys(CONDITION_REASONS) as ConditionReason[];
-  const says = reasons.find((each) => each === condition?.reason && CONDITION_REASONS[each] === condition.status);
+  const says = reasons.find((each) => each === condition?.reason) ?? 'CannotTell';
+  // In mode observe, and where an earlier verdict still counts, the status of other reasons may be True as well.
+  const contradicts = says === 'Guarded' && condition?.status !== 'True';
   return {
     gated: hasGuardedGate(pod),
-    says: condition === undefined ? 'absent' : (says ?? 'CannotTell'),
+    says: condition === undefined ? 'absent' : contradicts ? 'CannotTell' : says,
     hasNetwork: hasNetwork(status),
   };
 }

@@ -203,6 +203,13 @@ function agentCases(): [string, JsonObject, Partial<CoveredNamespace>, string][]
       {},
       'agent-not-guarded',
     ],
+    [
+      'the agent says no, and holds nothing back as in mode observe',
+      says('True', 'NotGuarded'),
+      node,
+      'agent-not-guarded',
+    ],
+    ['the agent cannot tell any more, and holds nothing back', says('True', 'CannotTell'), node, 'agent-cannot-tell'],
     ['the agent cannot tell', says('Unknown', 'CannotTell'), node, 'agent-cannot-tell'],
     ['a condition that no agent writes', says('True', 'Trusted'), node, 'agent-cannot-tell'],
     ['a reason that does not fit the status', says('False', 'Guarded'), node, 'agent-cannot-tell'],
