@@ -11,7 +11,7 @@ import { askWebhook, install, MANIFESTS, rolledOut } from '../harness/cluster/we
 import { eventually } from '../harness/wait-until.ts';
 
 const DAY = 86_400_000;
-const OVERLAYS = ['cert-manager', 'fail-closed', 'monitoring'];
+const OVERLAYS = ['cert-manager', 'fail-closed', 'monitoring', 'node'];
 const skip = (await hasGo()) ? false : 'Go is missing: the custom resource definitions come from Go modules';
 
 t.before(() => install());

@@ -1,7 +1,8 @@
 // The DaemonSet of the node agents, its rights, and the components that change it.
-import { readdir } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import t from 'tap';
 import { AGENT_PORT, GUARDED_CONDITION, NODE_MODE_VARIABLE, OWN_NAMESPACE } from '../../lib/contract.ts';
+import { CONDITION_REASONS } from '../../lib/pod/guarded-condition.ts';
 import { AGENT_OPTIONS } from '../../node-agent/agent-options.ts';
 import { findKubectl, MANIFESTS, one, type Rendered, render, renderOwn } from './render.ts';
 
@@ -131,13 +132,6 @@ t.test('the policy is bound, denies, and is asked about agents only', { skip }, 
   for (const { message, messageExpression } of spec.validations) t.ok(message ?? messageExpression);
 });
 
-t.test('the namespace takes the agents, only where there are agents', { skip }, async (t) => {
-  const enforce = (objects: Rendered[]) =>
-    one(objects, 'Namespace').metadata.labels?.['pod-security.kubernetes.io/enforce'];
-  t.equal(enforce(await render('overlays/node')), 'privileged');
-  t.equal(enforce(await render('.')), 'restricted');
-});
-
 t.test('webhook and agents are told the same mode', { skip }, async (t) => {
   const modes = (objects: Rendered[]) =>
     [one(objects, 'Deployment').spec.template.spec.containers[0], containerOf(objects)].map((container) =>
@@ -177,4 +171,13 @@ t.test('agents go with every overlay, and their image is set like the others', {
     t.equal(containerOf(objects).image, 'registry.example/node-agent:9.9.9', overlay);
     t.equal(variable(one(objects, 'Deployment').spec.template.spec.containers[0], NODE_MODE_VARIABLE), 'available');
   }
+});
+
+t.test('the page about node mode has every reason of the condition, with its status', async (t) => {
+  const page = await readFile(new URL('../../docs/node-mode.md', import.meta.url), 'utf8');
+  const rows = [...page.matchAll(/^\| `(True|False|Unknown)` \| `(\w+)` \|/gm)].map(([, status, reason]) => [
+    reason,
+    status,
+  ]);
+  t.strictSame(Object.fromEntries(rows), CONDITION_REASONS);
 });
