@@ -141,7 +141,7 @@ t.test('monitoring looks for ports that are there', { skip }, async (t) => {
     'sidecar',
     'http',
   );
-  const { spec } = one(objects, 'PodMonitor');
+  const { spec } = one(objects, 'PodMonitor', 'invalid-drop-checkers');
   t.strictSame(spec.namespaceSelector, { any: true });
   t.equal(spec.podMetricsEndpoints[0].port, ports[0]?.name);
   const monitor = one(objects, 'ServiceMonitor').spec;

@@ -2,6 +2,9 @@ import { readFile } from 'node:fs/promises';
 import { loadYaml } from '@kubernetes/client-node';
 import t from 'tap';
 import { METRICS } from '../../init-image/checker/checker-metrics.ts';
+import { KINDS } from '../../lib/resets/reset-kind.ts';
+import { AGENT_METRICS } from '../../node-agent/pages/agent-metrics.ts';
+import { RESET_METRICS } from '../../node-agent/resets/reset-metrics.ts';
 import { createCoverageMetrics } from '../../webhook/coverage/coverage-metrics.ts';
 import { COVERAGE_REASONS, isGuarded, REASONS } from '../../webhook/coverage/coverage-reasons.ts';
 import { createMetrics } from '../../webhook/webhook-metrics.ts';
@@ -23,7 +26,9 @@ const alerts = rules.groups.flatMap((group) => group.rules);
 const dashboard = await read('manifests/monitoring/dashboard.json');
 const { registry } = createMetrics('0');
 createCoverageMetrics(registry, () => undefined);
-const known = new Set([...registry.getMetricsAsArray().map(({ name }) => name), ...METRICS.map(({ name }) => name)]);
+const known = new Set(
+  [...registry.getMetricsAsArray(), ...METRICS, ...AGENT_METRICS, ...RESET_METRICS].map(({ name }) => name),
+);
 
 t.test('the rules for the operator are the plain ones', async (t) => {
   const { spec } = loadYaml<{ spec: Rules }>(await read('manifests/monitoring/prometheus-rule.yaml'));
@@ -42,6 +47,13 @@ t.test('every reason that rules and dashboard name is one of ours', async (t) =>
   const lists = [...text.matchAll(/coverage_pods\{reason[=!]~?"([^"]+)"/g)].flatMap(([, list = '']) => list.split('|'));
   t.ok(lists.length > 4);
   for (const reason of lists) t.ok(reason in COVERAGE_REASONS, reason);
+});
+
+t.test('every cause of a reset that rules and dashboard name is one of ours', async (t) => {
+  const text = alerts.map(({ expr }) => expr).join('\n') + JSON.stringify(JSON.parse(dashboard)).replaceAll('\\"', '"');
+  const kinds = [...text.matchAll(/kind="([^"]+)"/g)].map(([, kind = '']) => kind);
+  t.ok(kinds.length > 2);
+  for (const kind of kinds) t.ok(kind in KINDS, kind);
 });
 
 t.test('the dashboard takes for guarded what coverage does', async (t) => {
@@ -80,5 +92,6 @@ t.test('the dashboard has a panel for each question', async (t) => {
   const { panels } = JSON.parse(dashboard) as { panels: { title: string; targets: unknown[] }[] };
   t.ok(panels.every(({ targets }) => targets.length > 0));
   const titles = panels.map(({ title }) => title).join('\n');
-  for (const word of ['Guarded share', 'Resets prevented', 'Drift', 'Admissions', 'Certificate']) t.match(titles, word);
+  for (const word of ['Guarded share', 'Resets prevented', 'Drift', 'Admissions', 'Certificate', 'Resets by cause'])
+    t.match(titles, word);
 });

@@ -173,6 +173,20 @@ t.test('agents go with every overlay, and their image is set like the others', {
   }
 });
 
+t.test('Prometheus finds the agents, by node, and their metrics name the pods that they guard', { skip }, async (t) => {
+  const monitor = one(await render('monitoring'), 'PodMonitor', 'invalid-drop-node-agents');
+  const { metadata, spec } = one(await render('overlays/node'), 'DaemonSet', NAME);
+  t.equal(monitor.metadata.namespace, metadata.namespace);
+  t.strictSame(monitor.spec.selector.matchLabels, spec.template.metadata.labels);
+  const [endpoint] = monitor.spec.podMetricsEndpoints;
+  t.equal(endpoint.port, spec.template.spec.containers[0].ports[0].name);
+  t.equal(endpoint.honorLabels, true);
+  t.same(
+    endpoint.relabelings.map(({ targetLabel }: Record<string, string>) => targetLabel),
+    ['job', 'node'],
+  );
+});
+
 t.test('the page about node mode has every reason of the condition, with its status', async (t) => {
   const page = await readFile(new URL('../../docs/node-mode.md', import.meta.url), 'utf8');
   const rows = [...page.matchAll(/^\| `(True|False|Unknown)` \| `(\w+)` \|/gm)].map(([, status, reason]) => [

@@ -27,7 +27,8 @@ t.test('the example of the page renders, with everything that it is said to chan
   const configuration = one(objects, 'MutatingWebhookConfiguration');
   t.equal(configuration['webhooks'][0].failurePolicy, 'Fail');
   t.ok(configuration.metadata.annotations?.['cert-manager.io/inject-ca-from']);
-  for (const kind of ['PodMonitor', 'ServiceMonitor', 'PrometheusRule', 'ConfigMap']) t.ok(one(objects, kind), kind);
+  t.ok(one(objects, 'PodMonitor', 'invalid-drop-checkers'));
+  for (const kind of ['ServiceMonitor', 'PrometheusRule', 'ConfigMap']) t.ok(one(objects, kind), kind);
 });
 
 t.test('the example with node agents renders, with agents as the page says', { skip }, async (t) => {
