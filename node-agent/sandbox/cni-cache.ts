@@ -16,12 +16,13 @@ interface CniCacheSettings {
   lookPeriod?: number;
   /** Milliseconds between two looks at whether the folder is still the same. */
   checkPeriod?: number;
+  limits?: typeof LIMITS;
 }
 
 /** Bytes. Files are mostly 1 to 5 KiB; the plugins' configuration in them makes the difference. */
 const MAX_BYTES = 262_144;
 /** Names looked at, and files kept, the newest: a runtime that cannot delete leaves files of pods long gone. */
-const [MAX_NAMES, MAX_FILES] = [16_384, 4096];
+const LIMITS = { names: 16_384, files: 4096 };
 const LOOK_PERIOD = 60_000;
 /** Symbolic links are refused, and a pipe must not make the open wait for a writer. */
 const FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
@@ -35,6 +36,7 @@ interface ReadFile {
 
 export class CniCache {
   private readonly settings: CniCacheSettings;
+  private readonly limits: typeof LIMITS;
   private readonly watch: FolderWatch;
   private readonly files = new Map<string, ReadFile>();
   private readonly changed = new Set<string>();
@@ -46,7 +48,8 @@ export class CniCache {
 
   constructor(settings: CniCacheSettings) {
     this.settings = settings;
-    const { folder, log, checkPeriod } = settings;
+    const { folder, log, checkPeriod, limits = LIMITS } = settings;
+    this.limits = limits;
     const onName = (name: string | null) => this.note(name);
     this.watch = new FolderWatch({ folder, log, onName, ...(checkPeriod !== undefined && { checkPeriod }) });
   }
@@ -72,7 +75,7 @@ export class CniCache {
   /** Events that come while files are read are taken together. */
   private note(name: string | null): void {
     if (this.stopped) return;
-    if (name === null || this.changed.size >= MAX_NAMES) this.everything = true;
+    if (name === null || this.changed.size >= this.limits.names) this.everything = true;
     else this.changed.add(name);
     this.reading ??= this.readChanged();
   }
@@ -83,8 +86,8 @@ export class CniCache {
       const everything = this.everything;
       this.changed.clear();
       this.everything = false;
+      for (const name of names) await this.read(name, await found(this.pathOf(name)));
       if (everything) await this.readAll();
-      else for (const name of names) await this.read(name, await found(this.pathOf(name)));
     }
     // At once, not when the promise resolves: what is noted between the two would wait for the next event.
     this.reading = undefined;
@@ -96,24 +99,26 @@ export class CniCache {
       const file = await found(this.pathOf(name));
       if (file) present.push({ name, file });
     }
-    const newest = present.toSorted((a, b) => b.file.mtimeMs - a.file.mtimeMs).slice(0, MAX_FILES);
+    const newest = present.toSorted((a, b) => b.file.mtimeMs - a.file.mtimeMs).slice(0, this.limits.files);
     const kept = new Set(newest.map(({ name }) => name));
     for (const name of this.files.keys()) if (!kept.has(name)) this.set(name, undefined);
     for (const { name, file } of newest) await this.read(name, file);
   }
 
-  private async names(): Promise<string[]> {
-    const names: string[] = [];
+  /** Those that are known come first: a folder that is too large must not make the agent forget a pod. */
+  private async names(): Promise<Set<string>> {
+    const names = new Set(this.files.keys());
     try {
       for await (const { name } of await opendir(this.settings.folder)) {
-        if (names.push(name) === MAX_NAMES) break;
+        if (names.size >= this.limits.names) break;
+        names.add(name);
       }
     } catch {
       // There is no folder, or it went while it was read: FolderWatch tells when it is back.
     }
-    if (names.length === MAX_NAMES && !this.tooManyLogged) {
+    if (names.size >= this.limits.names && !this.tooManyLogged) {
       this.tooManyLogged = true;
-      this.settings.log('warn', 'cni-cache-too-large', { folder: this.settings.folder, looked_at: MAX_NAMES });
+      this.settings.log('warn', 'cni-cache-too-large', { folder: this.settings.folder, looked_at: this.limits.names });
     }
     return names;
   }
@@ -134,7 +139,7 @@ export class CniCache {
     const before = this.files.get(name)?.entry;
     if (file) this.files.set(name, file);
     else this.files.delete(name);
-    if (this.files.size > MAX_FILES) this.dropOldest();
+    if (this.files.size > this.limits.files) this.dropOldest();
     const entry = file?.entry;
     if (this.stopped || JSON.stringify(before) === JSON.stringify(entry)) return;
     const uids = [before, entry].flatMap((one) => (one ? [one.podUid] : []));
