@@ -26,6 +26,8 @@ export interface NamespaceCheckerDependencies {
   afterCheck?(): Promise<void>;
   /** Where given, the first check installs, and is what that has read back. */
   installsFirst?: boolean;
+  /** Starts a program that prints each change of the ruleset, but no alarm, in place of nft monitor. */
+  monitorCommand?: readonly [string, ...string[]];
   /** Milliseconds between checks at most, in a storm of changes. */
   longestGap?: number;
 }
@@ -39,7 +41,8 @@ export class NamespaceChecker {
   private readonly dependencies: NamespaceCheckerDependencies;
 
   constructor(settings: CheckerSettings, dependencies: NamespaceCheckerDependencies) {
-    const { namespace, install, log, commandTimeout, afterCheck, longestGap } = dependencies;
+    const { namespace, install, log, commandTimeout, afterCheck, longestGap, monitorCommand } = dependencies;
+    const [monitor, ...words] = monitorCommand ?? ['nft', 'monitor'];
     this.dependencies = dependencies;
     this.checker = new Checker(settings, {
       check: (quiet) => this.check(quiet),
@@ -59,7 +62,7 @@ export class NamespaceChecker {
       longestGap,
     );
     this.monitor = new NftMonitor(
-      (onText, onEnd) => namespace.start('nft', ['monitor'], onText, onEnd),
+      (onText, onEnd) => namespace.start(monitor, words, onText, onEnd),
       (changes) => {
         this.checker.noteChanges(changes);
         this.schedule.changed();
@@ -69,7 +72,7 @@ export class NamespaceChecker {
     );
     this.rescuer = new Rescuer({
       countInvalid: () => countInvalid(namespace),
-      hearsAlarm: () => this.monitor.running && raisesAlarm(this.checker.last),
+      hearsAlarm: () => !monitorCommand && this.monitor.running && raisesAlarm(this.checker.last),
       readNotes: () => readNotes(commandTimeout, namespace.run),
       forget: (connections) => forgetNotes(connections, commandTimeout, namespace.run),
       makeLiberal: (connection) => makeLiberal(connection, commandTimeout, namespace.run),

@@ -1,4 +1,4 @@
-// Keeps `nft monitor` running: the kernel reports each change of the nft ruleset at once, and the exemption's alarm.
+// Keeps `nft monitor` or `xtables-monitor` running: the kernel reports each change of the nft ruleset at once, and the exemption's alarm.
 // iptables-legacy sends no events.
 import type { ChildProcess } from 'node:child_process';
 import type { Log } from '../log.ts';
@@ -86,6 +86,8 @@ const MAX_LINE = 2000;
  * that names itself with a line end ends the line early.
  */
 const GENERATION = /^# new generation \d+(?: by process (\d+) \((.*?)\)?)?$/;
+/** The same of `xtables-monitor --event`: `NEWGEN: GENID=20 PID=5737 NAME=nft`. It loads no ruleset, and raises no alarm. */
+const NEWGEN = /^NEWGEN: GENID=\d+ PID=(\d+) NAME=(.*)$/;
 /** The kernel gives the packet's family, not the table's. What was used is missing when the table is put in. */
 const ALARM = new RegExp(`^add quota \\S+ ${EXEMPTION_TABLE.split(' ')[1]} ${ALARM_QUOTA} \\{ over 1 bytes used`);
 
@@ -106,7 +108,7 @@ export function makeMonitorParser(): (text: string) => MonitorReport {
     rest = (parts.pop() ?? '').slice(0, MAX_LINE);
     const report: MonitorReport = { changes: [], alarm: false };
     for (const line of parts) {
-      const generation = line.match(GENERATION);
+      const generation = line.match(GENERATION) ?? line.match(NEWGEN);
       if (generation) {
         const [, pid, process = null] = generation;
         report.changes.push({ process, pid: pid ? Number(pid) : null, lines });

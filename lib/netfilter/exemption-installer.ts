@@ -2,7 +2,6 @@
 import { type RunCommand, runCommand } from '../command.ts';
 import { CodedError, errors } from '../errors.ts';
 import { CHAIN, findMangle, restoreInput } from './drop-rule.ts';
-import { evaluate } from './evaluator.ts';
 import {
   ALARM_CHAIN,
   ANSWER_CHAINS,
@@ -11,12 +10,10 @@ import {
   exemptionTable,
   unlistedListeners,
 } from './exemption.ts';
-import { type Backend, type Ruleset, tableName } from './model.ts';
+import type { Backend, Ruleset } from './model.ts';
 import { runNftScript } from './nft-script.ts';
-import { EXEMPTION_TABLE } from './nft-statement.ts';
-import { FAMILIES, type Family } from './packet.ts';
-import { isExempt, type RulesetCheck } from './ruleset-check.ts';
-import type { RulesetSnapshot } from './ruleset-reader.ts';
+import type { Family } from './packet.ts';
+import { exemptionTables, isExempt, type RulesetCheck } from './ruleset-check.ts';
 
 /**
  * What was done about the exemption. `table`: the whole nft table; `rule`: a rule of iptables for connections that the
@@ -27,37 +24,17 @@ export type ExemptionInstall =
   | { action: 'inserted'; form: 'table' | 'rule' }
   | { action: 'failed'; code: string; message: string };
 
-function ownTables(ruleset: Ruleset): Ruleset {
-  return ruleset.filter((table) => table.backend === 'nft' && tableName(table) === EXEMPTION_TABLE);
-}
-
-/** The last answer, which stands for as long as the ruleset has this shape. */
-let last = { shape: '', answer: false };
-
-/** Whether the nft table lets own sockets' segments pass and notes, whatever other rules do to the packets behind it. */
-function sparesAndNotes({ ruleset, shape }: RulesetSnapshot): boolean {
-  if (shape === undefined) return evaluateExemption(ruleset);
-  if (last.shape !== shape) last = { shape, answer: evaluateExemption(ruleset) };
-  return last.answer;
-}
-
-function evaluateExemption(ruleset: Ruleset): boolean {
-  const own = ownTables(ruleset);
-  return FAMILIES.every((family) => {
-    const results = evaluate(own, { ctstate: 'invalid', family, iif: 'eth0', socket: 'own' });
-    return results.every((one) => one.result === 'passed' && one.path.ct === 'untracked' && one.path.noted);
-  });
-}
-
 /** Whether the table lacks what it does about the pod's own segments, which no verdict tells. */
 function lacksAnswers(ruleset: Ruleset): boolean {
-  const chains = ownTables(ruleset).flatMap((table) => ANSWER_CHAINS.map((name) => table.chains.get(name)));
+  const chains = exemptionTables(ruleset).flatMap((table) => ANSWER_CHAINS.map((name) => table.chains.get(name)));
   return chains.some((chain) => chain === undefined || chain.rules.length === 0);
 }
 
 /** Whether the first stray segment is reported to whoever monitors the ruleset. */
 export function raisesAlarm(check: RulesetCheck | undefined): boolean {
-  const rules = ownTables(check?.snapshot.ruleset ?? []).flatMap((table) => table.chains.get(ALARM_CHAIN)?.rules ?? []);
+  const rules = exemptionTables(check?.snapshot.ruleset ?? []).flatMap(
+    (table) => table.chains.get(ALARM_CHAIN)?.rules ?? [],
+  );
   return rules.some(({ steps }) => steps.some((step) => 'act' in step && step.act.do === 'alarm'));
 }
 
@@ -65,7 +42,7 @@ export function raisesAlarm(check: RulesetCheck | undefined): boolean {
 export function lacksExemption(check: RulesetCheck): boolean {
   const { ruleset } = check.snapshot;
   if (lacksAnswers(ruleset)) return true;
-  return !sparesAndNotes(check.snapshot) && !isExempt(check);
+  return !check.tableSpares && !isExempt(check);
 }
 
 /** What this kernel or nft may lack, the most wanted first: nft_quota, `socket wildcard`. */

@@ -1,9 +1,11 @@
 // One check of a network namespace: the verdict on each family and interface, and how reports tell it.
 import { errors } from '../errors.ts';
 import { type RuleReference, referTo } from './drop-rule.ts';
+import { evaluate } from './evaluator.ts';
 import { type LocalSockets, readLocalSockets } from './local-sockets.ts';
-import type { RuleLocation } from './model.ts';
+import { type RuleLocation, type Ruleset, tableName } from './model.ts';
 import { type NamespaceAccess, ownNamespace } from './namespace-access.ts';
+import { EXEMPTION_TABLE } from './nft-statement.ts';
 import { FAMILIES, type Family, type Packet } from './packet.ts';
 import { type FamilyStatus, readFamilyStatus, readInterfaces } from './proc.ts';
 import type { RulesetSnapshot } from './ruleset-reader.ts';
@@ -36,6 +38,8 @@ export interface RulesetCheck {
   /** Milliseconds since 1970. */
   at: number;
   families: Record<Family, FamilyCheck>;
+  /** Whether the exemption's table lets own sockets' segments pass and notes, whatever other rules do to them behind it. */
+  tableSpares: boolean;
   snapshot: RulesetSnapshot;
   /** Interfaces, status of the families, sockets: all that a verdict depends on beside the ruleset. */
   namespaceState: string;
@@ -60,15 +64,31 @@ export async function checkRuleset(
   const namespaceState = JSON.stringify([interfaces, ipv4, ipv6, { ...sockets, seen: null }]);
   if (before?.snapshot === snapshot && before.namespaceState === namespaceState)
     return { ...before, at: Date.now(), sockets };
+  const isSameRuleset = before !== undefined && isSame(before.snapshot, snapshot);
   const carried =
-    before && before.namespaceState === namespaceState && isSame(before.snapshot, snapshot)
+    isSameRuleset && before.namespaceState === namespaceState
       ? carryVerdicts(before.families, makeFindAgain(before.snapshot.ruleset, snapshot.ruleset))
       : undefined;
   const families = carried ?? {
     ipv4: checkFamily(snapshot, 'ipv4', interfaces, ipv4, sockets),
     ipv6: checkFamily(snapshot, 'ipv6', interfaces, ipv6, sockets),
   };
-  return { at: Date.now(), families, snapshot, namespaceState, sockets };
+  const tableSpares = isSameRuleset ? before.tableSpares : sparesAndNotes(snapshot.ruleset);
+  return { at: Date.now(), families, tableSpares, snapshot, namespaceState, sockets };
+}
+
+/** The exemption's table, if it is there. */
+export function exemptionTables(ruleset: Ruleset): Ruleset {
+  return ruleset.filter((table) => table.backend === 'nft' && tableName(table) === EXEMPTION_TABLE);
+}
+
+/** Pure: what RulesetCheck calls tableSpares. */
+export function sparesAndNotes(ruleset: Ruleset): boolean {
+  const own = exemptionTables(ruleset);
+  return FAMILIES.every((family) => {
+    const results = evaluate(own, { ctstate: 'invalid', family, iif: 'eth0', socket: 'own' });
+    return results.every((one) => one.result === 'passed' && one.path.ct === 'untracked' && one.path.noted);
+  });
 }
 
 function isSame(before: RulesetSnapshot, now: RulesetSnapshot): boolean {

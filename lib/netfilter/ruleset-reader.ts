@@ -26,6 +26,22 @@ export interface RulesetSnapshot {
   shape?: string;
 }
 
+/**
+ * What a reader keeps of what it has read. An agent that reads many namespaces keeps digests in place of texts that are
+ * only compared, and what namespaces have in common once.
+ */
+export interface SnapshotKeeping {
+  /** Stands for a text: equal for equal texts only. */
+  digest(text: string): string;
+  /** The same text, of which others may keep it too. */
+  text(text: string): string;
+  /** The same ruleset, of which others with this shape may keep parts too. */
+  ruleset(ruleset: Ruleset, shape: string): Ruleset;
+}
+
+/** One namespace: nothing is gained. */
+const KEEP_ALL: SnapshotKeeping = { digest: (text) => text, text: (text) => text, ruleset: (ruleset) => ruleset };
+
 /** Reads the ruleset: see makeRulesetReader. */
 export type ReadRuleset = (quiet?: boolean) => Promise<RulesetSnapshot>;
 
@@ -44,28 +60,36 @@ export function programOf(family: Family, backend: Backend, what: 'save' | 'rest
  *   to which only packets add then, are read again after some minutes
  * @throws (the function) CodedError COMMAND_MISSING, COMMAND_TIMEOUT, COMMAND_KILLED, COMMAND_FAILED, NFT_UNREADABLE, RULESET_UNSTEADY
  */
-export function makeRulesetReader(timeout: number, namespace: NamespaceAccess = ownNamespace): ReadRuleset {
-  let known: NftDump | undefined;
+export function makeRulesetReader(
+  timeout: number,
+  namespace: NamespaceAccess = ownNamespace,
+  keeping: SnapshotKeeping = KEEP_ALL,
+): ReadRuleset {
+  let known: KnownListing | undefined;
   let last: { texts: string; snapshot: RulesetSnapshot } | undefined;
 
   return async (quiet = false) => {
     const [nft, ipv4, ipv6] = await Promise.all([
-      readNft(namespace.run, timeout, known, quiet),
+      readNft(namespace.run, timeout, known, quiet, keeping.digest),
       readLegacy('ipv4', namespace, timeout),
       readLegacy('ipv6', namespace, timeout),
     ]);
-    known = nft;
-    const texts = JSON.stringify([nft?.dump.nft, nft?.dump.setListings, ipv4, ipv6]);
+    known = nft && keepOf(nft, keeping);
+    const texts = keeping.digest(JSON.stringify([nft?.dump.nft, nft?.dump.setListings, ipv4, ipv6]));
     if (last?.texts === texts) return last.snapshot;
+    const shape = keeping.digest(shapeOf(nft, [ipv4, ipv6]));
     const legacySave = { ipv4: ipv4.text, ipv6: ipv6.text };
     const snapshot = {
-      ruleset: parseListing(nft?.dump.nft, () => parseRuleset({ ...nft?.dump, legacySave })),
+      ruleset: keeping.ruleset(
+        parseListing(nft?.dump.nft, () => parseRuleset({ ...nft?.dump, legacySave })),
+        shape,
+      ),
       nftWorks: nft !== undefined,
       legacyTables: { ipv4: ipv4.tables, ipv6: ipv6.tables },
       readError: { ...ipv4.readError, ...ipv6.readError },
       natError: { ...ipv4.natError, ...ipv6.natError },
       xtError: nft?.xtError ?? {},
-      shape: shapeOf(nft, [ipv4, ipv6]),
+      shape,
     };
     last = { texts, snapshot };
     return snapshot;
@@ -97,11 +121,28 @@ function shapeOf(nft: NftDump | undefined, legacy: { text: string }[]): string {
 
 /** What nft lists, and what other programs tell that the listing leaves out. */
 export interface NftDump {
-  /** The listing without counters, which change with every packet. */
+  /** Stands for the listing without counters, which change with every packet. */
   listing: string;
   dump: Omit<RulesetDump, 'legacySave'>;
   xtError: RulesetSnapshot['xtError'];
   elements: SetElements;
+}
+
+/** What is known of a listing when it is read again. */
+type KnownListing = Pick<NftDump, 'listing' | 'xtError' | 'elements'> & {
+  dump: Pick<RulesetDump, 'nftSave' | 'tableTexts'>;
+};
+
+function keepOf({ listing, dump, xtError, elements }: NftDump, { text }: SnapshotKeeping): KnownListing {
+  const { nftSave, tableTexts } = dump;
+  const saved = Object.entries(nftSave ?? {}).map(([family, printed]) => [family, text(printed)]);
+  const read = elements.read.map((one) => ({ ...one, text: text(one.text) }));
+  return {
+    listing,
+    dump: { ...(nftSave && { nftSave: Object.fromEntries(saved) }), ...(tableTexts && { tableTexts }) },
+    xtError,
+    elements: { ...elements, read },
+  };
 }
 
 /** What nft printed of sets, and when that of the exemption's was read, by performance.now(). */
@@ -117,16 +158,18 @@ const STANDS_FOR = 300_000;
  * Reads again where rules changed between one program and the next.
  * @param known what was read before: where the listing is the same, no other program is run but for elements of sets
  * @param quiet see makeRulesetReader
+ * @param digest see SnapshotKeeping
  * @returns undefined where this kernel has no nftables
  * @throws CodedError as makeRulesetReader's function
  */
 export async function readNft(
   run: RunCommand,
   timeout: number,
-  known?: NftDump,
+  known?: KnownListing,
   quiet = false,
+  digest: SnapshotKeeping['digest'] = KEEP_ALL.digest,
 ): Promise<NftDump | undefined> {
-  let details: Omit<NftDump, 'elements'> | undefined = known;
+  let details: Omit<KnownListing, 'elements'> | undefined = known;
   for (let reads = 0; reads < MAX_READS; reads++) {
     const listed = await run('nft', ['-j', '-t', 'list', 'ruleset'], { timeout });
     if (listed.exitCode !== 0) {
@@ -137,12 +180,13 @@ export async function readNft(
       if (reads < MAX_READS - 1) continue;
       throw errors.NFT_UNREADABLE(`... ${listed.stdout.slice(-80)}`);
     }
-    const listing = withoutCounters(listed.stdout);
+    const withoutThem = withoutCounters(listed.stdout);
+    const listing = digest(withoutThem);
     const before = known?.listing === listing ? known.elements : undefined;
     const elements = await readElements(listed.stdout, run, timeout, before, quiet);
     if (!elements) continue;
-    if (details?.listing !== listing && needsDetails(listing)) {
-      details = { listing, ...(await readDetails(listing, run, timeout)) };
+    if (details?.listing !== listing && needsDetails(withoutThem)) {
+      details = { listing, ...(await readDetails(withoutThem, run, timeout)) };
       continue;
     }
     const { dump, xtError } = details?.listing === listing ? details : { dump: {}, xtError: {} };
@@ -223,7 +267,8 @@ async function readDetails(
       FAMILIES.map(async (family) => {
         const program = programOf(family, 'nft', 'save');
         const saved = await run(program, ['-c'], { timeout });
-        if (saved.exitCode === 0) nftSave[family] = saved.stdout;
+        // Comments hold the time of day.
+        if (saved.exitCode === 0) nftSave[family] = saved.stdout.replace(/^#.*\n/gm, '');
         else xtError[family] = failed(program, saved);
       }),
     );
@@ -256,6 +301,5 @@ async function readLegacy(family: Family, namespace: NamespaceAccess, timeout: n
   if (saved.exitCode !== 0)
     return { ...nothing, tables, readError: { [family]: errors.LEGACY_UNREADABLE(family, saved.stderr.trim()) } };
   if (isNatOnly(tables) && !/^(\[.*\] )?-A /m.test(saved.stdout)) return nothing;
-  // Comments hold the time of day.
   return { ...nothing, tables, text: saved.stdout.replace(/^#.*\n/gm, '') };
 }

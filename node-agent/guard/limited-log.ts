@@ -1,7 +1,7 @@
 // A pod may change its rules all the time, and each change is worth a line: not without end.
 import type { Log } from '../../lib/log.ts';
 
-const LINES = 20;
+const LINES = 60;
 const PERIOD = 60_000;
 
 /** @returns a log that passes a number of lines a minute on, and says how many it has not */

@@ -4,7 +4,7 @@ import { RULE } from '../../../lib/netfilter/drop-rule.ts';
 import type { LocalSockets } from '../../../lib/netfilter/local-sockets.ts';
 import type { FamilyStatus } from '../../../lib/netfilter/proc.ts';
 import { parseRuleset } from '../../../lib/netfilter/ruleset.ts';
-import { checkFamily, type RulesetCheck } from '../../../lib/netfilter/ruleset-check.ts';
+import { checkFamily, type RulesetCheck, sparesAndNotes } from '../../../lib/netfilter/ruleset-check.ts';
 import type { RulesetSnapshot } from '../../../lib/netfilter/ruleset-reader.ts';
 
 /** A mangle table as iptables-save prints it, with these PREROUTING rules (each with `[packets:bytes] ` or not). */
@@ -56,5 +56,6 @@ export function checkOf(
     ipv4: checkFamily(snapshot, 'ipv4', ['lo', 'eth0'], { present: true }, sockets),
     ipv6: checkFamily(snapshot, 'ipv6', ['lo', 'eth0'], ipv6, sockets),
   };
-  return { at, families, snapshot, namespaceState: '', sockets };
+  const tableSpares = sparesAndNotes(snapshot.ruleset);
+  return { at, families, tableSpares, snapshot, namespaceState: '', sockets };
 }
