@@ -8,6 +8,7 @@ import { OPT_IN_LABEL, OPT_IN_VALUES, VERSION } from '../lib/contract.ts';
 import { describeError, errors } from '../lib/errors.ts';
 import { askLocal } from '../lib/local-request.ts';
 import { makeLog, structuredLog } from '../lib/log.ts';
+import { metricText } from '../lib/metric-text.ts';
 import { withLockFile } from '../lib/netfilter/namespace-lock.ts';
 import { helpText, type OptionValues, readOptions } from '../lib/options.ts';
 import { printableJson } from '../lib/printable.ts';
@@ -19,6 +20,9 @@ import { type AgentReport, agentTable, type GuardNumbers } from './pages/agent-r
 import { StartTimes } from './pages/start-times.ts';
 import { podProjection, projectNamespace } from './pods/node-pod.ts';
 import { PodGuards } from './pods/pod-guards.ts';
+import { RESET_METRICS } from './resets/reset-metrics.ts';
+import { ResetWatch } from './resets/reset-watch.ts';
+import type { WatchedNamespace } from './resets/watched-namespace.ts';
 import { SandboxFinder } from './sandbox/sandbox-finder.ts';
 import { ConditionWriter } from './status/condition-writer.ts';
 
@@ -36,7 +40,6 @@ const BUFFER_POOL = 8192;
 const OPTED_IN = `${OPT_IN_LABEL} in (${OPT_IN_VALUES.join(',')})`;
 
 type Values = OptionValues<typeof AGENT_OPTIONS>;
-type GuardReport = ReturnType<NamespaceGuard['report']>;
 
 const log = makeLog('agent', (line) => process.stdout.write(line));
 const now = () => performance.now();
@@ -68,7 +71,7 @@ async function serve(values: Values): Promise<void> {
     onChange: (uid) => guards.sandboxChanged(uid),
     log,
   });
-  const guards: PodGuards<GuardReport> = new PodGuards<GuardReport>({
+  const guards: PodGuards<NamespaceGuard> = new PodGuards<NamespaceGuard>({
     nodeMode: values['node-mode'],
     finder,
     makeGuard: ({ namespace, name: pod, options }, sandbox, changed) =>
@@ -116,8 +119,10 @@ async function serve(values: Values): Promise<void> {
     }),
   ] as const;
   const [namespaces, pods] = watches;
+  const resets =
+    values.resets === 'enabled' ? new ResetWatch({ namespaces: () => watchedNamespaces(guards), log, now }) : undefined;
   const ticking = setInterval(() => guards.tick(), TICK);
-  const server = makeAgentServer<GuardReport>({
+  const server = makeAgentServer<NamespaceGuard>({
     facts: () => ({
       node: values['node-name'],
       nodeMode: values['node-mode'],
@@ -133,22 +138,36 @@ async function serve(values: Values): Promise<void> {
       return guards.settled() ? undefined : 'pods that were there at the start have not been checked yet';
     },
     starts,
-    furtherMetrics: () => '',
+    furtherMetrics: () => (resets === undefined ? '' : metricText(RESET_METRICS, resets.counts())),
   });
   stopOnSignal(async () => {
     clearInterval(ticking);
     conditions.stop();
     finder.stop();
     guards.stop();
-    await Promise.all([...watches.map((watch: Reflection) => watch.stop()), server.close()]);
+    await Promise.all([resets?.stop(), ...watches.map((watch: Reflection) => watch.stop()), server.close()]);
   });
   await once(server.server.listen(values.port), 'listening').catch((error: Error) => {
     throw errors.AGENT_PORT_TAKEN(values.port, error.message);
   });
+  void resets?.start();
   log('info', 'serving', { version: VERSION, node: values['node-name'], port: values.port });
 }
 
-function numbersOf({ prevented, drift, repairs, repairFailures, strays, beLiberal }: GuardReport): GuardNumbers {
+function watchedNamespaces(guards: PodGuards<NamespaceGuard>): WatchedNamespace[] {
+  return [...guards.outcomes()].flatMap(({ pod, sandbox, guard }) => {
+    if (sandbox === undefined || guard === undefined) return [];
+    const { state, reason } = guard.state;
+    return {
+      ...{ id: String(sandbox.inode), namespace: pod.namespace, pod: pod.name, addresses: pod.addresses },
+      netPath: (file) => guard.netPath(file),
+      guard: { guarded: state === 'guarded', drift: guard.drift, reason },
+    };
+  });
+}
+
+function numbersOf(guard: NamespaceGuard): GuardNumbers {
+  const { prevented, drift, repairs, repairFailures, strays, beLiberal } = guard.report();
   const { ipv4, ipv6 } = prevented;
   const dropped = { ipv4: ipv4.packets, ipv6: ipv6.packets };
   return { dropped, drift, repairs, repairFailures, rescued: strays.rescued, liberal: beLiberal.set };

@@ -171,6 +171,16 @@ export class NamespaceGuard {
     void this.checking.stop().then(() => this.namespace.close());
   }
 
+  /** How often the rule was found gone. */
+  get drift(): number {
+    return this.checking.checker.drift;
+  }
+
+  /** Path of a file of the pod's /proc/net. @throws CodedError NAMESPACE_UNSEEN */
+  netPath(file: string): string {
+    return this.namespace.netPath(file);
+  }
+
   /** All that is known of the pod, as plain data. */
   report() {
     const { isSet, drift, repairs, failure } = this.liberal;

@@ -4,11 +4,11 @@
 import { VERSION } from '../../lib/contract.ts';
 import { type Metric, type MetricSample, metricText } from '../../lib/metric-text.ts';
 import type { PodOutcome } from '../pods/pod-guards.ts';
-import { type AgentReportFacts, countStates, type GuardNumbers } from './agent-report.ts';
+import { type AgentReportFacts, countStates, type GuardNumbers, type ReportingGuard } from './agent-report.ts';
 import type { StartTimes } from './start-times.ts';
 
 /** What the numbers are made of. */
-export interface AgentMetricFacts extends Pick<AgentReportFacts<unknown>, 'conditions' | 'watchFailures'> {
+export interface AgentMetricFacts extends Pick<AgentReportFacts<ReportingGuard>, 'conditions' | 'watchFailures'> {
   pods: { outcome: PodOutcome<unknown>; numbers: GuardNumbers | undefined }[];
   starts: Pick<StartTimes, 'samples'>;
 }
@@ -129,14 +129,14 @@ export const AGENT_METRICS: Metric<AgentMetricFacts>[] = [
   },
 ];
 
-export function renderAgentMetrics<Report>(
-  facts: AgentReportFacts<Report>,
+export function renderAgentMetrics<Guard extends ReportingGuard>(
+  facts: AgentReportFacts<Guard>,
   starts: AgentMetricFacts['starts'],
 ): string {
   const { conditions, watchFailures, numbersOf } = facts;
   const pods = facts.pods.map((outcome) => ({
     outcome,
-    numbers: outcome.report === undefined ? undefined : numbersOf(outcome.report),
+    numbers: outcome.guard === undefined ? undefined : numbersOf(outcome.guard),
   }));
   return metricText(AGENT_METRICS, { conditions, watchFailures, pods, starts }, MOST_SAMPLES);
 }

@@ -4,7 +4,7 @@
 import { METRICS_TYPE } from '../../lib/metric-text.ts';
 import { jsonPage, madeAtMostEvery, makePageServer, type Page, type PageServer } from '../../lib/page-server.ts';
 import { renderAgentMetrics } from './agent-metrics.ts';
-import { type AgentReportFacts, agentReport, podReport } from './agent-report.ts';
+import { type AgentReportFacts, agentReport, podReport, type ReportingGuard } from './agent-report.ts';
 import type { StartTimes } from './start-times.ts';
 
 /** Milliseconds. A probe waits for 2 s, a scraper for 10 s at most. */
@@ -13,8 +13,8 @@ const CONNECTIONS = 128;
 /** Milliseconds for which the pages that need work stay as they are. */
 const RENDERED_FOR = 1000;
 
-export interface AgentPagesOptions<Report> {
-  facts(): AgentReportFacts<Report>;
+export interface AgentPagesOptions<Guard extends ReportingGuard> {
+  facts(): AgentReportFacts<Guard>;
   /** Why the agent is not ready, or undefined where it is. */
   notReady(): string | undefined;
   starts: StartTimes;
@@ -25,7 +25,7 @@ export interface AgentPagesOptions<Report> {
 }
 
 /** @returns a server that does not listen yet */
-export function makeAgentServer<Report>(options: AgentPagesOptions<Report>): PageServer {
+export function makeAgentServer<Guard extends ReportingGuard>(options: AgentPagesOptions<Guard>): PageServer {
   const { facts, notReady, starts, furtherMetrics, now } = options;
   const selfcheck = (named: boolean) => {
     const make = () => {

@@ -18,8 +18,14 @@ export interface GuardNumbers {
   liberal: boolean | null;
 }
 
+/** A guard, as far as reports are concerned. */
+export interface ReportingGuard {
+  /** All that is known of the pod, as plain data. */
+  report(): object;
+}
+
 /** What is read for a report. */
-export interface AgentReportFacts<Report> {
+export interface AgentReportFacts<Guard extends ReportingGuard> {
   node: string;
   nodeMode: NodeMode;
   /** Whether the first list has come. */
@@ -28,8 +34,8 @@ export interface AgentReportFacts<Report> {
   /** Whether the agent can read these folders now. */
   folders: { cniCache: boolean; netns: boolean };
   conditions: { results: Record<WriteResult, number>; waiting: number };
-  pods: PodOutcome<Report>[];
-  numbersOf(report: Report): GuardNumbers;
+  pods: PodOutcome<Guard>[];
+  numbersOf(guard: Guard): GuardNumbers;
 }
 
 /** Pods that are named in one answer. A node has 250 at most. */
@@ -39,7 +45,7 @@ const NAMES =
   'only from the pod itself: kubectl exec -n invalid-drop-system POD -- node /opt/invalid-drop/agent.js selfcheck';
 
 /** @param named whether who asks may know the names of pods */
-export function agentReport<Report>(facts: AgentReportFacts<Report>, named: boolean) {
+export function agentReport<Guard extends ReportingGuard>(facts: AgentReportFacts<Guard>, named: boolean) {
   const { node, nodeMode, listed, watchFailures, folders, conditions, pods } = facts;
   const problems = problemsOf(facts);
   return {
@@ -61,16 +67,16 @@ export function agentReport<Report>(facts: AgentReportFacts<Report>, named: bool
 export type AgentReport = ReturnType<typeof agentReport>;
 
 /** The whole of one pod; undefined where the agent has nothing to do with it. */
-export function podReport<Report>({ pods, numbersOf }: AgentReportFacts<Report>, name: string) {
+export function podReport<Guard extends ReportingGuard>({ pods, numbersOf }: AgentReportFacts<Guard>, name: string) {
   const found = pods.find(({ pod }) => `${pod.namespace}/${pod.name}` === name);
   if (found === undefined) return undefined;
-  const { pod, sandbox, report } = found;
+  const { pod, sandbox, guard } = found;
   return {
     ...lineOf(found, { numbersOf }),
     ...{ uid: pod.uid, addresses: pod.addresses, gate: pod.gate, condition: pod.condition ?? null },
     ...{ options: pod.options, wrongAnnotations: pod.wrong },
     sandbox: sandbox ?? null,
-    guard: report ?? null,
+    guard: guard?.report() ?? null,
   };
 }
 
@@ -85,7 +91,12 @@ export function countStates(pods: Pick<PodOutcome<unknown>, 'state'>[]): Record<
 
 const BAD: readonly GuardedPodState[] = ['not-guarded', 'cannot-tell', 'no-namespace'];
 
-function problemsOf({ listed, folders, conditions, pods }: Omit<AgentReportFacts<unknown>, 'numbersOf'>): string[] {
+function problemsOf({
+  listed,
+  folders,
+  conditions,
+  pods,
+}: Omit<AgentReportFacts<ReportingGuard>, 'numbersOf'>): string[] {
   const counts = countStates(pods);
   return [
     ...Object.entries(listed).flatMap(([what, is]) => (is ? [] : [`the ${what} have not been listed yet`])),
@@ -95,11 +106,11 @@ function problemsOf({ listed, folders, conditions, pods }: Omit<AgentReportFacts
   ];
 }
 
-function lineOf<Report>(
-  { pod, state, reason, sandbox, report }: PodOutcome<Report>,
-  { numbersOf }: Pick<AgentReportFacts<Report>, 'numbersOf'>,
+function lineOf<Guard extends ReportingGuard>(
+  { pod, state, reason, sandbox, guard }: PodOutcome<Guard>,
+  { numbersOf }: Pick<AgentReportFacts<Guard>, 'numbersOf'>,
 ) {
-  const numbers = report === undefined ? undefined : numbersOf(report);
+  const numbers = guard === undefined ? undefined : numbersOf(guard);
   return {
     namespace: pod.namespace,
     pod: pod.name,

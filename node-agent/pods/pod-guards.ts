@@ -23,7 +23,7 @@ export interface PodFinder {
 }
 
 /** What keeps one network namespace guarded. */
-export interface PodGuard<Report> {
+export interface PodGuard {
   readonly state: {
     state: 'starting' | 'guarded' | 'not-guarded' | 'cannot-tell';
     reason: string;
@@ -38,14 +38,13 @@ export interface PodGuard<Report> {
   withdraw(): Promise<void>;
   /** What is ours stays. */
   stop(): void;
-  report(): Report;
 }
 
-export interface PodGuardsOptions<Report> {
+export interface PodGuardsOptions<Guard extends PodGuard> {
   nodeMode: NodeMode;
   finder: PodFinder;
   /** @param changed to be called when the guard's state has changed */
-  makeGuard(pod: NodePod, sandbox: PodSandbox, changed: () => void): PodGuard<Report>;
+  makeGuard(pod: NodePod, sandbox: PodSandbox, changed: () => void): Guard;
   conditions: Pick<ConditionWriter, 'want' | 'present' | 'forget'>;
   /** Told once for each namespace that was found: seconds from then until it was guarded. */
   noteStart(seconds: number): void;
@@ -60,18 +59,18 @@ export const GUARDED_POD_STATES = [
 export type GuardedPodState = (typeof GUARDED_POD_STATES)[number];
 
 /** A pod, for pages and metrics. */
-export interface PodOutcome<Report> {
+export interface PodOutcome<Guard> {
   pod: NodePod;
   state: GuardedPodState;
   reason: string;
   sandbox: PodSandbox | undefined;
-  report: Report | undefined;
+  guard: Guard | undefined;
 }
 
-interface Entry<Report> {
+interface Entry<Guard> {
   pod: NodePod;
   duty: PodDuty;
-  guard: PodGuard<Report> | undefined;
+  guard: Guard | undefined;
   sandbox: PodSandbox | undefined;
   /** Options that the guard was made with. */
   options: string;
@@ -98,9 +97,9 @@ const STARTS_AT_ONCE = 4;
 /** Milliseconds between two searches for a namespace that was not found: from the first to the last. */
 const [SEARCH_FIRST, SEARCH_LAST] = [2000, 30_000];
 
-export class PodGuards<Report> {
-  private readonly options: PodGuardsOptions<Report>;
-  private readonly entries = new Map<string, Entry<Report>>();
+export class PodGuards<Guard extends PodGuard> {
+  private readonly options: PodGuardsOptions<Guard>;
+  private readonly entries = new Map<string, Entry<Guard>>();
   private readonly labels = new Map<string, Record<string, string>>();
   private readonly starts = atOnce(STARTS_AT_ONCE);
   private readonly listed = { pods: false, namespaces: false };
@@ -140,7 +139,7 @@ export class PodGuards<Report> {
     },
   };
 
-  constructor(options: PodGuardsOptions<Report>) {
+  constructor(options: PodGuardsOptions<Guard>) {
     this.options = options;
   }
 
@@ -185,11 +184,11 @@ export class PodGuards<Report> {
   }
 
   /** Pods that agents have to do with. */
-  *outcomes(): Generator<PodOutcome<Report>> {
+  *outcomes(): Generator<PodOutcome<Guard>> {
     for (const { pod, state, duty, missing, guard, sandbox } of this.entries.values()) {
       if (state === undefined) continue;
       const reason = duty.kind === 'guard' ? (guard?.state.reason ?? missing ?? 'starting') : duty.why;
-      yield { pod, state, reason, sandbox, report: guard?.report() };
+      yield { pod, state, reason, sandbox, guard };
     }
   }
 
@@ -208,7 +207,7 @@ export class PodGuards<Report> {
     if (pod.hostAddresses.length > 0) this.hostAddresses = pod.hostAddresses;
     const known = this.entries.get(pod.uid);
     if (known === undefined) {
-      const entry = newEntry<Report>(pod, this.options.now());
+      const entry = newEntry<Guard>(pod, this.options.now());
       this.entries.set(pod.uid, entry);
       this.evaluate(entry);
       return;
@@ -235,7 +234,7 @@ export class PodGuards<Report> {
   }
 
   /** Until all namespaces are known, nothing is done: a pod would seem not to be opted in. */
-  private evaluate(entry: Entry<Report>): void {
+  private evaluate(entry: Entry<Guard>): void {
     if (!this.listedAll()) return;
     const { pod, touched } = entry;
     const labels = this.labels.get(pod.namespace);
@@ -245,12 +244,12 @@ export class PodGuards<Report> {
     this.work(entry);
   }
 
-  private work(entry: Entry<Report>): void {
+  private work(entry: Entry<Guard>): void {
     entry.again = true;
     if (!entry.working && this.listedAll()) void this.steps(entry);
   }
 
-  private async steps(entry: Entry<Report>): Promise<void> {
+  private async steps(entry: Entry<Guard>): Promise<void> {
     entry.working = true;
     while (entry.again && !entry.gone && !this.stopped) {
       entry.again = false;
@@ -265,13 +264,13 @@ export class PodGuards<Report> {
     entry.working = false;
   }
 
-  private async step(entry: Entry<Report>): Promise<void> {
+  private async step(entry: Entry<Guard>): Promise<void> {
     if (entry.duty.kind === 'guard') return this.keepGuard(entry);
     if (entry.duty.kind === 'withdraw' && !entry.withdrawn) return this.withdraw(entry);
     endGuard(entry);
   }
 
-  private async keepGuard(entry: Entry<Report>): Promise<void> {
+  private async keepGuard(entry: Entry<Guard>): Promise<void> {
     const options = JSON.stringify(entry.pod.options);
     if (!entry.stale && entry.guard !== undefined && entry.options === options) return;
     const found = await this.search(entry);
@@ -289,7 +288,7 @@ export class PodGuards<Report> {
   }
 
   /** @returns undefined where it is not there */
-  private async search(entry: Entry<Report>): Promise<PodSandbox | undefined> {
+  private async search(entry: Entry<Guard>): Promise<PodSandbox | undefined> {
     entry.stale = false;
     entry.askedAt = this.options.now();
     const found = await this.options.finder.find(entry.pod);
@@ -297,10 +296,10 @@ export class PodGuards<Report> {
     return 'missing' in found ? undefined : found;
   }
 
-  private makeGuard(entry: Entry<Report>, found: PodSandbox): PodGuard<Report> {
+  private makeGuard(entry: Entry<Guard>, found: PodSandbox): Guard {
     const foundAt = this.options.now();
     let told = false;
-    const guard: PodGuard<Report> = this.options.makeGuard(entry.pod, found, () => {
+    const guard: Guard = this.options.makeGuard(entry.pod, found, () => {
       if (entry.guard !== guard) return;
       if (guard.state.state === 'guarded' && !told) {
         told = true;
@@ -317,7 +316,7 @@ export class PodGuards<Report> {
     return guard;
   }
 
-  private async withdraw(entry: Entry<Report>): Promise<void> {
+  private async withdraw(entry: Entry<Guard>): Promise<void> {
     entry.askedAt = this.options.now();
     if (entry.guard === undefined) {
       const found = await this.search(entry);
@@ -334,7 +333,7 @@ export class PodGuards<Report> {
   }
 
   /** A namespace that was not found is searched for again, ever more seldom; so is one that could not be withdrawn from. */
-  private searchDue({ duty, guard, withdrawn, askedAt, stateSince, working }: Entry<Report>): boolean {
+  private searchDue({ duty, guard, withdrawn, askedAt, stateSince, working }: Entry<Guard>): boolean {
     const lacks = (duty.kind === 'guard' && guard === undefined) || (duty.kind === 'withdraw' && !withdrawn);
     if (!lacks || working) return false;
     const now = this.options.now();
@@ -343,7 +342,7 @@ export class PodGuards<Report> {
   }
 
   /** Has the condition say what is known now. */
-  private tell(entry: Entry<Report>): void {
+  private tell(entry: Entry<Guard>): void {
     if (entry.gone || this.stopped || !this.listedAll()) return;
     const { pod, duty, guard } = entry;
     const { conditions, now } = this.options;
@@ -364,7 +363,7 @@ export class PodGuards<Report> {
   }
 }
 
-function newEntry<Report>(pod: NodePod, now: number): Entry<Report> {
+function newEntry<Guard>(pod: NodePod, now: number): Entry<Guard> {
   return {
     pod,
     duty: { kind: 'leave', why: '', settle: false },
@@ -374,7 +373,7 @@ function newEntry<Report>(pod: NodePod, now: number): Entry<Report> {
   };
 }
 
-function endGuard<Report>(entry: Entry<Report>): void {
+function endGuard<Guard extends PodGuard>(entry: Entry<Guard>): void {
   entry.guard?.stop();
   entry.guard = undefined;
   entry.sandbox = undefined;
@@ -384,12 +383,18 @@ function isSame(known: PodSandbox | undefined, found: PodSandbox): boolean {
   return known?.path === found.path && known.inode === found.inode;
 }
 
-function isChecked<Report>({ duty, guard, missing }: Entry<Report>): boolean {
+function isChecked<Guard extends PodGuard>({ duty, guard, missing }: Entry<Guard>): boolean {
   if (duty.kind !== 'guard') return true;
   return guard === undefined ? missing !== undefined : guard.state.state !== 'starting';
 }
 
-function findingOf<Report>({ duty, guard, missing, withdrawn, verified }: Entry<Report>): PodFinding | undefined {
+function findingOf<Guard extends PodGuard>({
+  duty,
+  guard,
+  missing,
+  withdrawn,
+  verified,
+}: Entry<Guard>): PodFinding | undefined {
   if (duty.kind === 'leave') return duty.settle ? { state: 'left', reason: duty.why } : undefined;
   if (duty.kind === 'withdraw') return withdrawn ? { state: 'left', reason: duty.why } : undefined;
   if (guard !== undefined) return { ...guard.state, verified };
@@ -397,8 +402,8 @@ function findingOf<Report>({ duty, guard, missing, withdrawn, verified }: Entry<
 }
 
 /** @returns undefined for a pod that agents have nothing to do with */
-function stateOf<Report>(
-  { duty, guard, missing, withdrawn }: Entry<Report>,
+function stateOf<Guard extends PodGuard>(
+  { duty, guard, missing, withdrawn }: Entry<Guard>,
   optedIn: boolean,
 ): GuardedPodState | undefined {
   if (duty.kind === 'guard') return guard?.state.state ?? (missing === undefined ? 'starting' : 'no-namespace');

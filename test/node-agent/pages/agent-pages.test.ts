@@ -22,26 +22,29 @@ const NUMBERS: GuardNumbers = {
   ...{ dropped: { ipv4: 7, ipv6: 1 }, drift: 2, repairs: 2, repairFailures: 1, rescued: 3, liberal: true },
 };
 
-function outcome(name: string, state: GuardedPodState, reason = ''): PodOutcome<GuardNumbers> {
+type TestGuard = typeof GUARD;
+const GUARD = { report: () => NUMBERS };
+
+function outcome(name: string, state: GuardedPodState, reason = ''): PodOutcome<TestGuard> {
   const pod = project(madePod({ name, uid: name }));
   if (pod === undefined) throw new Error('no pod');
   const guarded = state === 'guarded' || state === 'not-guarded';
   const sandbox = { path: `/netns/${name}`, inode: 5, foundBy: 'cni-cache' };
-  return { pod, state, reason, sandbox: guarded ? sandbox : undefined, report: guarded ? NUMBERS : undefined };
+  return { pod, state, reason, sandbox: guarded ? sandbox : undefined, guard: guarded ? GUARD : undefined };
 }
 
-function factsOf(pods: PodOutcome<GuardNumbers>[], more: Partial<AgentReportFacts<GuardNumbers>> = {}) {
+function factsOf(pods: PodOutcome<TestGuard>[], more: Partial<AgentReportFacts<TestGuard>> = {}) {
   return {
     ...{ node: NODE, nodeMode: 'available' as const, listed: { pods: true, namespaces: true } },
     ...{ watchFailures: { pods: 4, namespaces: 0 }, folders: { cniCache: true, netns: true } },
     conditions: { results: { written: 9, gone: 1, refused: 0, failed: 2 }, waiting: 5 },
-    ...{ pods, numbersOf: (numbers: GuardNumbers) => numbers, ...more },
+    ...{ pods, numbersOf: () => NUMBERS, ...more },
   };
 }
 
 async function serve(
   t: Test,
-  facts: () => AgentReportFacts<GuardNumbers>,
+  facts: () => AgentReportFacts<TestGuard>,
   notReady: () => string | undefined = () => undefined,
 ) {
   const { server, close } = makeAgentServer({

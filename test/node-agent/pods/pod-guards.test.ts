@@ -22,8 +22,8 @@ const guardedBefore = {
   status: { phase: 'Running', conditions: [{ type: GUARDED_CONDITION, ...TRUE, lastTransitionTime: '' }] },
 };
 
-class TestGuard implements PodGuard<string> {
-  state: PodGuard<string>['state'] = { state: 'starting', reason: '' };
+class TestGuard implements PodGuard {
+  state: PodGuard['state'] = { state: 'starting', reason: '' };
   readonly calls: string[] = [];
   readonly path: string;
   readonly began = Promise.withResolvers<void>();
@@ -34,7 +34,7 @@ class TestGuard implements PodGuard<string> {
     this.changed = changed;
   }
 
-  become(state: PodGuard<string>['state']['state'], reason = ''): void {
+  become(state: PodGuard['state']['state'], reason = ''): void {
     this.state = { state, reason };
     this.changed();
     if (state !== 'starting') this.began.resolve();
@@ -55,7 +55,6 @@ class TestGuard implements PodGuard<string> {
     this.calls.push('stop');
     this.began.resolve();
   };
-  report = () => this.path;
 
   async withdraw(): Promise<void> {
     this.calls.push('withdraw');
@@ -71,7 +70,7 @@ function made() {
   const starts: number[] = [];
   const written = new Map<string, GuardedCondition>();
   const said = new Map<string, string>();
-  const engine = new PodGuards<string>({
+  const engine = new PodGuards<TestGuard>({
     nodeMode: 'available',
     finder: { find: async ({ uid }) => sandboxes.get(uid) ?? { missing: 'no entry' } },
     makeGuard: (_pod, { path }, changed) => {
