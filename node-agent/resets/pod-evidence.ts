@@ -7,6 +7,8 @@ import type { Reset } from '../../lib/resets/trace-line.ts';
 import { RecentGrowth } from './recent-growth.ts';
 import type { WatchedNamespace } from './watched-namespace.ts';
 
+/** Milliseconds between readings of all counters where no reset makes them necessary: what they grew is then recent. */
+const REFRESH = 10_000;
 /** Milliseconds for which the sockets of a namespace are believed to be those that were read. */
 const SOCKETS_AGE = 5000;
 /**
@@ -32,6 +34,7 @@ export class PodEvidence implements ResetEvidence {
   private readonly now: () => number;
   private observed = new Map<string, ObservedNamespace>();
   private views: NodeNamespace[] = [];
+  private refreshedAt = Number.NEGATIVE_INFINITY;
 
   /** @param now milliseconds */
   constructor(now: () => number) {
@@ -87,24 +90,29 @@ export class PodEvidence implements ResetEvidence {
     this.views = [...this.observed.values()].map(({ view }) => view);
   }
 
-  /** Reads the counters of all namespaces. */
-  refresh(): void {
+  private refresh(): void {
     for (const one of this.observed.values()) readCounters(one);
+    this.refreshedAt = this.now();
   }
 
-  /**
-   * Reads addresses and listeners where the resets may be judged by them. Of many namespaces those that were read the
-   * longest ago come first.
-   */
-  readSockets(resets: Reset[]): void {
+  /** Reads what the resets are judged by, and counters from time to time without any. */
+  read(resets: Reset[]): void {
     const unconnected = resets.filter((reset) => isOfListener(reset) || reset.reason === 'NO_SOCKET');
     const ends = new Set(unconnected.map(({ local }) => local.address));
+    const holders = [...this.observed.values()].filter(({ view }) => view.addresses.some((one) => ends.has(one)));
+    // No address tells of which namespace these are.
     const anywhere = resets.some((reset) => isOfListener(reset) || isLoopback(reset.local.address));
-    const isWanted = ({ view, socketsAt }: ObservedNamespace) =>
-      this.now() - socketsAt > SOCKETS_AGE &&
-      ((anywhere && mayHaveSent(view)) || view.addresses.some((address) => ends.has(address)));
-    const wanted = [...this.observed.values()].filter(isWanted).sort((a, b) => a.socketsAt - b.socketsAt);
-    for (const one of wanted.slice(0, MOST_SOCKETS)) this.readSocketsOf(one);
+    if (anywhere || this.now() - this.refreshedAt > REFRESH) this.refresh();
+    else for (const one of holders) readCounters(one);
+    const senders = anywhere ? [...this.observed.values()].filter(({ view }) => mayHaveSent(view)) : [];
+    this.readSockets(new Set([...holders, ...senders]));
+  }
+
+  /** Reads addresses and listeners, of many namespaces those that were read the longest ago. */
+  private readSockets(wanted: Set<ObservedNamespace>): void {
+    const old = [...wanted].filter(({ socketsAt }) => this.now() - socketsAt > SOCKETS_AGE);
+    const first = old.sort((a, b) => a.socketsAt - b.socketsAt).slice(0, MOST_SOCKETS);
+    for (const one of first) this.readSocketsOf(one);
   }
 
   private observedAs(watched: WatchedNamespace, before: ObservedNamespace | undefined): ObservedNamespace {

@@ -9,6 +9,8 @@ export class RecentGrowth {
   private known = false;
   private before = 0;
   private latest = 0;
+  /** Events that were read before the counter. */
+  private ahead = 0;
 
   /** @param reading null: the counter cannot be read now */
   take(reading: number | null): void {
@@ -16,7 +18,8 @@ export class RecentGrowth {
     if (reading === null) return;
     this.before = this.latest;
     // What was counted before the first reading is older than the watch.
-    this.latest = this.last === null ? 0 : Math.max(0, reading - this.last);
+    this.latest = this.last === null ? 0 : Math.max(0, reading - this.last - this.ahead);
+    this.ahead = 0;
     this.last = reading;
   }
 
@@ -24,6 +27,7 @@ export class RecentGrowth {
   use(): void {
     if (this.before > 0) this.before--;
     else if (this.latest > 0) this.latest--;
+    else this.ahead++;
   }
 
   /** What no event is attributed to; null where the counter cannot be read. */

@@ -9,8 +9,6 @@ import { PodEvidence } from './pod-evidence.ts';
 import { PodResetCounter, type PodResets } from './reset-counts.ts';
 import type { WatchedNamespace } from './watched-namespace.ts';
 
-/** Milliseconds between readings of the counters where no reset makes them necessary: what they grew is then recent. */
-const REFRESH = 10_000;
 /** Milliseconds until a guard has noticed that its rule is gone: a reset of a guarded pod is decided on after them. */
 const SETTLE = 3000;
 /** Resets that wait for that; what comes beyond is decided at once. */
@@ -30,7 +28,6 @@ export class ResetJudge {
   private readonly counter = new PodResetCounter();
   private readonly evidence: PodEvidence;
   private readonly bugLog: BugResetLog;
-  private refreshedAt = Number.NEGATIVE_INFINITY;
   private undecided: UndecidedReset[] = [];
 
   /** @param now milliseconds of a clock that nobody sets */
@@ -47,11 +44,7 @@ export class ResetJudge {
    */
   take(resets: Reset[], namespaces: WatchedNamespace[], from: number, now: number): void {
     this.evidence.observe(namespaces);
-    if (resets.length > 0 || now - this.refreshedAt > REFRESH) {
-      this.evidence.refresh();
-      this.refreshedAt = now;
-    }
-    this.evidence.readSockets(resets);
+    this.evidence.read(resets);
     for (const reset of mostTellingFirst(resets)) this.count(classifyReset(reset, this.evidence), from);
     this.decide(now);
     this.counter.keep(namespaces);

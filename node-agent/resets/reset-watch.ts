@@ -9,8 +9,10 @@ import type { WatchedNamespace } from './watched-namespace.ts';
 
 /** Name of the agent's instance of tracefs: a node has one agent at a time. */
 export const AGENT_INSTANCE = 'invalid-drop-agent';
-/** Milliseconds between reads: while there are no resets, and while there are. */
-const [IDLE, BUSY] = [1000, 250];
+/** Milliseconds between reads: while there are few resets, and while there are so many that the buffer may overflow. */
+const [USUAL, BUSY] = [1000, 250];
+/** Lines of one read from which on there are many. */
+const MANY_LINES = 300;
 /** Lines of one read, so that a storm of resets takes a fixed part of a CPU. The kernel drops and counts what remains. */
 const MOST_LINES = 2000;
 /** Kilobytes of the buffer of each CPU: room for 1300 resets between two reads, and a node may have very many CPUs. */
@@ -76,7 +78,7 @@ export class ResetWatch {
       this.judge.take([], this.options.namespaces(), this.readUpTo, this.readUpTo);
       const { state, reason } = this.trace.format;
       log('info', 'resets-watched', { reportsStates: state, reportsReasons: reason });
-      this.schedule(() => this.tick(), IDLE);
+      this.schedule(() => this.tick(), USUAL);
     } catch (error) {
       await this.fail(error);
     }
@@ -109,7 +111,7 @@ export class ResetWatch {
       this.judge.take(resets, this.options.namespaces(), this.readUpTo, now);
       // Where some remain in the buffer, the next to be read are as old as these.
       if (lines.length < MOST_LINES) this.readUpTo = now;
-      this.schedule(() => this.tick(), resets.length > 0 ? BUSY : IDLE);
+      this.schedule(() => this.tick(), lines.length >= MANY_LINES ? BUSY : USUAL);
     } catch (error) {
       this.opening = this.fail(error);
     }

@@ -16,8 +16,8 @@ import { until } from '../harness/wait-until.ts';
 
 const WATCHER = fileURLToPath(new URL('../harness/netns/reset-watcher.ts', import.meta.url));
 const RESET_CAUSES = fileURLToPath(new URL('../harness/traffic/reset-causes.ts', import.meta.url));
-/** Other tests may run on the machine: each has an instance of its own. */
-const INSTANCE = `invalid-drop-test-${process.pid}`;
+/** Other tests may run on the machine: each has an instance of its own. What a killed run leaves, check --explain removes. */
+const INSTANCE = `invalid-drop-${process.pid}`;
 const PORT = { unread: 9441, abort: 9442, closed: 9444 };
 /** From 6.10 on the kernel reports reasons, and resets without a full socket (include/trace/events/tcp.h). */
 const HAS_REASONS = isAtLeast(6, 10);

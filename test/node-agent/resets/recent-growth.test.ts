@@ -31,4 +31,6 @@ t.test('what explains an event is used up, the older growth first', async (t) =>
   t.equal(growth.left, 2, 'the growth that was used is the one that would have expired');
   for (let i = 0; i < 3; i++) growth.use();
   t.equal(growth.left, 0, 'and never less than none');
+  growth.take(5);
+  t.equal(growth.left, 1, 'an event that was read before the counter is in what it grew');
 });
