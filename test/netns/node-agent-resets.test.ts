@@ -127,7 +127,6 @@ kernelTest('ordinary resets are counted by their cause', async (t, pair) => {
   for (const kind of ['unread', 'abort', 'abort', 'closed'] as const) await call(pair, kind);
   const expected = HAS_REASONS ? { 'unread-data': 1, aborted: 2, 'closed-port': 1 } : { 'own-connection': 3 };
   await counted(watcher, expected);
-  t.same(await kinds(watcher), expected);
   t.same(bugLines(watcher), []);
 });
 
@@ -143,9 +142,8 @@ kernelTest('what comes faster than it is read is lost, and counted', async (t, p
   await until('every reset is counted or lost', async () => {
     const { lost } = await counts(watcher);
     found = Object.values(await kinds(watcher)).reduce((sum, resets) => sum + resets, 0);
-    return lost > 0 && found + lost >= sent;
+    return lost > 0 && found > 0 && found + lost >= sent;
   });
-  t.ok(found > 0 && found < sent, `${found} of ${sent} fit into the buffer`);
 });
 
 kernelTest('the instance of tracefs goes with the watch, and a killed one leaves it to the next', async (t, pair) => {
