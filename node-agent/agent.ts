@@ -15,6 +15,7 @@ import { printableJson } from '../lib/printable.ts';
 import { AGENT_OPTIONS, AGENT_SWITCHES, SELFCHECK_OPTIONS } from './agent-options.ts';
 import { NamespaceGuard } from './guard/namespace-guard.ts';
 import { ProgramSlots } from './guard/program-slots.ts';
+import { shareRulesets } from './guard/shared-rulesets.ts';
 import { makeAgentServer } from './pages/agent-pages.ts';
 import { type AgentReport, agentTable, type GuardNumbers } from './pages/agent-report.ts';
 import { StartTimes } from './pages/start-times.ts';
@@ -55,6 +56,7 @@ async function serve(values: Values): Promise<void> {
   const watchFailures = { pods: 0, namespaces: 0 };
   const timeout = values['command-timeout'] * 1000;
   const slots = new ProgramSlots(PROGRAMS_AT_ONCE);
+  const keeping = shareRulesets();
   const environment = withLockFile(process.env, process.argv[1] ?? '/');
   const conditions = new ConditionWriter({
     client,
@@ -82,6 +84,7 @@ async function serve(values: Values): Promise<void> {
         interval: values.interval * 1000,
         procSysNet: values['proc-sys-net'],
         slots,
+        keeping,
         environment,
       }),
     conditions,
