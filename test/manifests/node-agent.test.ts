@@ -46,14 +46,14 @@ t.test('uid 0 with two capabilities, and nothing else that Pod Security forbids'
 t.test('three folders of the node, where the agent looks for them', { skip }, async (t) => {
   const pod = podOf(await render('overlays/node'));
   const paths = Object.fromEntries(pod.volumes.map(({ name, hostPath }: Named) => [name, hostPath?.path]));
-  t.strictSame(paths, { netns: '/run/netns', 'cni': '/var/lib/cni', 'proc-sys-net': '/proc/sys/net' });
+  t.strictSame(paths, { netns: '/run/netns', cni: '/var/lib/cni', 'proc-sys-net': '/proc/sys/net' });
   const mounts: Record<string, Named> = Object.fromEntries(
     pod.containers[0].volumeMounts.map((mount: Named) => [mount.name, mount]),
   );
   t.equal(mounts['netns']?.['mountPath'], AGENT_OPTIONS['netns-folder'].default);
   t.equal(mounts['netns']?.['mountPropagation'], 'HostToContainer', 'or namespaces that come later are not seen');
   t.equal(mounts['netns']?.['readOnly'], true);
-  t.equal(mounts['cni']?.['mountPath'], AGENT_OPTIONS['cni-cache'].default);
+  t.equal(`${mounts['cni']?.['mountPath']}/results`, AGENT_OPTIONS['cni-cache'].default);
   t.equal(mounts['cni']?.['readOnly'], true);
   t.equal(mounts['proc-sys-net']?.['mountPath'], AGENT_OPTIONS['proc-sys-net'].default);
 });
