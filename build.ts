@@ -1,6 +1,5 @@
 // Bundles each program into one file in dist/: these files are what the images run. For each image it lists the npm
 // packages that its bundles hold, by their paths in the lock file: minified bundles no longer name them.
-import { existsSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { build, type Metafile } from 'esbuild';
 
@@ -26,8 +25,7 @@ await listPackages('init-image', await build({ ...common, entryPoints: init }));
 // Node keeps the source in memory: without its white space the webhook's is 1.5 MB smaller.
 const small = { ...common, minifyWhitespace: true };
 await listPackages('webhook', await build({ ...small, entryPoints: { webhook: 'webhook/main.ts' } }));
-if (existsSync('node-agent/agent.ts'))
-  await listPackages('node-agent', await build({ ...small, entryPoints: { agent: 'node-agent/agent.ts' } }));
+await listPackages('node-agent', await build({ ...small, entryPoints: { agent: 'node-agent/agent.ts' } }));
 
 async function listPackages(image: string, { metafile }: { metafile: Metafile }): Promise<void> {
   const paths = Object.values(metafile.outputs).flatMap(({ inputs }) =>
