@@ -20,6 +20,7 @@ import { SKIP_REASONS } from '../../lib/pod/reasons.ts';
 import { KINDS } from '../../lib/resets/reset-kind.ts';
 import { AGENT_OPTIONS } from '../../node-agent/agent-options.ts';
 import { AGENT_METRICS } from '../../node-agent/pages/agent-metrics.ts';
+import { RESET_METRICS } from '../../node-agent/resets/reset-metrics.ts';
 import { createCoverageMetrics } from '../../webhook/coverage/coverage-metrics.ts';
 import { COVERAGE_REASONS, REASONS, remedyFor } from '../../webhook/coverage/coverage-reasons.ts';
 import { coverageReport, coverageTable } from '../../webhook/coverage/coverage-report.ts';
@@ -182,6 +183,7 @@ const PARTS: Record<string, () => string | Promise<string>> = {
   'skip reasons': skipReasons,
   'checker metrics': () => metricTable(METRICS),
   'agent metrics': () => metricTable(AGENT_METRICS),
+  'reset metrics': () => metricTable(RESET_METRICS),
   'webhook metrics': webhookMetrics,
   'coverage reasons': coverageReasons,
   'coverage table': coverageExample,
