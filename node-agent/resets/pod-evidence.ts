@@ -23,6 +23,8 @@ interface ObservedNamespace {
   view: NodeNamespace;
   invalid: RecentGrowth;
   resets: RecentGrowth;
+  /** Addresses of its interfaces; undefined while they have not been read. */
+  read: string[] | undefined;
   /** When addresses and listeners were read. */
   socketsAt: number;
   /** When the pod was last seen unguarded, or found to have been. */
@@ -81,7 +83,10 @@ export class PodEvidence implements ResetEvidence {
     return found.unguardedAt >= from ? 'the pod was not guarded when the reset was sent, and is since' : undefined;
   }
 
-  /** Takes over which namespaces there are now. The counters of new ones are read, so that growth is known from here on. */
+  /**
+   * Takes over which namespaces there are now. Counters are read as soon as a namespace can be seen, so that growth is
+   * known from there on.
+   */
   observe(namespaces: WatchedNamespace[]): void {
     const before = this.observed;
     this.observed = new Map(
@@ -116,32 +121,53 @@ export class PodEvidence implements ResetEvidence {
   }
 
   private observedAs(watched: WatchedNamespace, before: ObservedNamespace | undefined): ObservedNamespace {
-    const driftBefore = before?.watched.guard.drift ?? watched.guard.drift;
-    const wasUnguarded = !watched.guard.guarded || watched.guard.drift > driftBefore;
-    const unguardedAt = wasUnguarded ? this.now() : (before?.unguardedAt ?? Number.NEGATIVE_INFINITY);
-    if (before) return Object.assign(before, { watched, unguardedAt });
-    const { id, namespace, pod } = watched;
-    const addresses = addressesOf(watched);
-    const unread = { listeners: [], listenersUnknown: true, invalidGrew: null, resetsGrew: null };
-    const view = { id, label: `${namespace}/${pod}`, isNode: false, addresses, ...unread };
-    const [invalid, resets] = [new RecentGrowth(), new RecentGrowth()];
-    const made = { watched, view, invalid, resets, socketsAt: Number.NEGATIVE_INFINITY, unguardedAt };
-    readCounters(made);
-    return made;
+    // The kernel gives a namespace's inode number to another one when it is gone.
+    const isSame = before?.watched.namespace === watched.namespace && before.watched.pod === watched.pod;
+    const one = before && isSame ? before : unread(watched);
+    const { guard, addresses } = watched;
+    if (!guard.guarded || guard.drift > one.watched.guard.drift) one.unguardedAt = this.now();
+    one.watched = watched;
+    if (one.read === undefined && isReadable(watched.netPath)) {
+      one.read = readAddresses(watched.netPath);
+      readCounters(one);
+    }
+    one.view.addresses = [...addresses, ...(one.read ?? [])];
+    return one;
   }
 
   private readSocketsOf(one: ObservedNamespace): void {
-    const { netPath } = one.watched;
+    const { netPath, addresses } = one.watched;
     one.socketsAt = this.now();
     if (!isReadable(netPath)) return;
-    one.view.addresses = addressesOf(one.watched);
+    one.read = readAddresses(netPath);
+    one.view.addresses = [...addresses, ...one.read];
     one.view.listeners = readListeners(netPath);
     one.view.listenersUnknown = false;
   }
 }
 
-function addressesOf({ addresses, netPath }: WatchedNamespace): string[] {
-  return [...new Set([...addresses, ...readAddresses(netPath)])];
+function unread(watched: WatchedNamespace): ObservedNamespace {
+  const { id, namespace, pod } = watched;
+  const view = {
+    id,
+    label: `${namespace}/${pod}`,
+    isNode: false,
+    addresses: [],
+    listeners: [],
+    listenersUnknown: true,
+  };
+  const [invalid, resets] = [new RecentGrowth(), new RecentGrowth()];
+  const never = Number.NEGATIVE_INFINITY;
+  const counts = { invalidGrew: null, resetsGrew: null };
+  return {
+    watched,
+    view: { ...view, ...counts },
+    invalid,
+    resets,
+    read: undefined,
+    socketsAt: never,
+    unguardedAt: never,
+  };
 }
 
 function readCounters(one: ObservedNamespace): void {

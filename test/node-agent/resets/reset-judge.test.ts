@@ -34,6 +34,7 @@ function start(t: Test) {
     const write = (file: string, text: string) => writeFileSync(`${folder}/${name}/${file}`, text);
     write('snmp', `Tcp: ActiveOpens OutRsts\nTcp: 1 ${resets}\n`);
     write('stat/nf_conntrack', `entries invalid\n00000001 ${invalid.toString(16)}\n`);
+    write('fib_trie', '|-- 10.0.0.7\n   /32 host LOCAL\n');
     write('tcp6', `sl\n${listening(ports)}`);
   };
   const add = (name: string, address: string, guard = UNGUARDED, counted: Counted = {}) => {
@@ -187,6 +188,31 @@ t.test('a pod that cannot be looked into is not accused', async (t) => {
   pods.splice(0, 1, { ...(pods[0] as WatchedNamespace), netPath });
   take(noSocket());
   t.same(counts(), { 'storage/store-0 cannot-tell': 1 });
+});
+
+t.test('a pod is found by its address as soon as that is known', async (t) => {
+  const { pods, add, take, counts } = start(t);
+  add('store-0', '10.0.0.7');
+  const [pod] = pods.splice(0) as [WatchedNamespace];
+  const hidden = () => {
+    throw new Error('no process of ours is in it');
+  };
+  const ordinary = { ...noSocket('10.0.0.7'), reason: 'TCP_ABORT_ON_DATA', state: 'TCP_CLOSE' };
+  const steps = [
+    { ...pod, addresses: [], netPath: hidden },
+    { ...pod, addresses: [] },
+  ];
+  for (const step of steps) {
+    pods.splice(0, 1, step);
+    take(ordinary);
+  }
+  t.same(counts(), { '(other)/(other) data-after-close': 1, 'storage/store-0 data-after-close': 1 });
+  pods.splice(0, 1, { ...pod, pod: 'store-1', addresses: [], netPath: hidden });
+  take(ordinary);
+  t.same(counts(), { '(other)/(other) data-after-close': 2 }, 'another pod with the same inode number is not it');
+  pods.splice(0, 1, { ...pod, pod: 'store-1', netPath: hidden });
+  take(ordinary);
+  t.same(counts(), { '(other)/(other) data-after-close': 2, 'storage/store-1 data-after-close': 1 });
 });
 
 t.test('the counts of a pod go with it, those of no known pod stay', async (t) => {
