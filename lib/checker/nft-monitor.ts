@@ -107,7 +107,8 @@ export function makeMonitorParser(): (text: string) => MonitorReport {
     const parts = (rest + text).split('\n');
     rest = (parts.pop() ?? '').slice(0, MAX_LINE);
     const report: MonitorReport = { changes: [], alarm: false };
-    for (const line of parts) {
+    for (const printed of parts) {
+      const line = printed.replace(/^ EVENT: /, '');
       const generation = line.match(GENERATION) ?? line.match(NEWGEN);
       if (generation) {
         const [, pid, process = null] = generation;

@@ -24,13 +24,15 @@ export class LiberalConntrack {
   }
 
   /**
-   * Reads it, and sets it where it is not, once conntrack is loaded in the namespace. Never throws.
+   * Sets it, and later reads it and sets it where it is not. Conntrack has to be loaded in the namespace, as the rule does.
+   * Never throws.
    * @param repair false: it is set once, and later changes are only told
    */
   async hold(repair: boolean): Promise<void> {
     try {
       const before = this.isSet;
-      await this.read();
+      // At first it is 0 in every namespace, and each program delays a new pod.
+      if (before !== undefined) await this.read();
       if (this.isSet) return;
       if (before) {
         this.drift++;

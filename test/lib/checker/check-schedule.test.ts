@@ -7,7 +7,7 @@ import type { Trigger } from '../../../lib/checker/checker.ts';
 const settle = () => new Promise(setImmediate);
 
 /** A schedule whose checks end when the test says so. */
-function makeSchedule(interval = 10_000) {
+function makeSchedule(interval = 10_000, lastGap?: number) {
   const triggers: Trigger[] = [];
   let end: (done: boolean) => void = () => undefined;
   const schedule = new CheckSchedule(
@@ -18,6 +18,7 @@ function makeSchedule(interval = 10_000) {
       });
     },
     () => interval,
+    lastGap,
   );
   const endCheck = async (done = true) => {
     end(done);
@@ -108,4 +109,58 @@ t.test('after stop it never checks again', async (t) => {
   await endCheck();
   await tick(60_000);
   t.same(triggers, ['start']);
+});
+
+t.test('a check ahead of the schedule, unless one runs, and the next an interval later', async (t) => {
+  const { schedule, triggers, endCheck, tick } = makeSchedule();
+  void schedule.start();
+  schedule.checkNow();
+  t.same(triggers, ['start']);
+  await endCheck();
+  await tick(9_000);
+  schedule.checkNow();
+  t.same(triggers, ['start', 'schedule']);
+  await endCheck();
+  await tick(9_999);
+  t.equal(triggers.length, 2);
+  await tick(1);
+  t.equal(triggers.length, 3);
+});
+
+t.test('stop waits for the check that runs, and none follows', async (t) => {
+  const { schedule, triggers, endCheck, tick } = makeSchedule();
+  void schedule.start();
+  schedule.changed();
+  let stopped = false;
+  const stop = schedule.stop().then(() => {
+    stopped = true;
+  });
+  await settle();
+  t.equal(stopped, false);
+  await endCheck();
+  await stop;
+  schedule.changed();
+  schedule.checkNow();
+  await tick(100_000);
+  t.same(triggers, ['start']);
+});
+
+t.test('where changes keep coming, the gap grows to the limit that is given', async (t) => {
+  const { schedule, triggers, endCheck, tick } = makeSchedule(1_000_000, 5000);
+  void schedule.start();
+  await endCheck();
+  schedule.changed();
+  await endCheck();
+  for (let passed = 0; passed < 60_000; passed += 10) {
+    schedule.changed();
+    await tick(10);
+    await endCheck();
+  }
+  const before = triggers.length;
+  for (let passed = 0; passed < 10_000; passed += 10) {
+    schedule.changed();
+    await tick(10);
+    await endCheck();
+  }
+  t.equal(triggers.length - before, 2);
 });

@@ -30,6 +30,30 @@ t.test('pieces of any size give the same changes', async (t) => {
   }
 });
 
+// As xtables-monitor of iptables 1.8.9 prints it.
+const EVENTS = ` EVENT: nft: NEW table: table foo inet flags 0 use 0 handle 8
+NEWGEN: GENID=20 PID=5737 NAME=nft
+ EVENT: 
+ EVENT: -4 -t mangle -A PREROUTING -p tcp -j ACCEPT
+NEWGEN: GENID=26 PID=5743 NAME=iptables-nft
+`;
+
+t.test('xtables-monitor tells of each change too', async (t) => {
+  const { changes, alarm } = makeMonitorParser()(EVENTS);
+  t.same(changes, [
+    { process: 'nft', pid: 5737, lines: ['nft: NEW table: table foo inet flags 0 use 0 handle 8'] },
+    { process: 'iptables-nft', pid: 5743, lines: ['-4 -t mangle -A PREROUTING -p tcp -j ACCEPT'] },
+  ]);
+  t.equal(alarm, false);
+});
+
+t.test('of a very long line the beginning is kept, however it comes', async (t) => {
+  const parse = makeMonitorParser();
+  for (let i = 0; i < 100; i++) parse('x'.repeat(1000));
+  const [change] = parse(`\n${'y'.repeat(9000)}\n# new generation 8 by process 1 (nft)\n`).changes;
+  t.same(change, { process: 'nft', pid: 1, lines: ['x'.repeat(2000), 'y'.repeat(2000)] });
+});
+
 t.test('a kernel that does not name the process gives null, and a long change is cut', async (t) => {
   const lines = Array.from({ length: 50 }, (_, i) => `add rule ip filter INPUT handle ${i}\n`).join('');
   const [change] = makeMonitorParser()(`${lines}# new generation 7\n`).changes;

@@ -1,5 +1,7 @@
+import { readFileSync } from 'node:fs';
 import t from 'tap';
 import { readEvidence, readInterfaces, readSnmp, sumColumn } from '../../../lib/netfilter/proc.ts';
+import { readProcFile } from '../../../lib/netfilter/proc-file.ts';
 
 const CONNTRACK = `entries  clashres found new invalid ignore
 00000005  00000000 00000000 00000000 0000000a 00000000
@@ -29,4 +31,11 @@ t.test('resets are read from the right protocol and column', async (t) => {
 t.test('this machine gives its own evidence', { skip: process.platform !== 'linux' && 'needs Linux' }, async (t) => {
   t.match(readEvidence(), { kernelRelease: /^\d+\.\d+/, tcpResetsSent: Number });
   t.ok(readInterfaces().includes('lo'));
+});
+
+t.test('of a long file no more than the limit is read', async (t) => {
+  const path = `${t.testdir({ long: 'x'.repeat(200_000) })}/long`;
+  t.equal(readProcFile(path, 100_001), 'x'.repeat(100_001));
+  t.equal(readProcFile(path, 300_000), readFileSync(path, 'latin1'));
+  t.equal(readProcFile(`${path}er`, 10), undefined);
 });
