@@ -53,7 +53,7 @@ t.test('three folders of the node, where the agent looks for them', { skip }, as
   t.equal(mounts['netns']?.['mountPath'], AGENT_OPTIONS['netns-folder'].default);
   t.equal(mounts['netns']?.['mountPropagation'], 'HostToContainer', 'or namespaces that come later are not seen');
   t.equal(mounts['netns']?.['readOnly'], true);
-  t.equal(`${mounts['cni']?.['mountPath']}/results`, AGENT_OPTIONS['cni-cache'].default);
+  t.equal(`${mounts['cni']?.['mountPath']}/results`, AGENT_OPTIONS['cni-cache'].default, 'also where it is made anew');
   t.equal(mounts['cni']?.['readOnly'], true);
   t.equal(mounts['proc-sys-net']?.['mountPath'], AGENT_OPTIONS['proc-sys-net'].default);
 });
