@@ -33,7 +33,7 @@ const USAGE = `Usage: agent.js [options]
 Guards the pods of its node, from outside of them.
 selfcheck asks the agent that runs on this host, prints what it knows of each pod, and exits with 0 (all is well) or 1.`;
 /** Milliseconds between two looks at what costs nothing. */
-const TICK = 2000;
+const TICK = 5000;
 /** nft, iptables and the like in all pods together. */
 const PROGRAMS_AT_ONCE = 4;
 /** What small buffers share: docs/decisions/0013. */

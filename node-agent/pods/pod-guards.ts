@@ -233,9 +233,7 @@ export class PodGuards<Guard extends PodGuard> {
     }
   }
 
-  /** Until all namespaces are known, nothing is done: a pod would seem not to be opted in. */
   private evaluate(entry: Entry<Guard>): void {
-    if (!this.listedAll()) return;
     const { pod, touched } = entry;
     const labels = this.labels.get(pod.namespace);
     const condition = this.options.conditions.present(pod);
@@ -244,6 +242,7 @@ export class PodGuards<Guard extends PodGuard> {
     this.work(entry);
   }
 
+  /** Until all namespaces are known, nothing is done: a pod would seem not to be opted in. */
   private work(entry: Entry<Guard>): void {
     entry.again = true;
     if (!entry.working && this.listedAll()) void this.steps(entry);

@@ -191,6 +191,7 @@ t.test('403: told once, counted, and tried again seldom', async (t) => {
   await pass(299_000);
   t.equal(sent.length, 2);
   t.equal(writer.results.refused, 2);
+  t.equal(logged.length, 1);
   t.match(logged, [{ pod: 'p-u1', reason: 'denied by policy' }]);
   await pass(2000);
   t.equal(sent.length, 4);
