@@ -1,13 +1,24 @@
 // The shipped agent guards a pod from outside: real network namespaces, a CNI cache as libcni writes it, and an API server
 // of the test's own.
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { loadYaml } from '@kubernetes/client-node';
 import type { Test } from 'tap';
+import { bytesOf, readPeakMemory } from '../harness/memory-limit.ts';
 import { kernelTest } from '../harness/netns/netns-test.ts';
 import { ADDRESS, type Pair } from '../harness/netns/network-namespaces.ts';
+import { must, Program, patient, run } from '../harness/netns/processes.ts';
 import { makeNodeFolders, type NodeFolders, type ShippedAgent, startAgent } from '../harness/netns/shipped-agent.ts';
 import { until } from '../harness/wait-until.ts';
 import { madePod, type NodeApi, startNodeApi } from '../node-agent/node-api.ts';
 import { cacheFile } from '../node-agent/sandbox/made-cache-file.ts';
 
+const AGENT = fileURLToPath(new URL('../../dist/agent.js', import.meta.url));
+const CLIENTS = fileURLToPath(new URL('../harness/traffic/hostile-clients.ts', import.meta.url));
+const { spec } = loadYaml<{
+  spec: { template: { spec: { containers: { resources: { limits: { memory: string } } }[] } } };
+}>(readFileSync(new URL('../../manifests/node-agent/daemon-set.yaml', import.meta.url), 'utf8'));
+const LIMIT = bytesOf(spec.template.spec.containers[0]?.resources.limits.memory ?? '');
 const ADDRESSES = [ADDRESS.pod.ipv4, ADDRESS.pod.ipv6];
 const UID = '0c5bd9f2-6b0e-4c38-9a53-0d5a3a8f6a01';
 const RULE = ['-t', 'mangle', '-C', 'PREROUTING', '-p', 'tcp', '-m', 'conntrack', '--ctstate', 'INVALID', '-j', 'DROP'];
@@ -80,6 +91,14 @@ kernelTest('a new pod is guarded once it has its sandbox, and keeps that over a 
     ...{ state: 'guarded', foundBy: 'cni-cache', liberal: true, repairs: 0 },
   });
   t.match((await page(agent, '/metrics')).text, /^invalid_drop_agent_pod_guarded\{namespace="shop",pod="web-0"\} 1$/m);
+
+  const command = [AGENT, 'selfcheck', `--port=${agent.port}`];
+  t.match(
+    await must(process.execPath, command),
+    /^node-1: {2}1 guarded {2}ok\n\nNAMESPACE +POD[\s\S]*\nshop +web-0 +guarded /,
+  );
+  t.match(JSON.parse(await must(process.execPath, [...command, '--pod=shop/web-0'])), { uid: UID, guard: {} });
+  t.equal((await run(process.execPath, [...command, '--pod=shop/nobody'])).exitCode, 1);
 
   const { exitCode } = await agent.program.stop();
   t.equal(exitCode, 0);
@@ -182,6 +201,25 @@ kernelTest('a pod that is opted out is left alone', async (t, pair) => {
   await until('it is known', async () => /"left-alone":1/.test((await page(agent, '/selfcheck')).text));
   t.equal(await node.hasRule(), false);
   t.same(await pair.pod.processes(), []);
+});
+
+kernelTest('a probe gets through whatever comes to the port', async (t, pair) => {
+  const node = await makeNode(t, pair);
+  const agent = await node.start();
+  for (const kind of ['silent', 'half', 'unread', 'pipelined']) {
+    const clients = new Program(process.execPath, [CLIENTS, '127.0.0.1', String(agent.port), kind, '150']);
+    await clients.waitForOutput(/holding/);
+    for (let probe = 0; probe < 5; probe++) {
+      const answer = await fetch(`http://127.0.0.1:${agent.port}/readyz`, {
+        signal: AbortSignal.timeout(patient(2000)),
+      });
+      t.equal(answer.status, 200, kind);
+    }
+    t.notOk(clients.closed, 'the clients go on');
+    await clients.stop('SIGKILL');
+  }
+  const peak = await readPeakMemory(agent.program.child.pid ?? 0);
+  t.ok(peak < LIMIT, `${Math.round(peak / 1024 ** 2)} MiB of ${LIMIT / 1024 ** 2}`);
 });
 
 /** The pod's status as it is, but for its phase. */
