@@ -29,7 +29,7 @@ export class BugResetLog {
     this.pods.set(id, { loggedAt: this.now(), notLogged: 0 });
     const { local, remote, state = null, reason = null } = reset;
     const peer = remote.port === 0 ? null : remote;
-    const details = { pod: `${namespace}/${pod}`, port: local.port, peer, state, reason, why, notLogged };
+    const details = { namespace, pod, port: local.port, peer, state, reason, why, notLogged };
     this.log('warn', 'preventable-reset', details);
   }
 

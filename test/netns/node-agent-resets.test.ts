@@ -96,7 +96,8 @@ kernelTest('resets of the bug are counted for the pod that is not guarded, and l
   const [line] = bugLines(watcher);
   t.match(line, {
     level: 'warn',
-    pod: 'storage/store-0',
+    namespace: 'storage',
+    pod: 'store-0',
     port: 9000,
     state: 'TCP_LISTEN',
     why: new RegExp(UNGUARDED.reason),

@@ -67,7 +67,7 @@ t.test('the bug of a pod that is not guarded is counted, and logged with the rea
   t.same(counts(), { 'storage/store-0 this-bug': 1 });
   t.same(lines, [
     {
-      ...{ level: 'warn', event: 'preventable-reset', pod: 'storage/store-0', port: 9000, peer: null },
+      ...{ level: 'warn', event: 'preventable-reset', namespace: 'storage', pod: 'store-0', port: 9000, peer: null },
       ...{ state: 'TCP_LISTEN', reason: 'TCP_FLAGS', notLogged: 0 },
       why: 'the pod is not guarded: no rule drops INVALID TCP packets',
     },
