@@ -13,8 +13,8 @@ const WATCH_PAUSE = 50;
 export type ApiJson = any;
 
 export interface Api {
-  /** @throws Error with what the server said, where the status is 300 or more */
-  ask(method: 'GET' | 'POST' | 'DELETE', path: string, body?: object): Promise<ApiJson>;
+  /** A PATCH is a JSON merge patch. @throws Error with what the server said, where the status is 300 or more */
+  ask(method: 'GET' | 'POST' | 'DELETE' | 'PATCH', path: string, body?: object): Promise<ApiJson>;
   /** Calls back with each object of a collection, and again when it has changed, until it is stopped. */
   watch(path: string, seen: (object: ApiJson) => void): { stop(): void };
   close(): void;
@@ -31,7 +31,8 @@ export async function connect(kubeconfig: string): Promise<Api> {
 
   const send = (method: string, path: string, options: RequestOptions, body = '') =>
     new Promise<import('node:http').IncomingMessage>((resolve, reject) => {
-      const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) };
+      const type = method === 'PATCH' ? 'application/merge-patch+json' : 'application/json';
+      const headers = { 'content-type': type, 'content-length': Buffer.byteLength(body) };
       const sent = request(
         `${server}${path}`,
         { method, headers, ca, cert, key, ...options } as RequestOptions,

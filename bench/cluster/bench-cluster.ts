@@ -10,7 +10,7 @@ import { IMAGES } from '../../tools/images/image-sources.ts';
 
 const REGISTRY = process.env['REGISTRY'] || 'localhost/invalid-drop';
 /** Of the whole. */
-const LIMIT = 12 * 60_000;
+const LIMIT = 28 * 60_000;
 /** A cluster of its own, beside any other that is up. */
 const NAME = process.env['CLUSTER'] || 'bench';
 

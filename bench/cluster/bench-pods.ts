@@ -1,5 +1,5 @@
 // Namespaces and pods of the bench.
-import { OPT_IN_LABEL } from '../../lib/contract.ts';
+import { OPT_IN_LABEL, type OPT_IN_VALUES } from '../../lib/contract.ts';
 import { appContainer, isInjected } from '../../test/harness/cluster/pod-status.ts';
 import { eventually } from '../../test/harness/wait-until.ts';
 import { type Api, type ApiJson, inParallel } from './bench-api.ts';
@@ -38,9 +38,12 @@ export async function waitForInjection(api: Api, namespace: string): Promise<voi
   await eventually('a pod of an opted-in namespace is injected', tried);
 }
 
-/** Makes namespaces and waits for their default ServiceAccount, without which no pod can be made. */
-export async function addNamespaces(api: Api, names: string[], optedIn: boolean): Promise<void> {
-  const labels = optedIn ? { [OPT_IN_LABEL]: 'enabled' } : {};
+/**
+ * Makes namespaces and waits for their default ServiceAccount, without which no pod can be made.
+ * @param optIn value of the label; none where they are not opted in
+ */
+export async function addNamespaces(api: Api, names: string[], optIn?: (typeof OPT_IN_VALUES)[number]): Promise<void> {
+  const labels = optIn === undefined ? {} : { [OPT_IN_LABEL]: optIn };
   await inParallel(names.length, (i) =>
     api.ask('POST', '/api/v1/namespaces', {
       apiVersion: 'v1',

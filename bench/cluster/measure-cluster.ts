@@ -9,10 +9,14 @@ import { layoutOf } from '../../tools/cluster/cluster-layout.ts';
 import { type Figure, renderResults } from '../figure.ts';
 import { readLoad } from '../machine.ts';
 import { chosenSections, measureSections, renderMeasured } from '../sections.ts';
+import { benchAgent, benchFullNode } from './agent-cost.ts';
+import { benchAgentRepair, benchLabel } from './agent-speed.ts';
 import { connect } from './bench-api.ts';
 import { addNamespaces, namespaceFor, waitForInjection } from './bench-pods.ts';
 import { benchImages } from './image-sizes.ts';
 import { benchCheckers } from './node-checkers.ts';
+import { type BenchAgent, clearAway, installNodeMode, NODE_MODE_NAMESPACES, removeAgents } from './node-mode-setup.ts';
+import { benchBurst, benchFirstContainer, benchNodeModeStart } from './node-mode-starts.ts';
 import { benchPodCreation, benchPodStart } from './pod-times.ts';
 import { benchStart } from './webhook-replicas.ts';
 import { benchScale } from './webhook-scale.ts';
@@ -28,6 +32,7 @@ const layout = layoutOf(process.env['CLUSTER'] ?? '');
 const api = await connect(process.env['KUBECONFIG'] ?? layout.kubeconfig);
 const started = performance.now();
 const loadBefore = readLoad();
+let agent: Promise<BenchAgent> | undefined;
 
 const SECTIONS: Record<string, () => Promise<Figure[]>> = {
   images: () => benchImages(IMAGES),
@@ -39,13 +44,34 @@ const SECTIONS: Record<string, () => Promise<Figure[]>> = {
     for (const name of [GUARDED, PLAIN]) await api.ask('DELETE', `/api/v1/namespaces/${name}`);
     return figures;
   },
-  scale: () => benchScale(api, layout, tell),
+  'node mode: pod start': withAgent(() => benchNodeModeStart(api, tell)),
+  'node mode: rule before the first container': withAgent((agent) => benchFirstContainer(api, layout, agent, tell)),
+  'node mode: agent': withAgent((agent) => benchAgent(api, agent, tell)),
+  'node mode: drift to repair': withAgent(() => benchAgentRepair(api, tell)),
+  'node mode: label to guarded': withAgent(() => benchLabel(api, tell)),
+  'node mode: full node': withAgent(async (agent) => {
+    await clearAway(api, [NODE_MODE_NAMESPACES.guarded]);
+    return [...(await benchBurst(api, layout, agent, tell)), ...(await benchFullNode(api, agent, tell))];
+  }),
+  scale: async () => {
+    await removeAgents();
+    await clearAway(api, Object.values(NODE_MODE_NAMESPACES));
+    return benchScale(api, layout, tell);
+  },
 };
+
+/** Agents are installed for the first section that needs them, after those of pod mode. */
+function withAgent(section: (agent: BenchAgent) => Promise<Figure[]>): () => Promise<Figure[]> {
+  return async () => {
+    agent ??= installNodeMode(api, layout, NODE_MODE_NAMESPACES.guarded, tell);
+    return section(await agent);
+  };
+}
 
 tell('installing');
 await install();
-await addNamespaces(api, [GUARDED], true);
-await addNamespaces(api, [PLAIN], false);
+await addNamespaces(api, [GUARDED], 'enabled');
+await addNamespaces(api, [PLAIN]);
 await waitForInjection(api, GUARDED);
 const wanted = process.argv.slice(2);
 const measured = await measureSections(chosenSections(SECTIONS, wanted), stopAll);

@@ -6,7 +6,7 @@ import { isInjected, isReady } from '../../test/harness/cluster/pod-status.ts';
 import type { Tell } from '../../test/harness/progress-line.ts';
 import { type Figure, makeFigure } from '../figure.ts';
 import { median, quantile, rounds } from '../samples.ts';
-import type { Api } from './bench-api.ts';
+import type { Api, ApiJson } from './bench-api.ts';
 import { addNamespaces, namespaceFor, pendingPod, podIn, podsOf } from './bench-pods.ts';
 
 const CREATION_PAIRS = 500;
@@ -18,8 +18,8 @@ const WITH = namespaceFor('with');
 const WITHOUT = namespaceFor('without');
 
 export async function benchPodCreation(api: Api, tell: Tell): Promise<Figure[]> {
-  await addNamespaces(api, [WITH], true);
-  await addNamespaces(api, [WITHOUT], false);
+  await addNamespaces(api, [WITH], 'enabled');
+  await addNamespaces(api, [WITHOUT]);
   const samples = { with: [] as number[], without: [] as number[] };
   for (const i of rounds(CREATION_PAIRS + WARM_UP, CREATION_LEAST_PAIRS + WARM_UP, CREATION_TIME, Date.now)) {
     tell(`pod creation: pair ${i} of ${CREATION_PAIRS}`);
@@ -68,7 +68,9 @@ export async function benchPodStart(
   for (const i of rounds(START_PAIRS, START_LEAST_PAIRS, seconds, Date.now)) {
     tell(`pod start: pair ${i + 1} of ${START_PAIRS}`);
     for (const namespace of i % 2 === 0 ? [guarded, plain] : [plain, guarded]) {
-      samples[namespace]?.push(await startPod(api, namespace, `started-${i}`, namespace === guarded));
+      samples[namespace]?.push(
+        await startPod(api, namespace, `started-${i}`, mustBe(isInjected, namespace === guarded)),
+      );
     }
     await api.ask('DELETE', `${podsOf(plain)}/started-${i}?gracePeriodSeconds=0`);
   }
@@ -84,8 +86,26 @@ export function describePodStart(guarded: number[], plain: number[]): Figure[] {
   ];
 }
 
-/** @returns milliseconds between what a watch tells of the pod: that it has a node, and that it is Ready */
-async function startPod(api: Api, namespace: string, name: string, isGuarded: boolean): Promise<number> {
+/** @returns a function that throws where a pod that was just created is not as it should be */
+export function mustBe(guardedBy: (pod: ApiJson) => boolean, wanted: boolean): (created: ApiJson) => void {
+  return (created) => {
+    if (guardedBy(created) === wanted) return;
+    const { namespace, name } = created.metadata;
+    throw new Error(`pod ${namespace}/${name} is ${wanted ? 'not' : ''} as the webhook makes guarded ones`);
+  };
+}
+
+/**
+ * Creates a pod and waits for it.
+ * @param verify throws where the pod is not as it should be
+ * @returns milliseconds between what a watch tells of the pod: that it has a node, and that it is Ready
+ */
+export async function startPod(
+  api: Api,
+  namespace: string,
+  name: string,
+  verify: (created: ApiJson) => void,
+): Promise<number> {
   const { promise, resolve, reject } = Promise.withResolvers<number>();
   let scheduled: number | undefined;
   const watch = api.watch(`${podsOf(namespace)}?fieldSelector=metadata.name%3D${name}`, (pod) => {
@@ -95,10 +115,8 @@ async function startPod(api: Api, namespace: string, name: string, isGuarded: bo
   const timeout = setTimeout(() => reject(new Error(`pod ${namespace}/${name} was not Ready in time`)), LIMIT);
   try {
     const created = await api.ask('POST', podsOf(namespace), podIn(namespace, name));
-    const took = await promise;
-    if (isInjected(created) !== isGuarded)
-      throw new Error(`pod ${namespace}/${name} is ${isGuarded ? 'not ' : ''}injected`);
-    return took;
+    verify(created);
+    return await promise;
   } finally {
     clearTimeout(timeout);
     watch.stop();

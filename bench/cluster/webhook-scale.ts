@@ -30,7 +30,7 @@ export async function benchScale(api: Api, layout: Layout, tell: Tell): Promise<
   await eventually('no namespace is being deleted', () => nothingGoes(api), QUIET_LIMIT);
   tell(`scale: ${NAMESPACES} namespaces`);
   const namespaces = Array.from({ length: NAMESPACES }, (_, i) => namespaceFor(`scale-${i}`));
-  await addNamespaces(api, namespaces, true);
+  await addNamespaces(api, namespaces, 'enabled');
   const figures: Figure[] = [];
   let made = 0;
   const end = Date.now() + TIME * 1000;

@@ -1,5 +1,8 @@
 import t from 'tap';
+import { describeAgentMemory } from '../../bench/cluster/agent-cost.ts';
+import { RuleChanges } from '../../bench/cluster/agent-speed.ts';
 import { describeLayers } from '../../bench/cluster/image-sizes.ts';
+import { describeMargins, describeNodeModeStart } from '../../bench/cluster/node-mode-starts.ts';
 import { describePodStart } from '../../bench/cluster/pod-times.ts';
 import { sumOf } from '../../bench/cluster/webhook-scale.ts';
 import { parseAgeSeconds } from '../../bench/proc-numbers.ts';
@@ -33,4 +36,39 @@ t.test('a metric is summed over its labels, and not with others whose names begi
 t.test('the age of a process is the uptime without its start, whatever its name', async (t) => {
   const stat = `42 (a) b) S ${Array.from({ length: 18 }, () => '7').join(' ')} 12345 99 98`;
   t.equal(parseAgeSeconds(stat, '200.45 12.00\n').toFixed(2), '77.00');
+});
+
+t.test('what node mode adds to a start is judged pair by pair', async (t) => {
+  const [start, added] = describeNodeModeStart([900, 1000, 5000], [700, 990, 4900]);
+  t.match(start, { value: 1000, reference: 990, goal: null });
+  t.match(added, { name: 'node mode: added to it, median of pairs', value: 100, unit: 'ms', ok: true });
+});
+
+t.test('a pod counts as guarded in time only where that was before its first container', async (t) => {
+  const late = Number.MIN_SAFE_INTEGER;
+  const [share, middle] = describeMargins('one by one', [120, 80, -10, late], 'value >= 99');
+  t.match(share, { name: 'node mode: 4 pods one by one, guarded before the first container', value: 50, ok: false });
+  t.match(middle, { value: 35, unit: 'ms' });
+});
+
+t.test('the memory of an agent is its own and that of all its children', async (t) => {
+  const memory = { own: 32_000_000, children: [500_000, 1_500_000] };
+  const [all, each, children] = describeAgentMemory(memory, { pods: 30, goal: 'value <= 45' });
+  t.match(all, { name: 'node mode: agent, 30 pods, private memory with its children', value: 34, ok: true });
+  t.match(each, { value: 1.133, unit: 'MB' });
+  t.match(children, { name: 'node mode: agent, 30 pods, private memory of its 2 children', value: 2 });
+});
+
+t.test('a repair ends with the first rule that comes into the chain after the loss', async (t) => {
+  const changes = new RuleChanges();
+  changes.read('insert rule ip mangle PREROUTING meta l4proto tcp counter drop\n', 1);
+  changes.read('delete rule ip6 mangle PREROUTING handle 4\ndelete rule ip mangle PRERO', 5);
+  t.equal(changes.took(), undefined);
+  changes.read('UTING handle 4\n# new generation 3 by process 9 (iptables-nft)\n', 10);
+  t.equal(changes.took(), undefined);
+  changes.read('add rule ip mangle PREROUTING ct state invalid counter packets 0 bytes 0 drop\n', 75);
+  changes.read('add rule ip mangle PREROUTING ct state invalid counter packets 0 bytes 0 drop\n', 99);
+  t.equal(changes.took(), 65);
+  changes.forget();
+  t.equal(changes.took(), undefined);
 });
