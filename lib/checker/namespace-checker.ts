@@ -18,7 +18,8 @@ import { Rescuer } from './rescuer.ts';
 export interface NamespaceCheckerDependencies {
   namespace: NamespaceAccess;
   read: ReadRuleset;
-  install(): Promise<InstallResult>;
+  /** @param found the check that leads to it, which has just read the ruleset */
+  install(found: RulesetCheck | undefined): Promise<InstallResult>;
   log: Log;
   /** Milliseconds for each program. */
   commandTimeout: number;
@@ -28,6 +29,8 @@ export interface NamespaceCheckerDependencies {
   installsFirst?: boolean;
   /** Starts a program that prints each change of the ruleset, but no alarm, in place of nft monitor. */
   monitorCommand?: readonly [string, ...string[]];
+  /** Milliseconds after each start of the monitor: what changed before it listened is found by a check then. */
+  recheckAfter?: number;
   /** Milliseconds between checks at most, in a storm of changes. */
   longestGap?: number;
 }
@@ -38,6 +41,7 @@ export class NamespaceChecker {
   private readonly schedule: CheckSchedule;
   private readonly rescuer: Rescuer;
   private rescues = false;
+  private recheck: NodeJS.Timeout | undefined;
   private readonly dependencies: NamespaceCheckerDependencies;
 
   constructor(settings: CheckerSettings, dependencies: NamespaceCheckerDependencies) {
@@ -47,7 +51,7 @@ export class NamespaceChecker {
     this.checker = new Checker(settings, {
       check: (quiet) => this.check(quiet),
       lacksExemption,
-      repair: install,
+      repair: () => install(this.checker.last),
       reportsChanges: () => this.monitor.running,
       log,
       now: () => performance.now(),
@@ -62,7 +66,10 @@ export class NamespaceChecker {
       longestGap,
     );
     this.monitor = new NftMonitor(
-      (onText, onEnd) => namespace.start(monitor, words, onText, onEnd),
+      (onText, onEnd) => {
+        this.recheckLater();
+        return namespace.start(monitor, words, onText, onEnd);
+      },
       (changes) => {
         this.checker.noteChanges(changes);
         this.schedule.changed();
@@ -100,8 +107,15 @@ export class NamespaceChecker {
     this.schedule.checkNow();
   }
 
+  private recheckLater(): void {
+    const { recheckAfter } = this.dependencies;
+    clearTimeout(this.recheck);
+    if (recheckAfter !== undefined) this.recheck = setTimeout(() => this.checkNow(), recheckAfter);
+  }
+
   /** @returns after the check that runs, if one does */
   async stop(): Promise<void> {
+    clearTimeout(this.recheck);
     this.monitor.stop();
     this.rescuer.stop();
     await this.schedule.stop();
@@ -114,7 +128,7 @@ export class NamespaceChecker {
   private async check(quiet: boolean): Promise<RulesetCheck> {
     const { namespace, read, install, installsFirst, commandTimeout } = this.dependencies;
     const { last, settings } = this.checker;
-    if (installsFirst && !last) return (await install()).check;
+    if (installsFirst && !last) return (await install(undefined)).check;
     const check = await checkRuleset(() => read(quiet && this.monitor.running), last, namespace);
     const added = settings.onDrift === 'repair' && (await listListeners(check, commandTimeout, namespace.run));
     return added ? await checkRuleset(read, undefined, namespace) : check;

@@ -65,6 +65,7 @@ const MAX_TRIES = 5;
 /**
  * Installs the rule for both families where it is needed, then reads the ruleset back.
  * @param namespace that `read` reads
+ * @param found what a check has just read, where no other run of ours can have changed it since
  * @returns what was done, and whether an INVALID packet is dropped now
  * @throws CodedError where the ruleset cannot be read at all
  */
@@ -72,12 +73,13 @@ export async function install(
   read: () => Promise<RulesetSnapshot>,
   options: InstallOptions,
   namespace: NamespaceAccess = ownNamespace,
+  found?: RulesetCheck,
 ): Promise<InstallResult> {
   const started = performance.now();
   const lock = await namespace.lock(options.lockWait);
   const waited = Math.round(performance.now() - started);
   try {
-    const before = await checkRuleset(read, undefined, namespace);
+    const before = found ?? (await checkRuleset(read, undefined, namespace));
     const lacking = lacksExemption(before);
     const [ipv4, ipv6, noTable] = await Promise.all([
       installFamily(before, 'ipv4', options, namespace),

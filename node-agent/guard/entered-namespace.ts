@@ -110,16 +110,18 @@ export class EnteredNamespace implements NamespaceAccess {
    */
   async makeVisible(): Promise<void> {
     const deadline = performance.now() + this.options.timeout;
-    while (!this.isVisible()) {
+    while (!this.isVisible() || this.viewer === this.holder) {
       this.children = this.children.filter(isAlive);
-      this.viewer = this.children.find(({ pid }) => inodeOf(`/proc/${pid}/ns/net`) === BigInt(this.namespace.inode));
-      if (this.viewer) return;
+      const inside = this.children.filter(({ pid }) => inodeOf(`/proc/${pid}/ns/net`) === BigInt(this.namespace.inode));
+      this.viewer = inside.find((child) => child !== this.holder) ?? inside[0];
+      if (this.viewer) break;
       if (performance.now() > deadline) throw errors.NAMESPACE_UNSEEN(this.options.timeout);
-      if (this.children.length === 0) {
-        this.holder = this.start('sleep', ['infinity'], ignore, ignore);
-      }
+      if (this.children.length === 0) this.holder = this.start('sleep', ['infinity'], ignore, ignore);
       await wait(ENTRY_PERIOD);
     }
+    if (this.viewer === this.holder) return;
+    this.holder?.kill('SIGKILL');
+    this.holder = undefined;
   }
 
   /** Whether /proc/net can be read now. */

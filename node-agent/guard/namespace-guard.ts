@@ -6,7 +6,7 @@ import type { Log } from '../../lib/log.ts';
 import { type InstallResult, install } from '../../lib/netfilter/installer.ts';
 import { FAMILIES } from '../../lib/netfilter/packet.ts';
 import { countInvalid, type Evidence, readEvidence } from '../../lib/netfilter/proc.ts';
-import { summarize } from '../../lib/netfilter/ruleset-check.ts';
+import { type RulesetCheck, summarize } from '../../lib/netfilter/ruleset-check.ts';
 import { makeRulesetReader, type ReadRuleset, type SnapshotKeeping } from '../../lib/netfilter/ruleset-reader.ts';
 import { withdraw } from '../../lib/netfilter/withdrawal.ts';
 import { EnteredNamespace, type GuardedNamespace } from './entered-namespace.ts';
@@ -50,8 +50,10 @@ export interface GuardState {
   gone?: true;
 }
 
-/** Milliseconds between checks where the kernel reports every change. */
-const REPORTED_INTERVAL = 300_000;
+/** Milliseconds between checks where the kernel reports every change, at least and at most: not all pods at one time. */
+const [SHORTEST_INTERVAL, LONGEST_INTERVAL] = [240_000, 300_000];
+/** Milliseconds until a monitor that was started listens for certain. */
+const RECHECK_AFTER = 2000;
 /** Milliseconds between two checks that only count what was dropped. */
 const COUNT_GAP = 30_000;
 /** Milliseconds between checks at most, where a pod changes its ruleset all the time: each costs the node. */
@@ -94,17 +96,19 @@ export class NamespaceGuard {
       await this.namespace.makeVisible();
       return read(quiet);
     };
+    const reportedInterval = SHORTEST_INTERVAL + Math.random() * (LONGEST_INTERVAL - SHORTEST_INTERVAL);
     this.checking = new NamespaceChecker(
-      { mode: settings.mode, onDrift: settings.onDrift, interval, reportedInterval: REPORTED_INTERVAL },
+      { mode: settings.mode, onDrift: settings.onDrift, interval, reportedInterval },
       {
         namespace: this.namespace,
         read: this.read,
-        install: () => this.install(),
+        install: (found) => this.install(found),
         log: this.log,
         commandTimeout,
         afterCheck: () => this.afterCheck(),
         installsFirst: true,
         longestGap: LONGEST_GAP,
+        recheckAfter: RECHECK_AFTER,
         ...(settings.beLiberal === 'enabled' && { monitorCommand: SMALL_MONITOR }),
       },
     );
@@ -197,16 +201,16 @@ export class NamespaceGuard {
     return { kernelRelease: release(), tcpBeLiberal: null, conntrackInvalid: null, tcpResetsSent: null };
   }
 
-  private async install(): Promise<InstallResult> {
+  private async install(found: RulesetCheck | undefined): Promise<InstallResult> {
     const { commandTimeout, environment } = this.dependencies;
     const started = performance.now();
-    const isFirst = this.checking.checker.last === undefined;
+    const isFirst = found === undefined;
     // The first check needs the range of ephemeral ports.
     const known = isFirst ? this.namespace.readSysctls().catch(() => undefined) : undefined;
     await Promise.all([known, this.namespace.makeVisible()]);
     const { protocol } = this.settings;
     const options = { protocol, backend: 'auto', lockWait: LOCK_WAIT, commandTimeout, environment } as const;
-    const result = await install(this.read, options, this.namespace);
+    const result = await install(this.read, options, this.namespace, found);
     this.hasInserted ||= FAMILIES.some((family) => result.families[family].action === 'inserted');
     if (isFirst) {
       const { families, exemption } = result;

@@ -1,5 +1,5 @@
 // The node agent's guard on real network namespaces: it is in none of them itself.
-import { existsSync, readFileSync } from 'node:fs';
+import { chmodSync, existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Test } from 'tap';
 import { RULE } from '../../lib/netfilter/drop-rule.ts';
@@ -299,10 +299,29 @@ for (const beLiberal of ['enabled', 'disabled'] as const) {
     const { guard, next } = await startGuard(t, pathOf(pod), { beLiberal });
     for (const pid of await pidsIn(pod.name)) process.kill(pid, 'SIGKILL');
     await next('monitor-ended');
+    await until('it runs again', () => guard.report().monitor.restarts === 1);
     await pod.must('nft', ['flush', 'ruleset']);
     await next('repaired');
-    t.match(guard.report(), { guarded: true, drift: 1, monitor: { running: true, restarts: 1 } });
-    t.equal((await pidsIn(pod.name)).length, 1, 'what stood in for it has ended');
+    t.match(guard.report(), { guarded: true, drift: 1, monitor: { running: true } });
+    await until('what stood in for it has ended', async () => (await pidsIn(pod.name)).length === 1);
+  });
+
+  kernelTest(`while no monitor can run, checks go on by schedule (be-liberal ${beLiberal})`, async (t, { pod }) => {
+    const path = process.env['PATH'] ?? '';
+    const nft = (await must('sh', ['-c', 'command -v nft'])).trim();
+    const folder = t.testdir({
+      stdbuf: '#!/bin/sh\nexit 1\n',
+      nft: `#!/bin/sh\n[ "$1" = monitor ] && exit 1\nexec ${nft} "$@"\n`,
+    });
+    for (const name of ['stdbuf', 'nft']) chmodSync(`${folder}/${name}`, 0o755);
+    process.env['PATH'] = `${folder}:${path}`;
+    t.teardown(() => Object.assign(process.env, { PATH: path }));
+    const { guard, next } = await startGuard(t, pathOf(pod), { beLiberal }, { interval: 200 });
+    t.equal(guard.state.state, 'guarded');
+    await next('monitor-ended');
+    await pod.must('nft', ['flush', 'ruleset']);
+    await next('repaired');
+    t.match(guard.report(), { guarded: true, monitor: { running: false } });
   });
 }
 
