@@ -90,9 +90,10 @@ export class NamespaceChecker {
   }
 
   /** @returns after the first check */
-  start(): Promise<void> {
+  async start(): Promise<void> {
     this.monitor.start();
-    return this.schedule.start();
+    await this.schedule.start();
+    this.recheckLater();
   }
 
   /** From now on connections with stray segments are rescued. */

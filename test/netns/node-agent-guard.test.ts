@@ -294,6 +294,24 @@ kernelTest('a file that is another namespace by now is not entered', async (t, {
   t.equal((await gateway.must('nft', ['list', 'ruleset'])).trim(), '');
 });
 
+/** Until the test's end, these shell scripts stand in for the programs of those names. */
+function replacePrograms(t: Test, scripts: Record<string, string>): void {
+  const files = Object.entries(scripts).map(([name, script]) => [name, `#!/bin/sh\n${script}\n`]);
+  const folder = t.testdir(Object.fromEntries(files));
+  for (const name of Object.keys(scripts)) chmodSync(`${folder}/${name}`, 0o755);
+  const path = process.env['PATH'] ?? '';
+  process.env['PATH'] = `${folder}:${path}`;
+  t.teardown(() => Object.assign(process.env, { PATH: path }));
+}
+
+kernelTest('what is lost before the monitor listens is found soon after its start', async (t, { pod }) => {
+  replacePrograms(t, { stdbuf: 'exec sleep 600' });
+  const { guard, next } = await startGuard(t, pathOf(pod));
+  await pod.must('nft', ['flush', 'ruleset']);
+  await next('repaired');
+  t.match(guard.report(), { guarded: true, checks: { event: 0, schedule: 1 } });
+});
+
 for (const beLiberal of ['enabled', 'disabled'] as const) {
   kernelTest(`a monitor that is killed is started again (be-liberal ${beLiberal})`, async (t, { pod }) => {
     const { guard, next } = await startGuard(t, pathOf(pod), { beLiberal });
@@ -307,15 +325,8 @@ for (const beLiberal of ['enabled', 'disabled'] as const) {
   });
 
   kernelTest(`while no monitor can run, checks go on by schedule (be-liberal ${beLiberal})`, async (t, { pod }) => {
-    const path = process.env['PATH'] ?? '';
     const nft = (await must('sh', ['-c', 'command -v nft'])).trim();
-    const folder = t.testdir({
-      stdbuf: '#!/bin/sh\nexit 1\n',
-      nft: `#!/bin/sh\n[ "$1" = monitor ] && exit 1\nexec ${nft} "$@"\n`,
-    });
-    for (const name of ['stdbuf', 'nft']) chmodSync(`${folder}/${name}`, 0o755);
-    process.env['PATH'] = `${folder}:${path}`;
-    t.teardown(() => Object.assign(process.env, { PATH: path }));
+    replacePrograms(t, { stdbuf: 'exit 1', nft: `[ "$1" = monitor ] && exit 1\nexec ${nft} "$@"` });
     const { guard, next } = await startGuard(t, pathOf(pod), { beLiberal }, { interval: 200 });
     t.equal(guard.state.state, 'guarded');
     await next('monitor-ended');
