@@ -1,7 +1,6 @@
 // An operator guards pods that run already, under traffic, without restarting them.
 
-import { readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { loadYaml } from '@kubernetes/client-node';
 import t, { type Test } from 'tap';
@@ -20,6 +19,7 @@ import {
 import { barePod, getPod, type Pod, waitReady } from '../harness/cluster/pod-status.ts';
 import { beginUpload, endUpload, redirectedPod, uploadFrom } from '../harness/cluster/redirected-pod.ts';
 import { optedInNamespace, plainNamespace } from '../harness/cluster/test-workloads.ts';
+import { tokenKubeconfig } from '../harness/cluster/token-kubeconfig.ts';
 import { askWebhook, install } from '../harness/cluster/webhook-installation.ts';
 import { run } from '../harness/netns/processes.ts';
 import { countStrays, startStrays, stopStrays } from '../harness/netns/stray-segments.ts';
@@ -278,7 +278,8 @@ t.test('the permissions in the documentation are enough, and a missing one is na
   t.teardown(() => kubectl(['delete', 'clusterrole', name, '--ignore-not-found']));
   await apply(role);
   await kubectl(['create', 'serviceaccount', 'operator', '-n', namespace]);
-  const KUBECONFIG = await kubeconfigOf(t, namespace);
+  const token = await kubectl(['create', 'token', 'operator', '-n', namespace]);
+  const KUBECONFIG = await tokenKubeconfig(t, token);
   const args = ['--namespace', namespace];
   const denied = await guard(['mine', ...args, '--image=any:1'], { KUBECONFIG });
   t.match(denied.outcomes, { mine: /^forbidden: .*needs permission to get pods in namespace/ });
@@ -307,16 +308,4 @@ async function bind(t: Test, namespace: string, role: string): Promise<void> {
     `--clusterrole=${role}`,
     `--serviceaccount=${namespace}:operator`,
   ]);
-}
-
-/** A kubeconfig of the ServiceAccount `operator`, for the cluster of this run. @returns its path */
-async function kubeconfigOf(t: Test, namespace: string): Promise<string> {
-  const own = JSON.parse(await kubectl(['config', 'view', '--raw', '--minify', '--flatten', '-o', 'json']));
-  const token = await kubectl(['create', 'token', 'operator', '-n', namespace]);
-  const user = { name: 'operator', user: { token } };
-  const context = { name: 'operator', context: { cluster: own.clusters[0].name, user: 'operator' } };
-  const path = join(t.testdir({}), 'kubeconfig');
-  const contents = { ...own, users: [user], contexts: [context], 'current-context': 'operator' };
-  await writeFile(path, JSON.stringify(contents), { mode: 0o600 });
-  return path;
 }
