@@ -2,6 +2,7 @@ import { readdirSync } from 'node:fs';
 import t from 'tap';
 import { E2E_SUITE } from '../../e2e/run-e2e.ts';
 import { E2E_MESH_SUITE } from '../../e2e-mesh/run-e2e-mesh.ts';
+import { E2E_NODE_SUITE } from '../../e2e-node/run-e2e-node.ts';
 import { stagesOf } from './e2e-suite.ts';
 
 const SUITE = {
@@ -26,7 +27,7 @@ t.test('a file that no stage names, and a name without a file, are errors', asyn
   });
 });
 
-for (const suite of [E2E_SUITE, E2E_MESH_SUITE]) {
+for (const suite of [E2E_SUITE, E2E_MESH_SUITE, E2E_NODE_SUITE]) {
   t.test(`each file of ${suite.folder} is in a stage`, async (t) => {
     t.doesNotThrow(() => stagesOf(suite, readdirSync(suite.folder)));
   });

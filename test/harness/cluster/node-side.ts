@@ -157,3 +157,12 @@ export async function restart(component: Parameters<typeof startComponent>[1], w
   await killComponent(which, component);
   await startComponent(which, component);
 }
+
+/**
+ * A pod's network as the node has it, by a process of the pod that is found once: it can be entered while the API server
+ * is away.
+ */
+export async function heldNetwork(namespace: string, pod: string): Promise<(...command: string[]) => Promise<string>> {
+  const [program = '', ...enter] = await enterPod(node(), namespace, pod, []);
+  return (...command) => must(program, [...enter, ...command]);
+}

@@ -54,6 +54,15 @@ export function appContainer(
   return { name, image: APP_IMAGE, imagePullPolicy: 'IfNotPresent', command: ['node', '-e', script] };
 }
 
+/** What Pod Security `restricted` asks of a container. */
+export const RESTRICTED = {
+  allowPrivilegeEscalation: false,
+  capabilities: { drop: ['ALL'] },
+  runAsNonRoot: true,
+  runAsUser: 65532,
+  seccompProfile: { type: 'RuntimeDefault' },
+};
+
 /** A pod with one such container. Its grace period is short, so that tests end soon. */
 export function podSpec(change: object = {}) {
   return { terminationGracePeriodSeconds: 1, containers: [appContainer()], ...change };
@@ -61,6 +70,12 @@ export function podSpec(change: object = {}) {
 
 export function barePod(namespace: string, name: string, change: object = {}, metadata: object = {}) {
   return { apiVersion: 'v1', kind: 'Pod', metadata: { name, namespace, ...metadata }, spec: podSpec(change) };
+}
+
+/** A pod that a namespace under Pod Security `restricted` takes. */
+export function restrictedPod(namespace: string, name: string, change: object = {}, metadata: object = {}) {
+  const containers = [{ ...appContainer(), securityContext: RESTRICTED }];
+  return barePod(namespace, name, { containers, ...change }, metadata);
 }
 
 export function getPod(namespace: string, name: string): Promise<Pod> {

@@ -8,7 +8,7 @@ import { readUploads } from '../netns/redirected-upload.ts';
 import type { Upload } from '../traffic/upload.ts';
 import { apply } from './kubectl.ts';
 import { PodPrograms } from './node-side.ts';
-import { APP_IMAGE, barePod, getPod, type Pod, waitReady } from './pod-status.ts';
+import { APP_IMAGE, barePod, getPod, type Pod, RESTRICTED, waitReady } from './pod-status.ts';
 
 const RUN_LIMIT = 120_000;
 const traffic = (name: string) => fileURLToPath(new URL(`../traffic/${name}.ts`, import.meta.url));
@@ -21,15 +21,18 @@ function container(name: string, script: string, port: number, user: number) {
     imagePullPolicy: 'IfNotPresent',
     command: ['node', '--input-type=module-typescript', '-e', text],
     readinessProbe: { tcpSocket: { port }, periodSeconds: 1 },
-    securityContext: { runAsUser: user },
+    securityContext: { ...RESTRICTED, runAsUser: user },
   };
 }
 
-/** Makes such a pod, and puts the rules in from the node's side. */
-export async function redirectedPod(namespace: string, name: string): Promise<Pod> {
+/**
+ * Makes such a pod, and puts the rules in from the node's side. Pod Security `restricted` takes it.
+ * @param change of its spec
+ */
+export async function redirectedPod(namespace: string, name: string, change = {}, metadata = {}): Promise<Pod> {
   // The rules let traffic of uid 1337 through.
   const containers = [container('app', 'app', 9000, 65532), container('proxy', 'proxy', 15006, 1337)];
-  await apply(barePod(namespace, name, { containers }));
+  await apply(barePod(namespace, name, { containers, ...change }, metadata));
   await waitReady(namespace, name);
   const programs = new PodPrograms(namespace, name);
   await programs.must('iptables-nft-restore', ['--noflush'], { input: redirectRules('ipv4') });

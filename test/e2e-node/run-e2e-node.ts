@@ -1,0 +1,37 @@
+// The end-to-end tests of node agents, on two nodes: `make e2e-node`. Arguments: the test files; all of them where none is
+// given.
+import { clusterUp, loadImages, runSuite, type Suite } from '../harness/cluster/e2e-suite.ts';
+
+/** A second node shows that each agent keeps to its own. */
+const NODES = '2';
+
+const twoNodesUp = () => {
+  process.env['NODES'] = NODES;
+  return clusterUp();
+};
+
+export const E2E_NODE_SUITE: Suite = {
+  folder: 'test/e2e-node',
+  suffix: '.node.ts',
+  stages: [
+    {
+      why: '',
+      files: [
+        'agent-absence.node.ts',
+        'many-pods.node.ts',
+        'placement.node.ts',
+        'running-pods.node.ts',
+        'sandboxes.node.ts',
+      ],
+    },
+    {
+      why: 'reads from the audit log what the agents asked for while the tests before it ran',
+      files: ['rights.node.ts'],
+    },
+    { why: 'removes the agents that all other tests need', files: ['removal.node.ts'] },
+  ],
+  fileLimitSeconds: 600,
+  prepare: [twoNodesUp, () => loadImages()],
+};
+
+if (import.meta.main) process.exitCode = await runSuite(E2E_NODE_SUITE, process.argv.slice(2));
