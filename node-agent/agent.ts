@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { accessSync, constants } from 'node:fs';
 import { setFlagsFromString } from 'node:v8';
 import { backoffMs, type Reflection, reflect } from '../lib/cluster/reflector.ts';
-import { connectServiceAccount } from '../lib/cluster/service-account-client.ts';
+import { connectServiceAccount, type NodeClient } from '../lib/cluster/service-account-client.ts';
 import { OPT_IN_LABEL, OPT_IN_VALUES, VERSION } from '../lib/contract.ts';
 import { describeError, errors } from '../lib/errors.ts';
 import { askLocal } from '../lib/local-request.ts';
@@ -58,13 +58,7 @@ async function serve(values: Values): Promise<void> {
   const slots = new ProgramSlots(PROGRAMS_AT_ONCE);
   const keeping = shareRulesets();
   const environment = withLockFile(process.env, process.argv[1] ?? '/');
-  const conditions = new ConditionWriter({
-    client,
-    log: structuredLog(log),
-    now,
-    date: Date.now,
-    retryDelay,
-  });
+  const conditions = new ConditionWriter({ client, log: structuredLog(log), now, date: Date.now, retryDelay });
   const finder: SandboxFinder = new SandboxFinder({
     cniCache: values['cni-cache'],
     netnsFolder: values['netns-folder'],
@@ -93,35 +87,7 @@ async function serve(values: Values): Promise<void> {
     now,
   });
   await finder.start();
-  const watches = [
-    reflect({
-      client,
-      path: '/api/v1/namespaces',
-      query: { labelSelector: OPTED_IN },
-      what: 'namespaces',
-      project: projectNamespace,
-      sink: guards.namespaces,
-      log: structuredLog(log),
-      retryDelay: counted(watchFailures, 'namespaces'),
-    }),
-    reflect({
-      client,
-      path: '/api/v1/pods',
-      query: { fieldSelector: `spec.nodeName=${values['node-name']}` },
-      what: 'pods',
-      project: podProjection(values['node-name'], {
-        mode: values.mode,
-        protocol: values.protocol,
-        onDrift: values['on-drift'],
-        rescue: values.rescue,
-        beLiberal: values['be-liberal'],
-      }),
-      sink: guards.pods,
-      log: structuredLog(log),
-      retryDelay: counted(watchFailures, 'pods'),
-    }),
-  ] as const;
-  const [namespaces, pods] = watches;
+  const { pods, namespaces } = startWatches(client, guards, values, watchFailures);
   const resets =
     values.resets === 'enabled' ? new ResetWatch({ namespaces: () => watchedNamespaces(guards), log, now }) : undefined;
   const ticking = setInterval(() => guards.tick(), TICK);
@@ -148,13 +114,51 @@ async function serve(values: Values): Promise<void> {
     conditions.stop();
     finder.stop();
     guards.stop();
-    await Promise.all([resets?.stop(), ...watches.map((watch: Reflection) => watch.stop()), server.close()]);
+    await Promise.all([resets?.stop(), pods.stop(), namespaces.stop(), server.close()]);
   });
   await once(server.server.listen(values.port), 'listening').catch((error: Error) => {
     throw errors.AGENT_PORT_TAKEN(values.port, error.message);
   });
   void resets?.start();
   log('info', 'serving', { version: VERSION, node: values['node-name'], port: values.port });
+}
+
+/** The pods of this node, and of all namespaces those that are opted in. */
+function startWatches(
+  client: NodeClient,
+  sinks: Pick<PodGuards<NamespaceGuard>, 'pods' | 'namespaces'>,
+  values: Values,
+  failures: { pods: number; namespaces: number },
+): { pods: Reflection; namespaces: Reflection } {
+  const node = values['node-name'];
+  const configured = {
+    mode: values.mode,
+    protocol: values.protocol,
+    onDrift: values['on-drift'],
+    rescue: values.rescue,
+    beLiberal: values['be-liberal'],
+  };
+  const namespaces = reflect({
+    client,
+    path: '/api/v1/namespaces',
+    query: { labelSelector: OPTED_IN },
+    what: 'namespaces',
+    project: projectNamespace,
+    sink: sinks.namespaces,
+    log: structuredLog(log),
+    retryDelay: counted(failures, 'namespaces'),
+  });
+  const pods = reflect({
+    client,
+    path: '/api/v1/pods',
+    query: { fieldSelector: `spec.nodeName=${node}` },
+    what: 'pods',
+    project: podProjection(node, configured),
+    sink: sinks.pods,
+    log: structuredLog(log),
+    retryDelay: counted(failures, 'pods'),
+  });
+  return { pods, namespaces };
 }
 
 function watchedNamespaces(guards: PodGuards<NamespaceGuard>): WatchedNamespace[] {
