@@ -186,7 +186,9 @@ function compileForSize(): void {
   Buffer.poolSize = BUFFER_POOL;
 }
 
-const retryDelay = (failures: number) => backoffMs(failures, Math.random());
+/** Milliseconds. New pods wait for the agent, so it asks again soon where the API server was away. */
+const LONGEST_RETRY = 8000;
+const retryDelay = (failures: number) => backoffMs(failures, Math.random(), LONGEST_RETRY);
 
 function counted<Name extends string>(counts: Record<Name, number>, name: Name): (failures: number) => number {
   return (failures) => {

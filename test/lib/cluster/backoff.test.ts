@@ -7,4 +7,5 @@ t.test('the delay doubles from one second to half a minute, and varies by half',
     [1000, 2000, 4000, 16000, 30000, 30000],
   );
   t.equal(backoffMs(1, 0), 500);
+  t.equal(backoffMs(1000, 1, 8000), 8000);
 });
