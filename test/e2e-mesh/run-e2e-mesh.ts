@@ -11,6 +11,7 @@ export const E2E_MESH_SUITE: Suite = {
         'exposure.mesh.ts',
         'incident.mesh.ts',
         'modes.mesh.ts',
+        'node-mode.mesh.ts',
         'operator.mesh.ts',
         'order.mesh.ts',
         'rolls.mesh.ts',

@@ -2,7 +2,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import t from 'tap';
 import type { Layout } from '../../tools/cluster/cluster-layout.ts';
-import { apply, kubectl } from '../harness/cluster/kubectl.ts';
+import { apply, getJson, kubectl } from '../harness/cluster/kubectl.ts';
 import {
   clusterNodes,
   DROPS,
@@ -151,6 +151,26 @@ t.test(
     t.strictSame(lifeOf(await guardedByAgent(namespace, 'before')), lifeOf(before));
   },
 );
+
+/** Whether the runtime of the nodes can give a pod a user namespace: containerd can from 2.0 on. */
+async function hasUserNamespaces(): Promise<boolean> {
+  const { items } = await getJson<{ items: { status: { runtimeHandlers?: Handler[] } }[] }>('nodes');
+  return items.every(({ status }) => status.runtimeHandlers?.some(({ features }) => features?.userNamespaces));
+}
+
+interface Handler {
+  features?: { userNamespaces?: boolean };
+}
+
+t.test('a pod in a user namespace of its own is guarded', { skip }, async (t) => {
+  if (!(await hasUserNamespaces())) {
+    t.pass('not here: the container runtime knows no user namespaces');
+    return;
+  }
+  const namespace = await nodeNamespace(t);
+  await apply(restrictedPod(namespace, 'user', { hostUsers: false }));
+  await guardedByAgent(namespace, 'user');
+});
 
 t.test("a pod on the host network is not touched, and neither are the nodes' own rules", { skip }, async (t) => {
   const namespace = await plainNamespace(t, PLACED_ON_NODE);

@@ -136,7 +136,7 @@ export async function startAll(layout: Layout, pause: string, signal: AbortSigna
   await waitUntilServes(layout, 'kube-apiserver', signal);
   await launch((component) => !FIRST.includes(component));
   for (const { nodeName } of nodes)
-    await waitFor('the node', 'wait', '--for=condition=Ready', `node/${nodeName}`, '--timeout=5s');
+    await waitFor(`node ${nodeName}`, 'wait', '--for=condition=Ready', `node/${nodeName}`, '--timeout=5s');
   await waitFor('the default service account', 'get', 'serviceaccount', 'default');
   await waitUntilServes(layout, 'coredns', signal);
 }

@@ -32,6 +32,11 @@ export async function agentsReady(): Promise<void> {
   await kubectl(['rollout', 'status', ...DAEMON_SET, '--timeout=120s'], { limit: 130_000 });
 }
 
+/** Leaves an installation without agents, so that what comes after is as it was. */
+export async function removeAgents(): Promise<void> {
+  await kubectl(['delete', ...DAEMON_SET, '--ignore-not-found', '--timeout=60s'], { limit: 70_000 });
+}
+
 /** The nodes of the cluster, the first one first. */
 export const clusterNodes = (): Promise<Layout[]> => nodesOf(node());
 
