@@ -43,6 +43,7 @@ const SOURCES = [
   'init-image',
   'lib',
   'manifests',
+  'node-agent',
   'test',
   'tools',
   'webhook',
