@@ -16,12 +16,15 @@ function makeRescuer(result: (connection: NotedConnection) => RescueResult | Err
     notes: { segments: 0, connections: [] } as Notes | Error,
     tried: [] as number[],
     forgotten: 0,
-    invalid: 0 as number | null,
+    invalid: 0 as number | null | Error,
     hearsAlarm: true,
     reads: 0,
   };
   const rescuer = new Rescuer({
-    countInvalid: () => state.invalid,
+    countInvalid: () => {
+      if (state.invalid instanceof Error) throw state.invalid;
+      return state.invalid;
+    },
     hearsAlarm: () => state.hearsAlarm,
     readNotes: async () => {
       state.reads++;
@@ -226,4 +229,21 @@ t.test('what is noted when it starts is read: a checker before it may have been 
   await settle();
   t.equal(state.reads, 1);
   rescuer.stop();
+});
+
+t.test('a namespace that cannot be seen for a while is no error, and looks go on', async (t) => {
+  mock.timers.enable({ apis: ['setTimeout'] });
+  t.teardown(() => mock.timers.reset());
+  const { rescuer, state } = makeRescuer();
+  t.teardown(() => rescuer.stop());
+  state.hearsAlarm = false;
+  state.invalid = new Error('nobody is in it');
+  rescuer.start();
+  rescuer.alarm();
+  await new Promise(setImmediate);
+  state.invalid = 7;
+  const before = state.reads;
+  mock.timers.tick(1000);
+  await new Promise(setImmediate);
+  t.equal(state.reads, before + 1);
 });
