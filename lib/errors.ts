@@ -68,6 +68,8 @@ export const errors = defineErrors({
     `no process has entered the pod's network namespace within ${milliseconds} ms: the agent needs CAP_SYS_ADMIN, nsenter and prlimit`,
   NAMESPACE_TOO_LARGE: (file: string, bytes: number) =>
     `/proc/net/${file} of the pod is longer than ${bytes} bytes: the agent reads no more of it, and cannot tell whether the pod is guarded`,
+  NAMESPACE_UNREADABLE: (file: string) =>
+    `/proc/net/${file} of the pod is empty or missing: the process by which it is read has just ended, and the next check reads it again`,
   LIBERAL_FAILED: (reason: string) =>
     `nf_conntrack_tcp_be_liberal cannot be set in the pod (${reason}): mount the node's /proc/sys/net writable, as the option proc-sys-net says`,
   WITHDRAWAL_FAILED: (reason: string) => `rules of ours could not be taken out of the pod: ${reason}`,

@@ -4,7 +4,16 @@ import type { Trigger } from './checker.ts';
 const FIRST_GAP = 20;
 /** Where none is given. */
 const LAST_GAP = 1000;
-const RETRY_AFTER = 1000;
+/** Until a check that failed is tried again: doubled with each failure in a row. */
+const [FIRST_RETRY, LAST_RETRY] = [1000, 30_000];
+
+/** What a schedule may be told besides; milliseconds. */
+export interface ScheduleLimits {
+  /** Between checks at most, where changes keep coming. */
+  lastGap?: number;
+  /** Least time to the next check, asked after each: one that is expensive must not be asked for at will. */
+  pause?(): number;
+}
 
 /**
  * Runs one check at a time. Changes that come while one runs lead to one more check, for all of them together; where
@@ -14,6 +23,7 @@ export class CheckSchedule {
   private busy = false;
   private pending = false;
   private gap = FIRST_GAP;
+  private failures = 0;
   private timer: NodeJS.Timeout | undefined;
   private gapTimer: NodeJS.Timeout | undefined;
   private stopped = false;
@@ -21,16 +31,21 @@ export class CheckSchedule {
   private readonly check: (trigger: Trigger) => Promise<boolean>;
   private readonly interval: () => number;
   private readonly lastGap: number;
+  private readonly pause: () => number;
 
   /**
    * @param check one check; false where the ruleset could not be read, and is to be read again soon. Must not throw.
    * @param interval milliseconds from the end of a check to the next, asked after each
-   * @param lastGap milliseconds between checks at most, where changes keep coming
    */
-  constructor(check: (trigger: Trigger) => Promise<boolean>, interval: () => number, lastGap = LAST_GAP) {
+  constructor(
+    check: (trigger: Trigger) => Promise<boolean>,
+    interval: () => number,
+    { lastGap = LAST_GAP, pause = () => 0 }: ScheduleLimits = {},
+  ) {
     this.check = check;
     this.interval = interval;
     this.lastGap = lastGap;
+    this.pause = pause;
   }
 
   start(): Promise<void> {
@@ -45,7 +60,7 @@ export class CheckSchedule {
 
   /** One check ahead of the schedule; none where one runs. */
   checkNow(): void {
-    if (!this.busy && !this.stopped) void this.run('schedule');
+    if (!this.busy && !this.gapTimer && !this.stopped) void this.run('schedule');
   }
 
   /** @returns after the check that runs, if one does: no other follows */
@@ -68,20 +83,26 @@ export class CheckSchedule {
     const done = await this.check(trigger);
     this.busy = false;
     if (this.stopped) return;
-    const next = done ? this.interval() : Math.min(RETRY_AFTER, this.interval());
+    const pause = this.pause();
+    this.failures = done ? 0 : this.failures + 1;
+    const retry = Math.min(FIRST_RETRY * 2 ** (this.failures - 1), LAST_RETRY);
+    const next = Math.max(pause, done ? this.interval() : Math.min(retry, this.interval()));
     this.timer = setTimeout(() => void this.run(done ? 'schedule' : 'retry'), next);
-    if (trigger === 'event' || this.pending) this.holdOff();
+    if (trigger === 'event' || this.pending || pause > 0) this.holdOff(pause);
   }
 
-  private holdOff(): void {
-    this.gapTimer ??= setTimeout(() => {
-      this.gapTimer = undefined;
-      if (this.pending && !this.busy) {
-        this.gap = Math.min(this.gap * 2, this.lastGap);
-        void this.run('event');
-      } else {
-        this.gap = FIRST_GAP;
-      }
-    }, this.gap);
+  private holdOff(pause: number): void {
+    this.gapTimer ??= setTimeout(
+      () => {
+        this.gapTimer = undefined;
+        if (this.pending && !this.busy) {
+          this.gap = Math.min(this.gap * 2, this.lastGap);
+          void this.run('event');
+        } else {
+          this.gap = FIRST_GAP;
+        }
+      },
+      Math.max(this.gap, pause),
+    );
   }
 }

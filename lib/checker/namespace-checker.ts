@@ -35,6 +35,14 @@ export interface NamespaceCheckerDependencies {
   longestGap?: number;
 }
 
+/** Milliseconds from which on a check is expensive. The pause after it is so many times as long, up to a limit. */
+const [EXPENSIVE, TIMES, LONGEST_PAUSE] = [200, 30, 20_000];
+
+/** A check stops all else in its process: where what runs in the namespace makes it expensive, it is made seldom. */
+function pauseAfter(check: RulesetCheck | undefined): number {
+  return check === undefined || check.took < EXPENSIVE ? 0 : Math.min(check.took * TIMES, LONGEST_PAUSE);
+}
+
 export class NamespaceChecker {
   readonly checker: Checker;
   readonly monitor: NftMonitor;
@@ -63,7 +71,7 @@ export class NamespaceChecker {
         return done;
       },
       () => this.checker.nextCheckIn(),
-      longestGap,
+      { ...(longestGap !== undefined && { lastGap: longestGap }), pause: () => pauseAfter(this.checker.last) },
     );
     this.monitor = new NftMonitor(
       (onText, onEnd) => {

@@ -1,6 +1,6 @@
 // Of the packets that a description fits, one that is not dropped, where some are and some are not: what the sender
 // chose decides, such as a port. The packet that is found is evaluated by itself, so that it is certain to escape.
-import { evaluate, type PathResult } from './evaluator.ts';
+import { evaluate, type PathResult, type WorkBudget } from './evaluator.ts';
 import { CHOSEN_FIELDS, type Domains, type Interval, isIn, toAddress, toBits } from './field-domain.ts';
 import type { Ruleset } from './model.ts';
 import { type Family, LOOPBACK, type Packet, TCP_FLAGS } from './packet.ts';
@@ -25,6 +25,7 @@ export function findEscape(
   packet: Packet,
   results: PathResult[],
   counts: (result: PathResult) => boolean,
+  work?: WorkBudget,
 ): Escape | undefined {
   const choices = results.filter(escapes).flatMap(({ path }) => (path ? choicesOf(path) : []));
   const width = (domains: Domains) => Object.keys(domains).length;
@@ -33,12 +34,15 @@ export function findEscape(
     .flatMap((chosen) => choose(packet, chosen) ?? [])
     .slice(0, MAX_TRIES);
   for (const candidate of candidates) {
-    const found = evaluate(ruleset, candidate).filter(counts);
+    const found = evaluate(ruleset, candidate, { ...(work && { work }) }).filter(counts);
     if (found.length > 0 && found.every(escapes)) return { packet: candidate, results: found };
   }
   // Some choices are seen only once others are made.
   const closer = candidates.find((candidate) => !isSame(candidate, packet));
-  return closer && findEscape(ruleset, closer, evaluate(ruleset, closer).filter(counts), counts);
+  return (
+    closer &&
+    findEscape(ruleset, closer, evaluate(ruleset, closer, { ...(work && { work }) }).filter(counts), counts, work)
+  );
 }
 
 function escapes({ result }: PathResult): boolean {

@@ -29,6 +29,13 @@ export interface EvaluationOptions {
   without?: ReadonlySet<Rule>;
   /** Chains of later hooks are left out. */
   lastHook?: HookName;
+  /** Of several evaluations together; without limit where it is left out. */
+  work?: WorkBudget;
+}
+
+/** Steps that several evaluations may still take together: see MAX_WORK. Evaluations count it down. */
+export interface WorkBudget {
+  left: number;
 }
 
 /** Rules evaluated for one packet; a pod's ruleset has some tens. Rulesets can be made that take for ever. */
@@ -43,7 +50,10 @@ interface EvaluationContext {
   without: ReadonlySet<Rule>;
   /** Rules that may still be evaluated. */
   budget: number;
+  work: WorkBudget;
 }
+
+const TOO_MUCH_WORK = 'there are too many rules, interfaces and listeners to evaluate';
 
 /** What traversing some chains gives: paths that go on to the next base chain, and paths that have ended. */
 interface Traversal {
@@ -53,7 +63,9 @@ interface Traversal {
 
 /** @returns at least every result that the packet can come to */
 export function evaluate(ruleset: Ruleset, packet: Packet, options: EvaluationOptions = {}): PathResult[] {
-  const context: EvaluationContext = { packet, without: options.without ?? new Set(), budget: BUDGET };
+  const { without = new Set(), work = { left: Number.POSITIVE_INFINITY } } = options;
+  if (work.left <= 0) return [{ result: 'unknown', reason: TOO_MUCH_WORK }];
+  const context: EvaluationContext = { packet, without, budget: BUDGET, work };
   let paths = [startingPath(packet)];
   const results: PathResult[] = [];
   for (const group of baseChainsInOrder(ruleset, packet, options.lastHook ?? 'input')) {
@@ -158,6 +170,8 @@ class ChainTraversal {
       if (this.context.without.has(rule)) continue;
       if (this.context.budget-- <= 0 || paths.length > MAX_PATHS)
         return this.giveUp('too many paths through the rules');
+      this.context.work.left -= paths.length;
+      if (this.context.work.left <= 0) return this.giveUp(TOO_MUCH_WORK);
       const out: RuleTraversal = { location: { table: this.base.table, chain, rule }, depth, next: [], returned: [] };
       for (const path of paths) {
         const unmet = this.conditionNotMet(rule, path);
@@ -235,7 +249,9 @@ class ChainTraversal {
     if (path.rewritten) return undefined;
     const comparison = 'redirected' in condition ? comparePorts(condition) : condition;
     if (!('field' in comparison) || !isChosen(comparison.field)) return undefined;
-    return divide(this.context.packet, path.chosen, { ...comparison, field: comparison.field });
+    const { field } = comparison;
+    this.context.work.left -= (path.chosen[field]?.length ?? 1) + comparison.oneOf.length;
+    return divide(this.context.packet, path.chosen, { ...comparison, field });
   }
 
   /** The path behind a condition, whether it holds or not. */

@@ -1,4 +1,5 @@
 // What the kernel tells about a network namespace in /proc. Only the names of legacy tables need a privilege.
+import { errors } from '../errors.ts';
 import { type NamespaceAccess, ownNamespace } from './namespace-access.ts';
 import type { Family } from './packet.ts';
 import { readProcFile } from './proc-file.ts';
@@ -51,10 +52,15 @@ export function readSnmp(text: string | undefined, protocol: string, name: strin
   return column < 0 ? null : Number(values?.split(' ')[column]);
 }
 
-/** Names of the interfaces in the namespace. /proc/net/dev follows the namespace; /sys/class/net may not. */
+/**
+ * Names of the interfaces in the namespace. /proc/net/dev follows the namespace; /sys/class/net may not.
+ * @throws CodedError NAMESPACE_UNREADABLE where there are none: each namespace has a loopback device
+ */
 export function readInterfaces(namespace: NamespaceAccess = ownNamespace): string[] {
   const lines = (namespace.readNet('dev') ?? '').split('\n').slice(2);
-  return lines.map((line) => line.split(':')[0]?.trim() ?? '').filter((name) => name !== '');
+  const names = lines.map((line) => line.split(':')[0]?.trim() ?? '').filter((name) => name !== '');
+  if (names.length === 0) throw errors.NAMESPACE_UNREADABLE('dev');
+  return names;
 }
 
 /** Whether packets of the family can arrive here, and if not, why; `unsupported`: the kernel lacks the family. */

@@ -1,7 +1,7 @@
 // One check of a network namespace: the verdict on each family and interface, and how reports tell it.
 import { errors } from '../errors.ts';
 import { type RuleReference, referTo } from './drop-rule.ts';
-import { evaluate } from './evaluator.ts';
+import { evaluate, type WorkBudget } from './evaluator.ts';
 import { type LocalSockets, readLocalSockets } from './local-sockets.ts';
 import { type RuleLocation, type Ruleset, tableName } from './model.ts';
 import { type NamespaceAccess, ownNamespace } from './namespace-access.ts';
@@ -44,7 +44,15 @@ export interface RulesetCheck {
   /** Interfaces, status of the families, sockets: all that a verdict depends on beside the ruleset. */
   namespaceState: string;
   sockets: LocalSockets;
+  /** Milliseconds for which nothing else ran. */
+  took: number;
 }
+
+/**
+ * Steps of all evaluations of one check: what runs in a pod decides how many rules, interfaces and listeners there are,
+ * and an agent checks many pods. What remains is unknown then.
+ */
+const MAX_WORK = 250_000;
 
 /**
  * Reads the ruleset and judges it.
@@ -58,23 +66,27 @@ export async function checkRuleset(
   namespace: NamespaceAccess = ownNamespace,
 ): Promise<RulesetCheck> {
   const snapshot = await read();
+  const started = performance.now();
   const sockets = readLocalSockets(before?.sockets, namespace);
-  const interfaces = readInterfaces(namespace);
   const [ipv4, ipv6] = [readFamilyStatus('ipv4', namespace), readFamilyStatus('ipv6', namespace)];
+  // Last: what went missing before because the process that shows them has ended is not there either.
+  const interfaces = readInterfaces(namespace);
   const namespaceState = JSON.stringify([interfaces, ipv4, ipv6, { ...sockets, seen: null }]);
   if (before?.snapshot === snapshot && before.namespaceState === namespaceState)
-    return { ...before, at: Date.now(), sockets };
+    return { ...before, at: Date.now(), sockets, took: performance.now() - started };
   const isSameRuleset = before !== undefined && isSame(before.snapshot, snapshot);
   const carried =
     isSameRuleset && before.namespaceState === namespaceState
       ? carryVerdicts(before.families, makeFindAgain(before.snapshot.ruleset, snapshot.ruleset))
       : undefined;
+  const work = { left: MAX_WORK };
   const families = carried ?? {
-    ipv4: checkFamily(snapshot, 'ipv4', interfaces, ipv4, sockets),
-    ipv6: checkFamily(snapshot, 'ipv6', interfaces, ipv6, sockets),
+    ipv4: checkFamily(snapshot, 'ipv4', interfaces, ipv4, sockets, work),
+    ipv6: checkFamily(snapshot, 'ipv6', interfaces, ipv6, sockets, work),
   };
   const tableSpares = isSameRuleset ? before.tableSpares : sparesAndNotes(snapshot.ruleset);
-  return { at: Date.now(), families, tableSpares, snapshot, namespaceState, sockets };
+  const took = performance.now() - started;
+  return { at: Date.now(), families, tableSpares, snapshot, namespaceState, sockets, took };
 }
 
 /** The exemption's table, if it is there. */
@@ -133,15 +145,16 @@ export function checkFamily(
   interfaces: string[],
   status: FamilyStatus,
   sockets: LocalSockets,
+  work: WorkBudget = { left: MAX_WORK },
 ): FamilyCheck {
   const classes: FamilyCheck['classes'] = {};
   for (const name of interfaces) {
     const kind = name === 'lo' ? 'loopback' : 'external';
     const known = classes[kind];
-    const drop = { ...judgeDrop(snapshot, family, name, sockets), interface: name };
+    const drop = { ...judgeDrop(snapshot, family, name, sockets, work), interface: name };
     const worst = !known || badness(drop) > badness(known) ? drop : known;
-    const mustPass = judgeOwn(snapshot, family, name, sockets);
-    const noted = hasNotes(snapshot, family, name, sockets) && known?.noted !== false;
+    const mustPass = judgeOwn(snapshot, family, name, sockets, work);
+    const noted = hasNotes(snapshot, family, name, sockets, work) && known?.noted !== false;
     classes[kind] = { ...worst, mustPass: worsePass(known?.mustPass, mustPass), noted };
   }
   const synproxy = findSynproxy(snapshot.ruleset, family);
@@ -167,11 +180,17 @@ function ownPacket(family: Family, iif: string, { ephemeralPorts }: LocalSockets
   return { ctstate: 'invalid', family, iif, socket: 'own', destinationPort: ephemeralPorts };
 }
 
-function judgeDrop(snapshot: RulesetSnapshot, family: Family, iif: string, sockets: LocalSockets): Verdict {
+function judgeDrop(
+  snapshot: RulesetSnapshot,
+  family: Family,
+  iif: string,
+  sockets: LocalSockets,
+  work: WorkBudget,
+): Verdict {
   const readError = snapshot.readError[family];
   if (readError) return { verdict: 'unknown', reason: readError.message };
   const [first, ...others] = strayPackets(family, iif, sockets).map((packet): Verdict => {
-    const verdict = judge(snapshot.ruleset, packet);
+    const verdict = judge(snapshot.ruleset, packet, work);
     if (verdict.verdict === 'dropped' || packet.socket === 'none') return verdict;
     return {
       ...verdict,
@@ -184,15 +203,27 @@ function judgeDrop(snapshot: RulesetSnapshot, family: Family, iif: string, socke
   return { verdict: 'unknown', reason: `${worst.reason}; ${xtError.message}` };
 }
 
-function judgeOwn(snapshot: RulesetSnapshot, family: Family, iif: string, sockets: LocalSockets): PassVerdict {
+function judgeOwn(
+  snapshot: RulesetSnapshot,
+  family: Family,
+  iif: string,
+  sockets: LocalSockets,
+  work: WorkBudget,
+): PassVerdict {
   const readError = snapshot.readError[family];
   if (readError) return { holds: 'unknown', reason: readError.message };
-  return judgePass(snapshot.ruleset, ownPacket(family, iif, sockets));
+  return judgePass(snapshot.ruleset, ownPacket(family, iif, sockets), work);
 }
 
-function hasNotes(snapshot: RulesetSnapshot, family: Family, iif: string, sockets: LocalSockets): boolean {
+function hasNotes(
+  snapshot: RulesetSnapshot,
+  family: Family,
+  iif: string,
+  sockets: LocalSockets,
+  work: WorkBudget,
+): boolean {
   const [stray] = strayPackets(family, iif, sockets);
-  return [stray as Packet, ownPacket(family, iif, sockets)].every((packet) => isNoted(snapshot.ruleset, packet));
+  return [stray as Packet, ownPacket(family, iif, sockets)].every((packet) => isNoted(snapshot.ruleset, packet, work));
 }
 
 function worsePass(known: PassVerdict | undefined, now: PassVerdict): PassVerdict {

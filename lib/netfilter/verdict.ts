@@ -2,7 +2,7 @@
 // that is not its own must be dropped; one that has a socket of its own must pass.
 
 import { describeChoice, findEscape } from './escaping-packet.ts';
-import { dependsOn, evaluate, type PathResult } from './evaluator.ts';
+import { dependsOn, evaluate, type PathResult, type WorkBudget } from './evaluator.ts';
 import type { Rule, RuleLocation, Ruleset } from './model.ts';
 import { LOOPBACK, type Packet } from './packet.ts';
 
@@ -17,18 +17,20 @@ export type Verdict =
   /** `untrackedOnly`: all packets are dropped but those of flows that rules take out of conntrack. */
   | { verdict: 'unknown'; reason: string; untrackedOnly?: true };
 
+const unlimited = (): WorkBudget => ({ left: Number.POSITIVE_INFINITY });
+
 /**
  * Says what becomes of a packet that conntrack has marked INVALID. `dropped` holds for every packet that the description
  * fits, `not dropped` for at least one that a sender can choose, and says for which; where neither is certain, for a rule
  * is not understood, the verdict is `unknown` and says why. The rule that `not dropped` names is the one without which
  * the packet would be dropped.
  */
-export function judge(ruleset: Ruleset, packet: Packet): Verdict {
-  const results = evaluate(ruleset, packet);
+export function judge(ruleset: Ruleset, packet: Packet, work: WorkBudget = unlimited()): Verdict {
+  const results = evaluate(ruleset, packet, { work });
   const tracked = results.filter(isTracked);
   const untrackedOnly = tracked.length < results.length && allDropped(tracked);
-  if (packet.iif !== LOOPBACK) return judgeResults(ruleset, packet, tracked);
-  const told = judgeResults(ruleset, packet, results);
+  if (packet.iif !== LOOPBACK) return judgeResults(ruleset, packet, tracked, work);
+  const told = judgeResults(ruleset, packet, results, work);
   return told.verdict === 'dropped' || !untrackedOnly ? told : { ...told, untrackedOnly };
 }
 
@@ -41,19 +43,19 @@ function isTracked({ path }: PathResult): boolean {
   return path === undefined || !path.untrackedFlow;
 }
 
-function judgeResults(ruleset: Ruleset, packet: Packet, results: PathResult[]): Verdict {
-  const told = judgeAlike(ruleset, packet, results);
+function judgeResults(ruleset: Ruleset, packet: Packet, results: PathResult[], work: WorkBudget): Verdict {
+  const told = judgeAlike(ruleset, packet, results, work);
   if (told.verdict !== 'unknown') return told;
   const counts = packet.iif === LOOPBACK ? () => true : isTracked;
-  const found = findEscape(ruleset, packet, results, counts);
-  const one = found && judgeAlike(ruleset, found.packet, found.results);
+  const found = findEscape(ruleset, packet, results, counts, work);
+  const one = found && judgeAlike(ruleset, found.packet, found.results, work);
   if (one?.verdict !== 'not dropped') return told;
   const which = found && describeChoice(packet, found);
   return { ...one, reason: which ? `${one.reason}, for packets such as one ${which}` : one.reason };
 }
 
 /** Where some packets are dropped and others are not, the verdict is `unknown`. */
-function judgeAlike(ruleset: Ruleset, packet: Packet, results: PathResult[]): Verdict {
+function judgeAlike(ruleset: Ruleset, packet: Packet, results: PathResult[], work: WorkBudget): Verdict {
   const unknown = results.find(({ result }) => result === 'unknown');
   if (unknown?.result === 'unknown') return { verdict: 'unknown', reason: unknown.reason };
   const drops = results.flatMap((one) => (one.result === 'dropped' ? [one.at] : []));
@@ -61,7 +63,7 @@ function judgeAlike(ruleset: Ruleset, packet: Packet, results: PathResult[]): Ve
   if (drops.length > 0) return { verdict: 'unknown', reason: dependsOn(results) };
   const reset = results.find(({ result }) => result === 'reset');
   if (reset?.result === 'reset') return { verdict: 'not dropped', by: reset.at, reason: 'answered with a TCP reset' };
-  const by = findBypassingRule(ruleset, packet, results);
+  const by = findBypassingRule(ruleset, packet, results, work);
   if (!by) return { verdict: 'not dropped', reason: 'no rule drops INVALID TCP packets' };
   return { verdict: 'not dropped', by, reason: `accepted by "${by.rule?.text}"` };
 }
@@ -77,8 +79,8 @@ export type PassVerdict =
  * description fits.
  * @param packet with `socket: 'own'`
  */
-export function judgePass(ruleset: Ruleset, packet: Packet): PassVerdict {
-  const results = evaluate(ruleset, packet);
+export function judgePass(ruleset: Ruleset, packet: Packet, work: WorkBudget = unlimited()): PassVerdict {
+  const results = evaluate(ruleset, packet, { work });
   const unknown = results.find(({ result }) => result === 'unknown');
   if (unknown?.result === 'unknown') return { holds: 'unknown', reason: unknown.reason };
   const stopped = results.flatMap((one) => (one.result === 'dropped' || one.result === 'reset' ? [one.at] : []));
@@ -91,8 +93,8 @@ export function judgePass(ruleset: Ruleset, packet: Packet): PassVerdict {
 }
 
 /** Whether the rules note the connection of every packet that the description fits, and that conntrack knows of. */
-export function isNoted(ruleset: Ruleset, packet: Packet): boolean {
-  const tracked = evaluate(ruleset, packet).filter(isTracked);
+export function isNoted(ruleset: Ruleset, packet: Packet, work: WorkBudget = unlimited()): boolean {
+  const tracked = evaluate(ruleset, packet, { work }).filter(isTracked);
   return tracked.every((one) => one.result !== 'unknown' && one.path.noted);
 }
 
@@ -106,8 +108,13 @@ const MAX_REMOVED = 20;
  * @returns the rule without which the packet would be dropped (of several that are needed, the one it meets first), or
  *   undefined where no rule would drop it
  */
-function findBypassingRule(ruleset: Ruleset, packet: Packet, results: PathResult[]): RuleLocation | undefined {
-  const evaluateWithout = (places: RuleLocation[]) => evaluate(ruleset, packet, { without: rulesOf(places) });
+function findBypassingRule(
+  ruleset: Ruleset,
+  packet: Packet,
+  results: PathResult[],
+  work: WorkBudget,
+): RuleLocation | undefined {
+  const evaluateWithout = (places: RuleLocation[]) => evaluate(ruleset, packet, { without: rulesOf(places), work });
   let removed: RuleLocation[] = [];
   for (let now = results; !allDropped(now); now = evaluateWithout(removed)) {
     const gone = rulesOf(removed);

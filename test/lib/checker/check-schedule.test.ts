@@ -1,13 +1,13 @@
 import { mock } from 'node:test';
 import t from 'tap';
-import { CheckSchedule } from '../../../lib/checker/check-schedule.ts';
+import { CheckSchedule, type ScheduleLimits } from '../../../lib/checker/check-schedule.ts';
 import type { Trigger } from '../../../lib/checker/checker.ts';
 
 /** Lets promises that are already settled run on. */
 const settle = () => new Promise(setImmediate);
 
 /** A schedule whose checks end when the test says so. */
-function makeSchedule(interval = 10_000, lastGap?: number) {
+function makeSchedule(interval = 10_000, limits?: ScheduleLimits) {
   const triggers: Trigger[] = [];
   let end: (done: boolean) => void = () => undefined;
   const schedule = new CheckSchedule(
@@ -18,7 +18,7 @@ function makeSchedule(interval = 10_000, lastGap?: number) {
       });
     },
     () => interval,
-    lastGap,
+    limits,
   );
   const endCheck = async (done = true) => {
     end(done);
@@ -146,7 +146,7 @@ t.test('stop waits for the check that runs, and none follows', async (t) => {
 });
 
 t.test('where changes keep coming, the gap grows to the limit that is given', async (t) => {
-  const { schedule, triggers, endCheck, tick } = makeSchedule(1_000_000, 5000);
+  const { schedule, triggers, endCheck, tick } = makeSchedule(1_000_000, { lastGap: 5000 });
   void schedule.start();
   await endCheck();
   schedule.changed();
@@ -163,4 +163,41 @@ t.test('where changes keep coming, the gap grows to the limit that is given', as
     await endCheck();
   }
   t.equal(triggers.length - before, 2);
+});
+
+t.test('a check that fails again and again is tried ever more seldom', async (t) => {
+  const { schedule, triggers, endCheck, tick } = makeSchedule(1_000_000);
+  void schedule.start();
+  await endCheck(false);
+  for (const [at, wait] of [1000, 2000, 4000, 8000, 16_000, 30_000, 30_000].entries()) {
+    await tick(wait - 1);
+    t.equal(triggers.length, at + 1);
+    await tick(1);
+    t.equal(triggers.length, at + 2);
+    await endCheck(false);
+  }
+  await tick(30_000);
+  await endCheck();
+  schedule.changed();
+  await endCheck(false);
+  await tick(1000);
+  t.equal(triggers.at(-1), 'retry', 'a success begins anew');
+});
+
+t.test('after an expensive check neither a change nor a failure leads to the next one at once', async (t) => {
+  let pause = 20_000;
+  const { schedule, triggers, endCheck, tick } = makeSchedule(1_000_000, { pause: () => pause });
+  void schedule.start();
+  await endCheck(false);
+  schedule.changed();
+  schedule.checkNow();
+  await tick(19_999);
+  t.same(triggers, ['start']);
+  await tick(1);
+  t.equal(triggers.length, 2);
+  pause = 0;
+  await endCheck();
+  schedule.changed();
+  await tick(100);
+  t.equal(triggers.length, 3);
 });

@@ -57,5 +57,5 @@ export function checkOf(
     ipv6: checkFamily(snapshot, 'ipv6', ['lo', 'eth0'], ipv6, sockets),
   };
   const tableSpares = sparesAndNotes(snapshot.ruleset);
-  return { at, families, tableSpares, snapshot, namespaceState: '', sockets };
+  return { at, families, tableSpares, snapshot, namespaceState: '', sockets, took: 0 };
 }

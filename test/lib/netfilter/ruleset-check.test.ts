@@ -1,6 +1,7 @@
 import t from 'tap';
 import { errors } from '../../../lib/errors.ts';
 import { RULE } from '../../../lib/netfilter/drop-rule.ts';
+import { ownNamespace } from '../../../lib/netfilter/namespace-access.ts';
 import {
   checkFamily,
   checkRuleset,
@@ -92,4 +93,24 @@ t.test('of rules that keep own segments away the counters are new as well', asyn
   const first = await checkRuleset(shaped(1));
   const { loopback } = (await checkRuleset(shaped(9), first)).families.ipv4.classes;
   t.match(loopback?.mustPass, { holds: 'no', by: [{ rule: { packets: 9 } }] });
+});
+
+t.test('a ruleset that takes for ever to evaluate is unknown, for whatever is not known by then', async (t) => {
+  const marks = Array.from(
+    { length: 300 },
+    (_, i) => `-s 10.0.${i >> 8}.${i & 255}/32 -j MARK --set-xmark 0x0/0x${(2 ** (i % 31)).toString(16)}`,
+  );
+  const interfaces = ['lo', ...Array.from({ length: 100 }, (_, i) => `eth${i}`)];
+  const work = { left: 20_000 };
+  const snapshot = legacySnapshot(mangle(...marks));
+  const { classes } = checkFamily(snapshot, 'ipv4', interfaces, { present: true }, SOCKETS, work);
+  t.match(classes.external, { verdict: 'unknown', reason: /too many rules, interfaces and listeners/, noted: false });
+  t.ok(work.left > -1000, `${20_000 - work.left} steps`);
+});
+
+t.test('a namespace of which /proc shows no interface is not guarded for that', async (t) => {
+  const files: Record<string, string> = { dev: '' };
+  const namespace = { ...ownNamespace, readNet: (file: string) => files[file], netPath: () => '/dev/null' };
+  const check = checkRuleset(async () => legacySnapshot(BARE), undefined, namespace);
+  await t.rejects(check, { code: 'NAMESPACE_UNREADABLE' });
 });
