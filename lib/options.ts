@@ -12,6 +12,8 @@ export interface Option<T> {
   allowed: string;
   /** The value, or undefined where the text is not allowed. */
   parse(text: string): T | undefined;
+  /** Where the text is not allowed: what to use instead, closer than `allowed`. */
+  advice?(text: string): string | undefined;
 }
 
 export type OptionTable = Record<string, Option<unknown>>;
@@ -72,7 +74,7 @@ export function readOptions<T extends OptionTable, S extends string = never>(
       : [option.env, env[option.env] || undefined];
     if (text === undefined) return [name, option.default];
     const value = option.parse(text);
-    if (value === undefined) wrong.push(errors.OPTION_INVALID(source, text, option.allowed));
+    if (value === undefined) wrong.push(errors.OPTION_INVALID(source, text, option.advice?.(text) ?? option.allowed));
     return [name, value];
   });
   if (wrong[0]) throw new CodedError(wrong[0].code, wrong.map((error) => error.message).join('; '));

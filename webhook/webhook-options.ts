@@ -2,7 +2,8 @@
 import { NODE_MODE_VARIABLE, NODE_MODES, POD_OPTIONS, VERSION } from '../lib/contract.ts';
 import { duration, type OptionValues, oneOf, textLike, wholeNumber } from '../lib/options.ts';
 import { CHECKER_PORT_OPTION, SWITCH } from '../lib/pod/pod-options.ts';
-import { containerResources, type InjectionSettings, resourcesOption } from './admission/containers.ts';
+import { boundOf, boundOption, containerResources, resourcesOption } from './admission/container-resources.ts';
+import type { InjectionSettings } from './admission/containers.ts';
 
 const { mode, protocol, onDrift, rescue } = POD_OPTIONS;
 const ADDRESS = /^[0-9A-Za-z.:_-]{1,253}$/;
@@ -75,13 +76,18 @@ export const OPTIONS = {
   'init-resources': resourcesOption({
     env: 'INVALID_DROP_INIT_RESOURCES',
     // A whole core: the application waits for it, and it runs for a tenth of a second.
-    help: 'Requests and limits of the init container.',
+    help: 'For pods without the annotation. Requests and limits of the init container.',
     default: 'cpu=10m:1,memory=32Mi:128Mi',
   }),
   'checker-resources': resourcesOption({
     env: 'INVALID_DROP_CHECKER_RESOURCES',
-    help: 'Requests and limits of the checker.',
+    help: 'For pods without the annotation. Requests and limits of the checker.',
     default: 'cpu=10m:200m,memory=32Mi:128Mi',
+  }),
+  'max-resources': boundOption({
+    env: 'INVALID_DROP_MAX_RESOURCES',
+    help: 'The most that the annotations init-resources and checker-resources may ask for, each.',
+    default: 'cpu=1,memory=512Mi,ephemeral-storage=1Gi',
   }),
   'mesh-exclude-inbound-ports': textLike(PORTS, 'port numbers with commas between, or nothing', {
     env: 'INVALID_DROP_MESH_EXCLUDE_INBOUND_PORTS',
@@ -166,6 +172,7 @@ export function injectionSettings(configuration: Configuration): InjectionSettin
     nodeMode: configuration['node-mode'],
     initResources: containerResources(configuration['init-resources']),
     checkerResources: containerResources(configuration['checker-resources']),
+    maxResources: boundOf(configuration['max-resources']),
     meshExcludeInboundPorts: configuration['mesh-exclude-inbound-ports'],
   };
 }

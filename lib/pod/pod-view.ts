@@ -69,10 +69,8 @@ export function ends(pod: PodView): boolean {
   return policy !== 'Always';
 }
 
-/** What a pod sets for all of its containers, as far as ours must not inherit it, or must not contradict it. */
+/** What a pod sets for all of its containers, as far as ours must not inherit it. */
 export interface PodLevelSettings {
-  /** Names such as `cpu`: the API server refuses containers whose own requests and limits do not fit into that budget. */
-  budgeted: string[];
   /** An AppArmor profile of the node's administrator, which need not allow NET_ADMIN. Its node has AppArmor then. */
   localhostAppArmor: boolean;
   /** SELinux options: the level, by which containers of a pod share files and sockets, or '' where they name none. */
@@ -80,14 +78,12 @@ export interface PodLevelSettings {
 }
 
 /** Of a pod that sets nothing for all. */
-export const NO_POD_LEVEL: PodLevelSettings = { budgeted: [], localhostAppArmor: false, seLinuxLevel: undefined };
+export const NO_POD_LEVEL: PodLevelSettings = { localhostAppArmor: false, seLinuxLevel: undefined };
 
-/** `spec.resources` (Kubernetes 1.32 and later) and `spec.securityContext`. */
+/** From `spec.securityContext`. */
 export function podLevelSettings({ spec }: PodView): PodLevelSettings {
-  const { requests, limits } = objectAt(spec, 'resources');
   const { seLinuxOptions } = objectAt(spec, 'securityContext');
   return {
-    budgeted: [requests, limits].filter(isObject).flatMap(Object.keys),
     localhostAppArmor: objectAt(spec, 'securityContext', 'appArmorProfile')['type'] === 'Localhost',
     seLinuxLevel: isObject(seLinuxOptions) ? shortText(seLinuxOptions['level']) : undefined,
   };

@@ -2,7 +2,7 @@
 // checker within the memory that its container has.
 import { fileURLToPath } from 'node:url';
 import { CHECKER_PORT } from '../../lib/contract.ts';
-import { containerResources } from '../../webhook/admission/containers.ts';
+import { containerResources } from '../../webhook/admission/container-resources.ts';
 import { OPTIONS } from '../../webhook/webhook-options.ts';
 import { bytesOf, readPeakMemory } from '../harness/memory-limit.ts';
 import { kernelTest } from '../harness/netns/netns-test.ts';

@@ -23,6 +23,7 @@ t.test(
       legacyIptables: false,
       initResources: SETTINGS.initResources,
       checkerResources: SETTINGS.checkerResources,
+      maxResources: SETTINGS.maxResources,
       meshExcludeInboundPorts: '',
     });
     t.match(read(), { 'listen-address': '127.0.0.1', port: 8443, 'metrics-port': 8080, kubeconfig: '' });
@@ -41,6 +42,7 @@ t.test('each option of injection reaches the settings', async (t) => {
     '--node-mode=available',
     '--init-resources=cpu=0.05:50m,memory=64Mi:1Gi',
     '--checker-resources=cpu=20m,memory=64Mi',
+    '--max-resources=memory=2Gi',
   ];
   const ports = '--mesh-exclude-inbound-ports=9000,9001';
   t.strictSame(injectionSettings(read(...words, '--native-sidecars=disabled', '--legacy-iptables=enabled', ports)), {
@@ -59,6 +61,7 @@ t.test('each option of injection reaches the settings', async (t) => {
     nodeMode: 'available',
     initResources: { requests: { cpu: '0.05', memory: '64Mi' }, limits: { cpu: '50m', memory: '1Gi' } },
     checkerResources: { requests: { cpu: '20m', memory: '64Mi' }, limits: {} },
+    maxResources: { memory: '2Gi' },
     meshExcludeInboundPorts: '9000,9001',
   });
 });
@@ -77,10 +80,73 @@ t.test('values that are not allowed are refused', async (t) => {
   }
 });
 
-t.test('resources of a container that the API server would refuse are refused', async (t) => {
-  const sizes = ['cpu=10m:5m,memory=32Mi', 'cpu=10m,memory=1Gi:128Mi', 'cpu=0,memory=32Mi', 'cpu=1.2.3,memory=32Mi'];
-  for (const text of ['', 'cpu=10m', 'cpu=10m,memory=32', 'cpu=10m,memory=32Mi:', ...sizes]) {
-    t.throws(() => read(`--checker-resources=${text}`), { code: 'OPTION_INVALID' }, text);
+t.test('resources of any name that a container may have', async (t) => {
+  const text =
+    'cpu=0.5:1,memory=64Mi:1e9,ephemeral-storage=10M,hugepages-2Mi=4Mi,hugepages-1Gi=1Gi:1Gi,vendor.example/nic=1:1';
+  t.strictSame(injectionSettings(read(`--checker-resources=${text}`)).checkerResources, {
+    requests: {
+      cpu: '0.5',
+      memory: '64Mi',
+      'ephemeral-storage': '10M',
+      'hugepages-2Mi': '4Mi',
+      'hugepages-1Gi': '1Gi',
+      'vendor.example/nic': '1',
+    },
+    // Kubernetes demands a limit of what cannot be given twice, equal to the request.
+    limits: { cpu: '1', memory: '1e9', 'hugepages-2Mi': '4Mi', 'hugepages-1Gi': '1Gi', 'vendor.example/nic': '1' },
+  });
+});
+
+/** Of --checker-resources: what the API server would refuse in each pod, or a slip; and what the message says to use. */
+const REFUSED: [text: string, use: RegExp][] = [
+  ['', /use NAME=REQUEST:LIMIT with commas between/],
+  ['cpu', /use NAME=REQUEST:LIMIT/],
+  ['cpu=10m', /use both cpu and memory, and others as you like$/],
+  ['memory=32Mi', /use both cpu and memory/],
+  ['cpu=10m,memory=32Mi:', /use NAME=REQUEST:LIMIT/],
+  ['cpu=10m,memory=32Mi,', /use NAME=REQUEST:LIMIT/],
+  ['cpu=10m:20m:30m,memory=32Mi', /use NAME=REQUEST:LIMIT/],
+  ['cpu=10m:5m,memory=32Mi', /use a request of cpu up to its limit 5m$/],
+  ['cpu=10m,memory=1Gi:128Mi', /use a request of memory up to its limit 128Mi$/],
+  ['cpu=0,memory=32Mi', /use an amount of cpu above 0/],
+  ['cpu=-1,memory=32Mi', /use an amount of cpu above 0/],
+  ['cpu=1.2.3,memory=32Mi', /use an amount of cpu above 0, such as 10m, 2 or 64Mi$/],
+  ['cpu=10m,memory=32MB', /use an amount of memory/],
+  ['cpu=0.5m,memory=32Mi', /use whole thousandths of cpu$/],
+  ['cpu=10m,memory=32', /use at least 1Mi of memory$/],
+  ['cpu=10m,memory=32Mi:128m', /use at least 1Mi of memory$/],
+  ['cpu=10m,memory=32Mi,ephemeral-storage=5', /use at least 1Mi of ephemeral-storage$/],
+  ['cpu=10m,cpu=20m,memory=32Mi', /use cpu once$/],
+  ['cpu=10m,memory=32Mi,hugepages-2Mi=2Mi:4Mi', /use one amount of hugepages-2Mi for both$/],
+  ['cpu=10m,memory=32Mi,hugepages-2Mi=3Mi', /use whole pages of hugepages-2Mi$/],
+  ['cpu=10m,memory=32Mi,vendor.example/nic=1:2', /use one amount of vendor\.example\/nic for both$/],
+  ['cpu=10m,memory=32Mi,vendor.example/nic=500m', /use a whole number of vendor\.example\/nic$/],
+  [
+    'cpu=10m,memory=32Mi,storage=1Gi',
+    /use cpu, memory, ephemeral-storage, hugepages-SIZE or VENDOR\/NAME instead of storage$/,
+  ],
+  ['cpu=10m,memory=32Mi,image=a/b', /instead of image$/],
+  ['cpu=10m,memory=32Mi,__proto__=1', /instead of __proto__$/],
+  ['cpu=10m,memory=32Mi,hugepages-=2Mi', /instead of hugepages-$/],
+  ['cpu=10m,memory=32Mi,Vendor/nic=1', /instead of Vendor\/nic$/],
+  ['cpu=10m,memory=32Mi,requests.vendor/nic=1', /instead of requests\.vendor\/nic$/],
+  ['cpu=10m,memory=32Mi,kubernetes.io/nic=1', /instead of kubernetes\.io\/nic$/],
+  ['cpu=10m,memory=32Mi,a/b/c=1', /instead of a\/b\/c$/],
+  [`cpu=10m,memory=32Mi,${'a'.repeat(1000)}/b=1`, /use at most 1000 characters$/],
+];
+
+t.test('resources that the API server would refuse are refused, with what to use instead', async (t) => {
+  for (const [text, use] of REFUSED) {
+    t.throws(() => read(`--checker-resources=${text}`), { code: 'OPTION_INVALID', message: use }, text);
+  }
+});
+
+t.test('the bound of annotations', async (t) => {
+  const bound = (text: string) => injectionSettings(read(`--max-resources=${text}`)).maxResources;
+  t.strictSame(bound('none'), {});
+  t.strictSame(bound('vendor.example/nic=2,cpu=4'), { 'vendor.example/nic': '2', cpu: '4' });
+  for (const text of ['', 'cpu', 'cpu=1:2', 'cpu=1,cpu=2', 'cpu=lots']) {
+    t.throws(() => bound(text), { code: 'OPTION_INVALID' }, text);
   }
 });
 

@@ -21,6 +21,11 @@ import { KINDS } from '../../lib/resets/reset-kind.ts';
 import { AGENT_OPTIONS } from '../../node-agent/agent-options.ts';
 import { AGENT_METRICS } from '../../node-agent/pages/agent-metrics.ts';
 import { RESET_METRICS } from '../../node-agent/resets/reset-metrics.ts';
+import {
+  CHECKER_RESOURCES_ANNOTATION,
+  INIT_RESOURCES_ANNOTATION,
+  RESOURCES_FORM,
+} from '../../webhook/admission/container-resources.ts';
 import { createCoverageMetrics } from '../../webhook/coverage/coverage-metrics.ts';
 import { COVERAGE_REASONS, REASONS, remedyFor } from '../../webhook/coverage/coverage-reasons.ts';
 import { coverageReport, coverageTable } from '../../webhook/coverage/coverage-report.ts';
@@ -87,6 +92,11 @@ function annotations(): string {
         `\`${CHECKER_PORT}\`; ${CHECKER_PORT_OPTION.allowed}`,
         'with containers only: TCP port of the checker, where a container of the pod has the default',
       ],
+      ...[INIT_RESOURCES_ANNOTATION, CHECKER_RESOURCES_ANNOTATION].map((annotation) => [
+        `\`${annotation}\``,
+        RESOURCES_FORM,
+        `with containers only: requests and limits of the ${annotation === INIT_RESOURCES_ANNOTATION ? 'init container' : 'checker'}, up to the webhook's option \`max-resources\`; what is not named is the configuration's`,
+      ]),
     ],
   );
 }

@@ -7,6 +7,7 @@ import { type PodOptions, readPodOptions } from '../../lib/pod/pod-options.ts';
 import { declaresPort, ends, hasContainer, type PodView, podLevelSettings, viewPod } from '../../lib/pod/pod-view.ts';
 import { isProtectedNamespace, reasonToLeaveAlone, type SkipReason, skipWarning } from '../../lib/pod/reasons.ts';
 import { errors } from '../webhook-errors.ts';
+import { readOwnResources } from './container-resources.ts';
 import type { InjectionSettings } from './containers.ts';
 import { areForeign, ownContainers } from './own-containers.ts';
 import {
@@ -97,7 +98,10 @@ export function decide(
   const placement = placementOfNewPod(pod, labels, settings.nodeMode);
   const reason = reasonToLeaveAlone(pod, { name, labels }, placement);
   if (reason !== undefined) return { result: 'skip', reason };
-  const { options, wrong } = readPodOptions(pod, settings.options);
+  const { options, wrong: wrongOptions } = readPodOptions(pod, settings.options);
+  const configured = { init: settings.initResources, checker: settings.checkerResources };
+  const { resources, wrong: wrongResources } = readOwnResources(pod, configured, settings.maxResources);
+  const wrong = [...wrongOptions, ...wrongResources];
   if (wrong.length > 0) return { result: 'refuse', code: 400, message: `invalid-drop: ${wrong.join('; ')}` };
   if (placement === 'node') {
     if (options.mode === 'observe') return { result: 'observe' };
@@ -109,7 +113,7 @@ export function decide(
     legacyIptables: settings.legacyIptables,
   });
   if (areForeign(are)) return { result: 'skip', reason: are, difference };
-  const plan = planFor(pod, options, settings.nativeSidecars);
+  const plan = { ...planFor(pod, options, settings.nativeSidecars), options, resources };
   if (!plan.addInit && plan.checker === 'none') return { result: 'skip', reason: 'already-injected' };
   const portTaken = plan.checker !== 'none' && declaresPort(pod, options.port, [INIT_CONTAINER, CHECKER_CONTAINER]);
   return { result: 'inject', pod, plan, ...(portTaken && { warning: errors.PORT_DECLARED(options.port).message }) };
@@ -122,13 +126,17 @@ function isPodCreation(request: JsonObject): boolean {
 }
 
 /** From the containers that the pod has, never from an annotation: anyone can write an annotation. */
-function planFor(pod: PodView, options: PodOptions, nativeSidecars: boolean): InjectionPlan {
+function planFor(
+  pod: PodView,
+  options: PodOptions,
+  nativeSidecars: boolean,
+): Pick<InjectionPlan, 'addInit' | 'checker'> {
   const addInit = !hasContainer(pod, INIT_CONTAINER);
   const wantsChecker = options.checker === 'enabled' && !hasContainer(pod, CHECKER_CONTAINER);
-  if (!wantsChecker) return { options, addInit, checker: 'none' };
-  if (nativeSidecars) return { options, addInit, checker: 'sidecar' };
+  if (!wantsChecker) return { addInit, checker: 'none' };
+  if (nativeSidecars) return { addInit, checker: 'sidecar' };
   // A plain container would keep a Job's pod from ever completing.
-  return { options, addInit, checker: ends(pod) ? 'none' : 'container' };
+  return { addInit, checker: ends(pod) ? 'none' : 'container' };
 }
 
 /** Names for the log line: never the whole object, never longer than Kubernetes allows a name to be. */

@@ -10,9 +10,9 @@ import {
   type NodeMode,
   POD_OPTIONS,
 } from '../../lib/contract.ts';
-import { type Option, textLike } from '../../lib/options.ts';
 import type { PodOptions } from '../../lib/pod/pod-options.ts';
 import type { PodLevelSettings } from '../../lib/pod/pod-view.ts';
+import type { Amounts, ContainerResources } from './container-resources.ts';
 
 /** What the webhook is configured to put into pods. */
 export interface InjectionSettings {
@@ -28,9 +28,11 @@ export interface InjectionSettings {
   legacyIptables: boolean;
   /** Whether there are node agents, and which namespaces they guard. */
   nodeMode: NodeMode;
-  /** Of the init container and of the checker, but for what a pod budgets as a whole. */
+  /** Of the init container and of the checker in pods without the annotations. */
   initResources: ContainerResources;
   checkerResources: ContainerResources;
+  /** The most that annotations may ask for, by resource name. */
+  maxResources: Amounts;
   /**
    * Ports that the mesh excludes for pods without the annotation (Helm value global.proxy.excludeInboundPorts), or ''.
    */
@@ -50,7 +52,7 @@ export function initContainer(level: PodLevelSettings, options: PodOptions, sett
     name: INIT_CONTAINER,
     command: INSTALL_COMMAND,
     ...common(level, options, settings),
-    resources: resourcesWithin(level.budgeted, settings.initResources),
+    resources: settings.initResources,
   };
 }
 
@@ -71,7 +73,7 @@ export function checkerContainer(
     name: CHECKER_CONTAINER,
     command: CHECK_COMMAND,
     ...common(level, options, settings),
-    resources: resourcesWithin(level.budgeted, settings.checkerResources),
+    resources: settings.checkerResources,
     ports: [{ name: 'idrop-checker', containerPort: options.port, protocol: 'TCP' }],
     // No liveness probe: a restart of the checker repairs nothing. No startup probe: the next containers would wait for
     // it.
@@ -116,13 +118,6 @@ export const READINESS_PROBES = {
   }),
 };
 
-/** Requests and limits on both, as quotas demand, but for what the pod budgets as a whole. */
-function resourcesWithin(budgeted: string[], { requests, limits }: ContainerResources) {
-  const own = (amounts: Record<string, string>) =>
-    Object.fromEntries(Object.entries(amounts).filter(([name]) => !budgeted.includes(name)));
-  return { requests: own(requests), limits: own(limits) };
-}
-
 function common({ localhostAppArmor, seLinuxLevel }: PodLevelSettings, options: PodOptions, settings: Settings) {
   const { image, legacyIptables } = settings;
   return {
@@ -152,53 +147,4 @@ function common({ localhostAppArmor, seLinuxLevel }: PodLevelSettings, options: 
     },
     terminationMessagePolicy: 'FallbackToLogsOnError',
   };
-}
-
-// What the containers ask for and may use, as an option's text: cpu=10m:200m,memory=32Mi:128Mi.
-
-type Amounts = Record<string, string>;
-
-/** `resources` of a container. */
-export interface ContainerResources {
-  requests: Amounts;
-  limits: Amounts;
-}
-
-const TEXT =
-  /^cpu=(?<cpu>[\d.]+m?)(?::(?<cpuLimit>[\d.]+m?))?,memory=(?<memory>\d+[KMG]i)(?::(?<memoryLimit>\d+[KMG]i))?$/;
-const AMOUNT = /^(\d{1,9}(?:\.\d{1,3})?)(m|Ki|Mi|Gi)?$/;
-const UNITS: Record<string, number> = { m: 0.001, Ki: 1024, Mi: 1024 ** 2, Gi: 1024 ** 3 };
-
-/** An option whose value is the resources of a container; read it with containerResources. */
-export function resourcesOption(described: { env: string; help: string; default: string }): Option<string> {
-  const allowed =
-    'cpu=REQUEST:LIMIT,memory=REQUEST:LIMIT such as cpu=10m:1,memory=32Mi:128Mi; without :LIMIT there is none';
-  // The API server would refuse every pod with a request above its limit.
-  const parse = (text: string) => (readResources(text) ? text : undefined);
-  return { ...textLike(TEXT, allowed, described), parse };
-}
-
-/** @param text what a resourcesOption allows */
-export function containerResources(text: string): ContainerResources {
-  const resources = readResources(text);
-  if (!resources) throw new TypeError(`no resources: ${text}`);
-  return resources;
-}
-
-function readResources(text: string): ContainerResources | undefined {
-  const { cpu = '', cpuLimit, memory = '', memoryLimit } = TEXT.exec(text)?.groups ?? {};
-  const pairs = [
-    [cpu, cpuLimit ?? cpu],
-    [memory, memoryLimit ?? memory],
-  ] as const;
-  if (!pairs.every(([request, limit]) => numberOf(request) > 0 && numberOf(request) <= numberOf(limit)))
-    return undefined;
-  const limits = { ...(cpuLimit && { cpu: cpuLimit }), ...(memoryLimit && { memory: memoryLimit }) };
-  return { requests: { cpu, memory }, limits };
-}
-
-/** Cores or bytes; NaN where it is no quantity. */
-function numberOf(quantity: string): number {
-  const [, digits, unit = ''] = AMOUNT.exec(quantity) ?? [];
-  return Number(digits) * (UNITS[unit] ?? 1);
 }

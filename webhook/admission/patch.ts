@@ -3,8 +3,10 @@
 import { GUARDED_CONDITION, INIT_CONTAINER } from '../../lib/contract.ts';
 import type { PodOptions } from '../../lib/pod/pod-options.ts';
 import { type PodLevelSettings, type PodView, podLevelSettings } from '../../lib/pod/pod-view.ts';
+import type { OwnResources } from './container-resources.ts';
 import { checkerContainer, type InjectionSettings, initContainer } from './containers.ts';
 import { EXCLUDE_INBOUND_PORTS, excludeInboundPorts, probeKind } from './istio-inbound.ts';
+import { resourcesInPod } from './resources-in-pod.ts';
 
 /** For people. Nothing is ever decided from it. */
 export const STATUS_ANNOTATION = 'invalid-drop.io/status';
@@ -18,6 +20,8 @@ export interface PatchOperation {
 /** What to add to a pod: at least one of the two containers. */
 export interface InjectionPlan {
   options: PodOptions;
+  /** What our containers ask for, before the pod is looked at. */
+  resources: OwnResources;
   addInit: boolean;
   /** sidecar: init container with restartPolicy Always. container: beside the application. none: nothing to add. */
   checker: 'sidecar' | 'container' | 'none';
@@ -25,6 +29,8 @@ export interface InjectionPlan {
 
 /** All that a patch depends on beside the settings, as plain data: pods that agree in it get the same patch. */
 export interface PatchInputs extends InjectionPlan {
+  /** What our containers get in this pod. */
+  resources: OwnResources;
   probe: 'http' | 'exec';
   /** What the pod sets for all of its containers. */
   level: PodLevelSettings;
@@ -45,6 +51,7 @@ export function patchInputs(pod: PodView, plan: InjectionPlan, settings: Injecti
   const ports = () => excludeInboundPorts(pod, plan.options.port, settings.meshExcludeInboundPorts) ?? null;
   return {
     ...plan,
+    resources: resourcesInPod(pod, plan.resources, plan.checker !== 'none'),
     probe: probeKind(pod, plan.options.port),
     level: podLevelSettings(pod),
     initIndex: initContainers === undefined ? null : plan.addInit ? 0 : afterInit(),
@@ -58,9 +65,10 @@ export function patchInputs(pod: PodView, plan: InjectionPlan, settings: Injecti
  *   excludeInboundPorts, whose new value begins with the old one
  */
 export function buildPatch(inputs: PatchInputs, settings: InjectionSettings): PatchOperation[] {
-  const { options, checker, level, excludePorts } = inputs;
-  const init = inputs.addInit ? initContainer(level, options, settings) : undefined;
-  const check = checker === 'none' ? undefined : checkerContainer(level, options, settings, checker, inputs.probe);
+  const { options, checker, level, excludePorts, resources } = inputs;
+  const fit = { ...settings, initResources: resources.init, checkerResources: resources.checker };
+  const init = inputs.addInit ? initContainer(level, options, fit) : undefined;
+  const check = checker === 'none' ? undefined : checkerContainer(level, options, fit, checker, inputs.probe);
   const added = [init, check].filter((container) => container !== undefined);
   return [
     ...addInitContainers(inputs.initIndex, init, checker === 'sidecar' ? check : undefined),

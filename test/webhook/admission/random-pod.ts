@@ -33,9 +33,47 @@ function randomJson(random: Random, depth: number): unknown {
   return kind === 5 ? entries : Object.fromEntries(entries.map((entry, index) => [`key/${index}~`, entry]));
 }
 
-function randomContainer(random: Random, name: string): JsonObject {
+function randomContainer(random: Random, name: string, guaranteed: boolean): JsonObject {
   const args = ['istio-iptables', '-b', pick(random, PORT_LISTS), '-d', pick(random, PORT_LISTS)];
-  return { name, image: 'registry.example/app:1', args: pick(random, [args, [], null]), future: randomJson(random, 3) };
+  const resources = guaranteed ? guaranteedResources(random) : randomResources(random);
+  return {
+    name,
+    image: 'registry.example/app:1',
+    args: pick(random, [args, [], null]),
+    ...(resources && { resources }),
+    future: randomJson(random, 3),
+  };
+}
+
+/** Requests and limits of the same worth, in several units. */
+const EQUAL = {
+  cpu: [
+    ['100m', '0.1'],
+    ['2', '2000m'],
+    ['50m', '50m'],
+    [undefined, '1'],
+  ],
+  memory: [
+    ['64Mi', '67108864'],
+    ['1Gi', '1024Mi'],
+    [undefined, '128Mi'],
+  ],
+} as const;
+
+function guaranteedResources(random: Random) {
+  const [[cpu, cpuLimit], [memory, memoryLimit]] = [pick(random, EQUAL.cpu), pick(random, EQUAL.memory)];
+  const requests = { ...(cpu && { cpu }), ...(memory && { memory }) };
+  return { limits: { cpu: cpuLimit, memory: memoryLimit }, ...(random() < 0.9 && { requests }) };
+}
+
+function randomResources(random: Random): JsonObject | undefined {
+  if (random() < 0.3) return undefined;
+  const some = (...list: string[]) => (random() < 0.5 ? {} : { cpu: pick(random, list) });
+  const more = (...list: string[]) => (random() < 0.5 ? {} : { memory: pick(random, list) });
+  return {
+    requests: pick(random, [null, { ...some('0', '10m', '0.2'), ...more('0', '32Mi', '64Mi') }]),
+    limits: pick(random, [null, { ...some('200m', '1'), ...more('64Mi', '1Gi') }]),
+  };
 }
 
 function randomAnnotations(random: Random): Record<string, string> | null | undefined {
@@ -55,7 +93,11 @@ export function randomPod(random: Random): JsonObject {
   const special = SPECIAL_NAMES.filter(() => random() < 0.3);
   const initNames = [...special.filter(() => random() < 0.8), 'migrate'].filter(() => random() < 0.9);
   const appNames = ['app', ...special.filter((name) => !initNames.includes(name))];
-  const initContainers = initNames.map((name) => randomContainer(random, name));
+  const guaranteed = random() < 0.4;
+  const initContainers = initNames.map((name) => ({
+    ...randomContainer(random, name, guaranteed),
+    ...(random() < 0.3 && { restartPolicy: 'Always' }),
+  }));
   return {
     apiVersion: 'v1',
     kind: 'Pod',
@@ -63,7 +105,7 @@ export function randomPod(random: Random): JsonObject {
     spec: {
       ...(random() < 0.5 && { readinessGates: pick(random, GATES) }),
       restartPolicy: pick(random, ['Always', 'OnFailure', 'Never', undefined]),
-      containers: appNames.map((name) => randomContainer(random, name)),
+      containers: appNames.map((name) => randomContainer(random, name, guaranteed)),
       initContainers: initContainers.length > 0 ? initContainers : pick(random, [[], null, undefined]),
       future: randomJson(random, 4),
     },
