@@ -124,6 +124,61 @@ t.test('a pod of fifty containers', async (t) => {
   t.same(containerNames(pod), [...BOTH, ...containers.map(({ name }) => name)]);
 });
 
+/** Requests are the limits, as the API server sets them where there are none. */
+const sized = (cpu: string, memory: string) => ({ resources: { limits: { cpu, memory } } });
+const BUDGET = { requests: { cpu: '100m', memory: '64Mi' }, limits: { cpu: '100m', memory: '64Mi' } };
+const CHECKER_RESOURCES = 'invalid-drop.io/checker-resources';
+
+const QOS_CLASSES = [
+  { title: 'Guaranteed', change: { containers: [{ ...appContainer(), ...sized('50m', '64Mi') }] } },
+  {
+    title: 'Guaranteed with init containers',
+    change: {
+      initContainers: [
+        { ...appContainer('sidecar'), ...sized('10m', '64Mi'), restartPolicy: 'Always' },
+        { ...appContainer('migrate', 'process.exit(0)'), ...sized('1', '64Mi') },
+      ],
+      containers: [{ ...appContainer(), ...sized('2', '64Mi') }],
+    },
+  },
+  {
+    title: 'Guaranteed with an annotation',
+    change: { containers: [{ ...appContainer(), ...sized('50m', '64Mi') }] },
+    annotations: { [CHECKER_RESOURCES]: 'cpu=10m:50m,memory=32Mi:64Mi,ephemeral-storage=10Mi:100Mi' },
+  },
+  { title: 'Guaranteed as a whole', change: { resources: BUDGET } },
+  { title: 'Burstable', change: { containers: [{ ...appContainer(), resources: { limits: { cpu: '1' } } }] } },
+];
+
+for (const [index, { title, change, annotations = {} }] of QOS_CLASSES.entries()) {
+  t.test(`QoS class: ${title}, with our containers and without`, async (t) => {
+    const [namespace, plain] = await Promise.all([optedInNamespace(t), plainNamespace(t)]);
+    const sendTo = (one: string) =>
+      createPod(barePod(one, `qos-${index}`, { ...STORED_ONLY, ...change }, { annotations }));
+    const [{ pod: guarded }, { pod: asSent }] = await Promise.all([sendTo(namespace), sendTo(plain)]);
+    t.ok(isInjected(guarded));
+    t.equal(asSent.status.qosClass, title.split(' ')[0]);
+    t.equal(guarded.status.qosClass, asSent.status.qosClass);
+  });
+}
+
+t.test('a Guaranteed pod runs as one', async (t) => {
+  const namespace = await optedInNamespace(t);
+  await create(barePod(namespace, 'guaranteed', { containers: [{ ...appContainer(), ...sized('50m', '64Mi') }] }));
+  const pod = await waitReady(namespace, 'guaranteed');
+  t.ok(isInjected(pod));
+  t.equal(pod.status.qosClass, 'Guaranteed');
+});
+
+t.test('resources beyond the bound are refused, and the message has the bound', async (t) => {
+  const namespace = await optedInNamespace(t);
+  const annotations = { [CHECKER_RESOURCES]: 'memory=64Mi:1Ti' };
+  const refused = createPod(barePod(namespace, 'wrong', {}, { annotations }));
+  await t.rejects(refused, {
+    message: `${CHECKER_RESOURCES}="memory=64Mi:1Ti" is not allowed: use at most 512Mi of memory`,
+  });
+});
+
 t.test('a wrong annotation is refused, with what it may be', async (t) => {
   const namespace = await optedInNamespace(t);
   const annotations = { 'invalid-drop.io/mode': 'strict', 'invalid-drop.io/protocol': 'udp' };

@@ -25,6 +25,7 @@ export interface Pod {
   spec: { containers: Container[]; initContainers?: Container[]; [key: string]: unknown };
   status: {
     phase?: string;
+    qosClass?: string;
     podIP?: string;
     podIPs?: { ip: string }[];
     conditions?: { type: string; status: string }[];
