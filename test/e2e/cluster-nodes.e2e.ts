@@ -6,6 +6,7 @@ import t from 'tap';
 import { openCluster } from '../../tools/cluster/cluster.ts';
 import { writeImage, writeLayer } from '../../tools/cluster/cluster-images.ts';
 import { readSettings } from '../../tools/cluster/cluster-settings.ts';
+import { waitUntil } from '../harness/wait-until.ts';
 
 const IMAGE = 'localhost/invalid-drop-cluster/kubectl:1';
 const READY = ['wait', '--for=condition=Ready', '--timeout=50s'];
@@ -112,6 +113,20 @@ for (const [from, to] of [
     },
   );
 }
+
+t.test('a Service without endpoints refuses connections', async (t) => {
+  const none = { ...service('none'), spec: { ...service('none').spec, ipFamilyPolicy: 'SingleStack' } };
+  await kubectl(['apply', '-f', '-'], { input: JSON.stringify(none) });
+  const address = await kubectl(['get', 'service', 'none', '--output=jsonpath={.spec.clusterIP}']);
+  const command = ['/kubectl', `--server=http://${address}:${PORT}`, 'get', '--raw', '/api'];
+  for (const from of ['one', 'two']) {
+    const refused = await waitUntil(async () => {
+      const { stderr } = await cluster.tryKubectl(['exec', from, '--', ...command], { limit: 5000 });
+      return /connection.* refused/.test(stderr);
+    }, 20_000);
+    t.ok(refused, from);
+  }
+});
 
 t.test("the second node's components end and come back by themselves", async (t) => {
   const pids = await cluster.pidsOfPod('default', 'two');

@@ -24,6 +24,10 @@ const FORWARDING = [
   'net.ipv6.conf.all.forwarding=1',
   'net.bridge.bridge-nf-call-iptables=1',
   'net.bridge.bridge-nf-call-ip6tables=1',
+  // The route to Services leads back to the bridge. Redirects would use up the limit of ICMP for each pod, and a Service
+  // without endpoints would leave connections without an answer.
+  'net.ipv4.conf.all.send_redirects=0',
+  `net.ipv4.conf.${NETWORK.bridge}.send_redirects=0`,
 ];
 
 /** Makes both namespaces. A further node's network is joined to the first's, which must be there. @throws CodedError CLUSTER_NO_BRIDGE_FILTER */

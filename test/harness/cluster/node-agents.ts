@@ -20,7 +20,7 @@ export const NODE_OVERLAY = fileURLToPath(new URL('../../../manifests/overlays/n
 const PODS = ['-n', OWN_NAMESPACE, '-l', 'app.kubernetes.io/component=node-agent'];
 export const DROPS = /ct state invalid.* drop/;
 /** Of one of our rules, to count them. */
-const EACH_DROP = new RegExp(DROPS, 'g');
+export const EACH_DROP = new RegExp(DROPS, 'g');
 
 /** `kubectl apply -k manifests/overlays/node`, then waits until webhook and agents are Ready. */
 export async function installNodeMode(): Promise<void> {
