@@ -140,7 +140,7 @@ export class NamespaceGuard {
     this.update();
     const now = performance.now();
     if (now - this.countedAt < COUNT_GAP || !this.namespace.isVisible()) return;
-    const invalid = countInvalid(this.namespace);
+    const invalid = this.countInvalid();
     // The first check has read the counters of what came before.
     const moved = this.lastInvalid !== undefined && invalid !== this.lastInvalid;
     this.lastInvalid = invalid;
@@ -169,10 +169,14 @@ export class NamespaceGuard {
     }
   }
 
-  /** Ends its child and its timers. What it has put in stays. */
-  stop(): void {
+  /**
+   * Ends its child and its timers. What it has put in stays.
+   * @returns after the check that runs, if one does
+   */
+  async stop(): Promise<void> {
     this.stopped = true;
-    void this.checking.stop().then(() => this.namespace.close());
+    await this.checking.stop();
+    this.namespace.close();
   }
 
   /** How often the rule was found gone. */
@@ -196,8 +200,21 @@ export class NamespaceGuard {
     };
   }
 
+  /** Null, too, where it cannot be read: a look at one pod must not end those at others. */
+  private countInvalid(): number | null {
+    try {
+      return countInvalid(this.namespace);
+    } catch {
+      return null;
+    }
+  }
+
   private evidence(): Evidence {
-    if (this.namespace.isVisible()) return readEvidence(this.namespace);
+    try {
+      if (this.namespace.isVisible()) return readEvidence(this.namespace);
+    } catch {
+      // As if it were not visible: the last check says why.
+    }
     return { kernelRelease: release(), tcpBeLiberal: null, conntrackInvalid: null, tcpResetsSent: null };
   }
 
@@ -233,8 +250,9 @@ export class NamespaceGuard {
       if (rescue === 'enabled' && (beLiberal === 'disabled' || this.liberal.failure !== undefined)) {
         this.checking.startRescue();
       }
-      this.namespace.urgent = false;
     }
+    // Also where it failed: a pod of which no check succeeds must not go before all others for ever.
+    this.namespace.urgent = false;
     this.update();
   }
 
@@ -265,7 +283,7 @@ export class NamespaceGuard {
   /** The namespace has gone: there is nothing left to do. */
   private lose(): void {
     this.log('info', 'namespace-gone', { message: 'the network namespace of the pod has gone' });
-    this.stop();
+    void this.stop();
     this.setState({ state: 'starting', reason: 'the network namespace of the pod has gone', gone: true });
   }
 }

@@ -36,8 +36,8 @@ export interface PodGuard {
   look(): unknown;
   /** Takes out what is ours, and stops. */
   withdraw(): Promise<void>;
-  /** What is ours stays. */
-  stop(): void;
+  /** What is ours stays. Ends when nothing is done in the namespace any more. */
+  stop(): unknown;
 }
 
 export interface PodGuardsOptions<Guard extends PodGuard> {
@@ -94,6 +94,10 @@ interface Entry<Guard> {
 
 /** Pods whose cure is put in at the same time: each runs some programs, and a node may have a hundred new pods at once. */
 const STARTS_AT_ONCE = 4;
+/** Milliseconds after which a start no longer keeps others from theirs: what runs in a pod decides how long it takes. */
+const START_LIMIT = 5000;
+/** Milliseconds after which a pod is let go of though our rule could not be taken out. */
+const WITHDRAWAL_LIMIT = 10_000;
 /** Milliseconds between two searches for a namespace that was not found: from the first to the last. */
 const [SEARCH_FIRST, SEARCH_LAST] = [2000, 30_000];
 
@@ -101,7 +105,7 @@ export class PodGuards<Guard extends PodGuard> {
   private readonly options: PodGuardsOptions<Guard>;
   private readonly entries = new Map<string, Entry<Guard>>();
   private readonly labels = new Map<string, Record<string, string>>();
-  private readonly starts = atOnce(STARTS_AT_ONCE);
+  private readonly starts = atOnce(STARTS_AT_ONCE, START_LIMIT);
   private readonly listed = { pods: false, namespaces: false };
   private stopped = false;
   private hostAddresses: string[] = [];
@@ -195,7 +199,7 @@ export class PodGuards<Guard extends PodGuard> {
   /** Ends the children. Rules and conditions stay. */
   stop(): void {
     this.stopped = true;
-    for (const { guard } of this.entries.values()) guard?.stop();
+    for (const { guard } of this.entries.values()) void guard?.stop();
   }
 
   private begin(): void {
@@ -224,7 +228,7 @@ export class PodGuards<Guard extends PodGuard> {
     this.options.conditions.forget(uid);
     if (entry === undefined) return;
     entry.gone = true;
-    endGuard(entry);
+    void endGuard(entry);
   }
 
   private evaluateAll(namespace?: string): void {
@@ -266,17 +270,21 @@ export class PodGuards<Guard extends PodGuard> {
   private async step(entry: Entry<Guard>): Promise<void> {
     if (entry.duty.kind === 'guard') return this.keepGuard(entry);
     if (entry.duty.kind === 'withdraw' && !entry.withdrawn) return this.withdraw(entry);
-    endGuard(entry);
+    return endGuard(entry);
   }
 
   private async keepGuard(entry: Entry<Guard>): Promise<void> {
     const options = JSON.stringify(entry.pod.options);
+    entry.withdrawn = false;
     if (!entry.stale && entry.guard !== undefined && entry.options === options) return;
     const found = await this.search(entry);
-    if (found === undefined) return endGuard(entry);
+    // What has changed meanwhile is the next step's.
+    if (entry.duty.kind !== 'guard') return;
+    if (found === undefined) return void endGuard(entry);
     if (entry.guard !== undefined && isSame(entry.sandbox, found) && entry.options === options) return;
-    endGuard(entry);
-    if (entry.gone || this.stopped) return;
+    // Two guards in one namespace would put in the rule twice.
+    await endGuard(entry);
+    if (entry.gone || this.stopped || entry.duty.kind !== 'guard') return;
     const guard = this.makeGuard(entry, found);
     entry.options = options;
     entry.touched = true;
@@ -305,7 +313,7 @@ export class PodGuards<Guard extends PodGuard> {
         this.options.noteStart((this.options.now() - foundAt) / 1000);
       }
       if (guard.state.gone) {
-        endGuard(entry);
+        void endGuard(entry);
         entry.stale = true;
         this.work(entry);
       } else this.tell(entry);
@@ -317,11 +325,14 @@ export class PodGuards<Guard extends PodGuard> {
 
   private async withdraw(entry: Entry<Guard>): Promise<void> {
     entry.askedAt = this.options.now();
+    entry.touched = true;
     if (entry.guard === undefined) {
       const found = await this.search(entry);
-      if (found === undefined || entry.gone) return;
+      if (found === undefined || entry.gone || entry.duty.kind !== 'withdraw') return;
       this.makeGuard(entry, found);
     }
+    // It guards no more, also where this fails: a pod that is opted in again gets a new one.
+    entry.options = '';
     await entry.guard?.withdraw();
     entry.guard = undefined;
     entry.sandbox = undefined;
@@ -349,7 +360,7 @@ export class PodGuards<Guard extends PodGuard> {
     const state = stateOf(entry, this.labels.has(pod.namespace));
     if (state !== entry.state) entry.stateSince = now();
     entry.state = state;
-    const finding = findingOf(entry);
+    const finding = findingOf(entry, now() - entry.stateSince);
     if (finding === undefined) return;
     const wanted = wantedCondition(finding, {
       mode: pod.options.mode,
@@ -372,10 +383,11 @@ function newEntry<Guard>(pod: NodePod, now: number): Entry<Guard> {
   };
 }
 
-function endGuard<Guard extends PodGuard>(entry: Entry<Guard>): void {
-  entry.guard?.stop();
+async function endGuard<Guard extends PodGuard>(entry: Entry<Guard>): Promise<void> {
+  const ended = entry.guard?.stop();
   entry.guard = undefined;
   entry.sandbox = undefined;
+  await ended;
 }
 
 function isSame(known: PodSandbox | undefined, found: PodSandbox): boolean {
@@ -387,15 +399,17 @@ function isChecked<Guard extends PodGuard>({ duty, guard, missing }: Entry<Guard
   return guard === undefined ? missing !== undefined : guard.state.state !== 'starting';
 }
 
-function findingOf<Guard extends PodGuard>({
-  duty,
-  guard,
-  missing,
-  withdrawn,
-  verified,
-}: Entry<Guard>): PodFinding | undefined {
+/** @param age milliseconds for which the pod has been in its state */
+function findingOf<Guard extends PodGuard>(
+  { duty, guard, missing, withdrawn, verified }: Entry<Guard>,
+  age: number,
+): PodFinding | undefined {
   if (duty.kind === 'leave') return duty.settle ? { state: 'left', reason: duty.why } : undefined;
-  if (duty.kind === 'withdraw') return withdrawn ? { state: 'left', reason: duty.why } : undefined;
+  if (duty.kind === 'withdraw') {
+    if (withdrawn) return { state: 'left', reason: duty.why };
+    // It is tried on, but nothing is held back meanwhile: a pod that was not Ready would never become so.
+    return age < WITHDRAWAL_LIMIT ? undefined : { state: 'left', reason: `${duty.why}; our rule may still be there` };
+  }
   if (guard !== undefined) return { ...guard.state, verified };
   return missing === undefined ? undefined : { state: 'no-namespace', reason: missing };
 }

@@ -51,7 +51,7 @@ class TestGuard implements PodGuard {
   }
 
   look = () => void this.calls.push('look');
-  stop = () => {
+  stop: () => unknown = () => {
     this.calls.push('stop');
     this.began.resolve();
   };
@@ -239,6 +239,51 @@ t.test('a withdrawal that fails is tried again, and not said before', async (t) 
   t.same(logged, ['pod-failed', 'pod-failed', 'withdrawn']);
 });
 
+t.test(
+  'label on again after a withdrawal that failed: the guard that was withdrawn from is used no more',
+  async (t) => {
+    const { guard, guards, label, settle } = await guarding();
+    guard.withdraw = () => Promise.reject(new Error('nft failed'));
+    label(undefined);
+    await settle();
+    label('node');
+    await settle();
+    t.same(guards[1]?.calls, ['start']);
+    t.same(guard.calls, ['start', 'stop']);
+  },
+);
+
+t.test('label off: a pod that cannot be withdrawn from is let go of after a while, and tried on', async (t) => {
+  const { engine, guards, sandbox, settle, pass, label, wanted } = made();
+  engine.namespaces.replace([{ name: 'shop', labels: { [OPT_IN_LABEL]: 'node' } }]);
+  engine.pods.replace([podOf({ uid: 'u1', gate: true })]);
+  await settle();
+  await pass(10_000);
+  t.same(wanted, ['u1: False NoNamespace']);
+  label(undefined);
+  await settle();
+  await pass(9000);
+  t.same(wanted, ['u1: False NoNamespace']);
+  await pass(1000);
+  t.same(wanted, ['u1: False NoNamespace', 'u1: True NotOptedIn'], 'nothing is held back');
+  const condition = { type: GUARDED_CONDITION, status: 'True', reason: 'NotOptedIn' };
+  engine.pods.put(podOf({ uid: 'u1', gate: true, status: { conditions: [condition] } }));
+  await settle();
+  sandbox('u1');
+  await pass(30_000);
+  t.same(guards[0]?.calls, ['withdraw']);
+});
+
+t.test('label off while the namespace is searched for: nothing is put in', async (t) => {
+  const { engine, guards, sandbox, settle, label } = made();
+  sandbox('u1');
+  engine.namespaces.replace([{ name: 'shop', labels: { [OPT_IN_LABEL]: 'node' } }]);
+  engine.pods.replace([podOf({ uid: 'u1' })]);
+  label(undefined);
+  await settle();
+  t.same(guards, []);
+});
+
 t.test('label off while the guard starts: withdrawn after that', async (t) => {
   const { engine, guards, sandbox, settle, label } = made();
   sandbox('u1');
@@ -303,6 +348,18 @@ t.test('other options take a new guard; events that change nothing take none', a
   await settle();
   t.equal(guards.length, 1);
   engine.pods.put(podOf({ uid: 'u1', annotations: { 'invalid-drop.io/protocol': 'all' } }));
+  await settle();
+  t.equal(guards.length, 2);
+});
+
+t.test('a new guard waits until the old one does nothing any more', async (t) => {
+  const { engine, guard, guards, settle } = await guarding();
+  const { promise, resolve } = Promise.withResolvers<void>();
+  guard.stop = () => promise;
+  engine.pods.put(podOf({ uid: 'u1', annotations: { 'invalid-drop.io/protocol': 'all' } }));
+  await settle();
+  t.equal(guards.length, 1);
+  resolve();
   await settle();
   t.equal(guards.length, 2);
 });
