@@ -35,8 +35,11 @@ export interface SnapshotKeeping {
   digest(text: string): string;
   /** The same text, of which others may keep it too. */
   text(text: string): string;
-  /** The same ruleset, of which others with this shape may keep parts too. */
-  ruleset(ruleset: Ruleset, shape: string): Ruleset;
+  /**
+   * The same ruleset, of which others with this shape may keep parts too.
+   * @param length characters of all that it was read from
+   */
+  ruleset(ruleset: Ruleset, shape: string, length: number): Ruleset;
 }
 
 /** One namespace: nothing is gained. */
@@ -75,7 +78,8 @@ export function makeRulesetReader(
       readLegacy('ipv6', namespace, timeout),
     ]);
     known = nft && keepOf(nft, keeping);
-    const texts = keeping.digest(JSON.stringify([nft?.dump.nft, nft?.dump.setListings, ipv4, ipv6]));
+    const whole = JSON.stringify([nft?.dump.nft, nft?.dump.setListings, ipv4, ipv6]);
+    const texts = keeping.digest(whole);
     if (last?.texts === texts) return last.snapshot;
     const shape = keeping.digest(shapeOf(nft, [ipv4, ipv6]));
     const legacySave = { ipv4: ipv4.text, ipv6: ipv6.text };
@@ -83,6 +87,7 @@ export function makeRulesetReader(
       ruleset: keeping.ruleset(
         parseListing(nft?.dump.nft, () => parseRuleset({ ...nft?.dump, legacySave })),
         shape,
+        whole.length,
       ),
       nftWorks: nft !== undefined,
       legacyTables: { ipv4: ipv4.tables, ipv6: ipv6.tables },

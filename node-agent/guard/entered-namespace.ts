@@ -28,8 +28,11 @@ export interface EnteredNamespaceOptions {
   timeout: number;
 }
 
-/** Bytes of a file of /proc/net, and of what a program prints: a pod writes what stands there, and all pods share the agent. */
-const MAX_FILE = 65_536;
+/**
+ * Bytes of a file of /proc/net, and of what a program prints: a pod writes what stands there, and all pods share the agent.
+ * Some files have 153 bytes for each CPU of the node.
+ */
+const MAX_FILE = 262_144;
 const MAX_OUTPUT = 2_097_152;
 /** Bytes of address space for a program that stays: nft monitor keeps a copy of all sets, which a pod may fill. */
 const MAX_LASTING = 33_554_432;

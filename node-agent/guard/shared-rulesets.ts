@@ -5,6 +5,11 @@ import type { SnapshotKeeping } from '../../lib/netfilter/ruleset-reader.ts';
 
 /** Texts and shapes that are remembered, the last used ones. */
 const [MAX_TEXTS, MAX_SHAPES] = [64, 16];
+/**
+ * Characters of a text, and of all that a ruleset was read from, beyond which they are not remembered: what pods have in
+ * common is small, and a pod that writes one large ruleset after the other would have all of them kept.
+ */
+const [LARGE_TEXT, LARGE_RULESET] = [65_536, 131_072];
 
 /** @returns of all guards of an agent. Digests are SHA-256: a pod that writes rules to forge one finds none. */
 export function shareRulesets(): SnapshotKeeping {
@@ -12,8 +17,9 @@ export function shareRulesets(): SnapshotKeeping {
   const rulesets = new Map<string, Ruleset>();
   return {
     digest: (text) => hash('sha256', text, 'base64'),
-    text: (text) => remember(texts, text, texts.get(text) ?? text, MAX_TEXTS),
-    ruleset: (ruleset, shape) => {
+    text: (text) => (text.length > LARGE_TEXT ? text : remember(texts, text, texts.get(text) ?? text, MAX_TEXTS)),
+    ruleset: (ruleset, shape, length) => {
+      if (length > LARGE_RULESET) return ruleset;
       const known = rulesets.get(shape);
       remember(rulesets, shape, known ?? ruleset, MAX_SHAPES);
       return known ? shareTables(ruleset, known) : ruleset;

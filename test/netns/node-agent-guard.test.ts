@@ -3,6 +3,7 @@ import { chmodSync, existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Test } from 'tap';
 import { RULE } from '../../lib/netfilter/drop-rule.ts';
+import { ProgramSlots } from '../../node-agent/guard/program-slots.ts';
 import { makeGuard, startGuard } from '../harness/netns/guarded-namespace.ts';
 import { redirectRules } from '../harness/netns/istio-rules.ts';
 import { kernelTest } from '../harness/netns/netns-test.ts';
@@ -393,4 +394,17 @@ kernelTest('a pod that fills its own sets costs the agent no memory', async (t, 
   await pod.must('nft', ['delete', 'table', 'ip', 'big']);
   await pod.must('iptables-nft', ['-t', 'mangle', '-F']);
   await next('repaired');
+});
+
+kernelTest('a pod of which no check succeeds goes before no other', async (t, { pod }) => {
+  const seen: boolean[] = [];
+  const slots = new ProgramSlots(1);
+  slots.run = async (urgent) => {
+    seen.push(urgent);
+    throw new Error('no program runs');
+  };
+  const { guard } = await startGuard(t, pathOf(pod), {}, { slots });
+  t.equal(guard.state.state, 'cannot-tell');
+  t.same(new Set(seen), new Set([true]));
+  await until('it is checked again', () => seen.includes(false));
 });
