@@ -28,6 +28,20 @@ t.test('every wrong option is named with its value and what is allowed', async (
   });
 });
 
+t.test('advice on the value stands in the place of what is allowed', async (t) => {
+  const even = { ...wholeNumber(0, 9, { env: 'EVEN', default: 2, help: 'A number.' }), parse: () => undefined };
+  const advice = (text: string) => (text === '3' ? '2 or 4' : undefined);
+  const message = (text: string) => {
+    try {
+      return readOptions({ even: { ...even, advice } }, [`--even=${text}`], {});
+    } catch (error) {
+      return (error as Error).message;
+    }
+  };
+  t.equal(message('3'), '--even="3" is not allowed: use 2 or 4');
+  t.equal(message('x'), '--even="x" is not allowed: use a whole number from 0 to 9');
+});
+
 t.test('numbers are whole, in range and plain', async (t) => {
   for (const text of ['0', '301', '-1', '1.5', '1e2', '0x10', ' 5', 'five', '9'.repeat(30)]) {
     t.throws(() => readOptions(TABLE, [], { WAIT: text }), { code: 'OPTION_INVALID' }, text);

@@ -92,14 +92,17 @@ function annotations(): string {
         `\`${CHECKER_PORT}\`; ${CHECKER_PORT_OPTION.allowed}`,
         'with containers only: TCP port of the checker, where a container of the pod has the default',
       ],
-      ...[INIT_RESOURCES_ANNOTATION, CHECKER_RESOURCES_ANNOTATION].map((annotation) => [
-        `\`${annotation}\``,
-        RESOURCES_FORM,
-        `with containers only: requests and limits of the ${annotation === INIT_RESOURCES_ANNOTATION ? 'init container' : 'checker'}, up to the webhook's option \`max-resources\`; what is not named is the configuration's`,
-      ]),
+      resourcesRow(INIT_RESOURCES_ANNOTATION, OPTIONS['init-resources'].default, 'init container'),
+      resourcesRow(CHECKER_RESOURCES_ANNOTATION, OPTIONS['checker-resources'].default, 'checker'),
     ],
   );
 }
+
+const resourcesRow = (annotation: string, byDefault: string, container: string) => [
+  `\`${annotation}\``,
+  `\`${byDefault}\`; ${RESOURCES_FORM}`,
+  `with containers only: requests and limits of the ${container}, up to the webhook's option \`max-resources\`; what it does not name is the configuration's`,
+];
 
 /** What guards a namespace's pods, by the value of its label and the webhook's option. */
 const labelValues = () =>

@@ -24,13 +24,13 @@ export interface OwnResources {
   checker: ContainerResources;
 }
 
-/** What an annotation may say, for messages and docs. */
-export const RESOURCES_FORM =
-  'NAME=REQUEST:LIMIT with commas between, such as cpu=10m:1,memory=32Mi:128Mi,ephemeral-storage=10Mi';
+/** What option and annotation may say, for messages and docs. */
+export const RESOURCES_FORM = 'NAME=REQUEST:LIMIT with commas between';
+const EXAMPLE = `${RESOURCES_FORM}, such as cpu=10m:1,memory=32Mi:128Mi,ephemeral-storage=10Mi`;
 
 /** An option whose value is the resources of a container; read it with containerResources. */
 export function resourcesOption(described: { env: string; help: string; default: string }): Option<string> {
-  const allowed = `${RESOURCES_FORM}: cpu, memory and others; without :LIMIT there is none`;
+  const allowed = `${EXAMPLE}; without :LIMIT there is none`;
   return checked(allowed, described, (text) => {
     const read = readResources(text);
     if ('use' in read) return read.use;
@@ -136,7 +136,7 @@ function readResources(text: string): ContainerResources | Advice {
   const resources: ContainerResources = { requests: {}, limits: {} };
   for (const part of text.split(',')) {
     const { name, request, limit } = AMOUNTS.exec(part)?.groups ?? {};
-    if (name === undefined || request === undefined) return { use: RESOURCES_FORM };
+    if (name === undefined || request === undefined) return { use: EXAMPLE };
     const use = adviceOn(name, request, limit);
     if (use !== undefined) return { use };
     if (resources.requests[name] !== undefined) return { use: `${name} once` };
@@ -188,7 +188,7 @@ const LABEL = '[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?';
 const EXTENDED = new RegExp(`^(?=[^/]{1,244}/)${LABEL}(?:\\.${LABEL})*/[A-Za-z0-9](?:[\\w.-]{0,61}[A-Za-z0-9])?$`);
 
 function isResourceName(name: string): boolean {
-  if (!name.includes('/')) return STANDARD.includes(name) || pageSize(name) !== undefined;
+  if (!name.includes('/')) return STANDARD.includes(name) || (/^[\w.-]+$/.test(name) && pageSize(name) !== undefined);
   return EXTENDED.test(name) && !name.startsWith('requests.') && !name.includes('kubernetes.io/');
 }
 

@@ -11,7 +11,7 @@ export const ONE = 1_000_000_000n;
 
 /**
  * @param quantity a quantity as a Pod has it: text, or a number of JSON
- * @returns billionths, rounded up as Kubernetes does; undefined where it is no quantity
+ * @returns billionths, rounded up as Kubernetes does, but without its upper bound; undefined where it is no quantity
  */
 export function parseQuantity(quantity: unknown): bigint | undefined {
   const { sign, whole = '', decimals = '', suffix = '' } = QUANTITY.exec(textOf(quantity))?.groups ?? {};

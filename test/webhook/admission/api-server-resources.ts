@@ -1,4 +1,5 @@
 // What the API server makes of a pod's resources: defaults, QoS class, refusals. Kubernetes 1.34, written after its code.
+// Defaults of resources of the pod as a whole are left out: they make no pod Guaranteed.
 import { isObject, type JsonObject, objectAt } from '../../../lib/json.ts';
 
 type Amounts = Record<string, number>;
@@ -104,6 +105,7 @@ export function refusals(pod: JsonObject): string[] {
     list.flatMap(([name, value]) => (value > (bounds[name] ?? Number.POSITIVE_INFINITY) ? [`${what} of ${name}`] : []));
   return [
     ...[...init, ...app].flatMap(refusalsOf),
+    ...above(Object.entries(whole.requests), whole.limits, 'requests of the pod'),
     ...above(Object.entries(requested), whole.requests, 'aggregate requests'),
     ...above(pages, whole.limits, 'aggregate limits'),
     ...app.flatMap(({ limits }) => above(Object.entries(limits), whole.limits, 'a limit')),
