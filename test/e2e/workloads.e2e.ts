@@ -157,6 +157,9 @@ for (const [index, { title, change, annotations = {} }] of QOS_CLASSES.entries()
       createPod(barePod(one, `qos-${index}`, { ...STORED_ONLY, ...change }, { annotations }));
     const [{ pod: guarded }, { pod: asSent }] = await Promise.all([sendTo(namespace), sendTo(plain)]);
     t.ok(isInjected(guarded));
+    if ('resources' in change && asSent.spec['resources'] === undefined) {
+      return t.comment('this Kubernetes has no resources of the pod as a whole');
+    }
     t.equal(asSent.status.qosClass, title.split(' ')[0]);
     t.equal(guarded.status.qosClass, asSent.status.qosClass);
   });
