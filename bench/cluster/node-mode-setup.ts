@@ -17,11 +17,17 @@ const AGENT = 'daemonset/invalid-drop-node-agent';
 const AGENTS = `${podsOf(OWN_NAMESPACE)}?labelSelector=app.kubernetes.io/component%3Dnode-agent`;
 const READY_LIMIT = 400_000;
 
+/** Milliseconds since 1970: when the cure was in, and when the agent had read it back and judged it. */
+export interface CureTimes {
+  putInAt: number;
+  guardedAt: number;
+}
+
 /** The agent of the only node. */
 export interface BenchAgent {
   pid: number;
-  /** When each pod was first guarded, in milliseconds since 1970; undefined where it is not. */
-  guardedAt(namespace: string, pods: string[]): Promise<(number | undefined)[]>;
+  /** Of each pod; undefined where it is not guarded. */
+  timesOf(namespace: string, pods: string[]): Promise<(CureTimes | undefined)[]>;
 }
 
 /** Installs the agents, once. @param namespace of pods that they guard, which is made where it is not there */
@@ -47,7 +53,7 @@ async function findAgent(api: Api, layout: Layout): Promise<BenchAgent> {
   const [agent] = items.filter(({ metadata }: ApiJson) => metadata.deletionTimestamp === undefined);
   if (!agent) throw new Error('there is no agent');
   const pid = await programOf(layout, OWN_NAMESPACE, agent.metadata.name, 'agent.js');
-  return { pid, guardedAt: (namespace, pods) => guardedAt(pid, namespace, pods) };
+  return { pid, timesOf: (namespace, pods) => timesOf(pid, namespace, pods) };
 }
 
 /** Asks from the agent's own network: nobody else is told of single pods. */
@@ -55,15 +61,16 @@ const ASK = `(async ([port, namespace, ...pods]) => {
   const times = [];
   for (const pod of pods) {
     const answer = await fetch('http://127.0.0.1:' + port + '/selfcheck?pod=' + namespace + '/' + pod);
-    times.push(answer.ok ? ((await answer.json()).guard?.guardedAt ?? null) : null);
+    const { putInAt, guardedAt } = (answer.ok && (await answer.json()).guard) || {};
+    times.push(putInAt && guardedAt ? { putInAt, guardedAt } : null);
   }
   console.log(JSON.stringify(times));
 })(process.argv.slice(1))`;
 
-async function guardedAt(pid: number, namespace: string, pods: string[]): Promise<(number | undefined)[]> {
+async function timesOf(pid: number, namespace: string, pods: string[]): Promise<(CureTimes | undefined)[]> {
   const ask = [process.execPath, '-e', ASK, '--', String(AGENT_PORT), namespace, ...pods];
   const printed = await must('nsenter', ['--target', String(pid), '--net', '--', ...ask]);
-  return (JSON.parse(printed) as (number | null)[]).map((time) => time ?? undefined);
+  return (JSON.parse(printed) as (CureTimes | null)[]).map((times) => times ?? undefined);
 }
 
 /** Whether the webhook has made the pod wait for the agent. */
