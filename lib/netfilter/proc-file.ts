@@ -14,12 +14,12 @@ export function readProcFile(path: string, limit = Number.POSITIVE_INFINITY): st
   }
 }
 
-const CHUNK = 65_536;
+/** One for all: reads end before the next begins, and the agent makes some for each pod every few seconds. */
+const buffer = Buffer.allocUnsafeSlow(65_536);
 
 function readUpTo(path: string, limit: number): string {
   const file = openSync(path, 'r');
   try {
-    const buffer = Buffer.allocUnsafe(Math.min(limit, CHUNK));
     let text = '';
     while (text.length < limit) {
       const length = readSync(file, buffer, 0, Math.min(buffer.length, limit - text.length), null);

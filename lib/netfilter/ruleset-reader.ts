@@ -60,7 +60,7 @@ export function programOf(family: Family, backend: Backend, what: 'save' | 'rest
  * @param timeout milliseconds for each program
  * @returns a function that reads the ruleset; the same object as before where nothing at all has changed. With `quiet`
  *   the kernel reports each change that a program makes, and has reported none since the last read: the exemption's sets,
- *   to which only packets add then, are read again after some minutes
+ *   to which only packets add then, are read again after a quarter of an hour
  * @throws (the function) CodedError COMMAND_MISSING, COMMAND_TIMEOUT, COMMAND_KILLED, COMMAND_FAILED, NFT_UNREADABLE, RULESET_UNSTEADY
  */
 export function makeRulesetReader(
@@ -156,8 +156,8 @@ interface SetElements {
   read: { words: string[]; text: string }[];
 }
 
-/** Milliseconds for which the exemption's sets stand that only packets can have added to. */
-const STANDS_FOR = 300_000;
+/** Milliseconds for which the exemption's sets stand that only packets can have added to: some checks of the agent. */
+const STANDS_FOR = 900_000;
 
 /**
  * Reads again where rules changed between one program and the next.
@@ -175,6 +175,8 @@ export async function readNft(
   digest: SnapshotKeeping['digest'] = KEEP_ALL.digest,
 ): Promise<NftDump | undefined> {
   let details: Omit<KnownListing, 'elements'> | undefined = known;
+  /** Read between two listings: the second time they need not be read again. */
+  let between: { listing: string; elements: SetElements } | undefined;
   for (let reads = 0; reads < MAX_READS; reads++) {
     const listed = await run('nft', ['-j', '-t', 'list', 'ruleset'], { timeout });
     if (listed.exitCode !== 0) {
@@ -188,10 +190,15 @@ export async function readNft(
     const withoutThem = withoutCounters(listed.stdout);
     const listing = digest(withoutThem);
     const before = known?.listing === listing ? known.elements : undefined;
-    const elements = await readElements(listed.stdout, run, timeout, before, quiet);
+    const lacksDetails = details?.listing !== listing && needsDetails(withoutThem);
+    const [elements, read] = await Promise.all([
+      between?.listing === listing ? between.elements : readElements(listed.stdout, run, timeout, before, quiet),
+      lacksDetails ? readDetails(withoutThem, run, timeout) : undefined,
+    ]);
     if (!elements) continue;
-    if (details?.listing !== listing && needsDetails(withoutThem)) {
-      details = { listing, ...(await readDetails(withoutThem, run, timeout)) };
+    if (read) {
+      details = { listing, ...read };
+      between = { listing, elements };
       continue;
     }
     const { dump, xtError } = details?.listing === listing ? details : { dump: {}, xtError: {} };

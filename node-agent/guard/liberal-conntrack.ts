@@ -13,6 +13,8 @@ export class LiberalConntrack {
   repairs = 0;
   /** Why it could not be set. */
   failure: string | undefined;
+  /** It was set just now: the first check need not read it. */
+  private isPrepared = false;
   private readonly namespace: EnteredNamespace;
   private readonly log: Log;
   private readonly errors: ErrorLog;
@@ -24,11 +26,26 @@ export class LiberalConntrack {
   }
 
   /**
+   * Sets it before the rule is put in. Where conntrack is not loaded on the node yet, that fails: the rule loads it, and
+   * `hold` sets it. Sysctls are read in any case. Never throws.
+   */
+  async prepare(): Promise<void> {
+    await this.namespace.writeSysctl(BE_LIBERAL, '1').catch(() => undefined);
+    await this.read().catch(() => undefined);
+    this.isPrepared = this.isSet === true;
+    // What was not set is no drift.
+    if (!this.isSet) this.isSet = undefined;
+  }
+
+  /**
    * Sets it, and later reads it and sets it where it is not. Conntrack has to be loaded in the namespace, as the rule does.
    * Never throws.
    * @param repair false: it is set once, and later changes are only told
    */
   async hold(repair: boolean): Promise<void> {
+    const isPrepared = this.isPrepared;
+    this.isPrepared = false;
+    if (isPrepared) return;
     try {
       const before = this.isSet;
       // At first it is 0 in every namespace, and each program delays a new pod.
@@ -39,9 +56,7 @@ export class LiberalConntrack {
         this.log('warn', 'be-liberal-lost', { message: `something has set ${BE_LIBERAL} to 0` });
       }
       if (before !== undefined && !repair) return;
-      await this.namespace.writeSysctl(BE_LIBERAL, '1');
-      await this.read();
-      if (!this.isSet) throw errors.LIBERAL_FAILED('it is 0 after 1 was written');
+      await this.set();
       if (before) this.repairs++;
       this.failure = undefined;
       this.errors.recovered();
@@ -49,6 +64,13 @@ export class LiberalConntrack {
       this.failure = describeError(error).message;
       this.errors.note('be-liberal-failed', error);
     }
+  }
+
+  /** @throws CodedError LIBERAL_FAILED, or as the programs do */
+  private async set(): Promise<void> {
+    await this.namespace.writeSysctl(BE_LIBERAL, '1');
+    await this.read();
+    if (!this.isSet) throw errors.LIBERAL_FAILED('it is 0 after 1 was written');
   }
 
   private async read(): Promise<void> {

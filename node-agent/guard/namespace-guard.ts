@@ -79,6 +79,8 @@ export class NamespaceGuard {
   private stopped = false;
   private lastInvalid: number | null | undefined;
   private countedAt = Number.NEGATIVE_INFINITY;
+  /** Milliseconds since 1970: when the cure was in, which is verified after that; undefined where it was there before. */
+  private putInAt: number | undefined;
   /** Whether a rule of this pod was put in by this guard. */
   private hasInserted = false;
 
@@ -195,6 +197,7 @@ export class NamespaceGuard {
     const wanted = this.settings.beLiberal;
     return {
       ...this.state,
+      ...(this.putInAt !== undefined && { putInAt: this.putInAt }),
       ...this.checking.report(this.evidence()),
       beLiberal: { wanted, set: isSet ?? null, drift, repairs, ...(failure !== undefined && { failure }) },
     };
@@ -223,17 +226,31 @@ export class NamespaceGuard {
     const started = performance.now();
     const isFirst = found === undefined;
     // The first check needs the range of ephemeral ports.
-    const known = isFirst ? this.namespace.readSysctls().catch(() => undefined) : undefined;
-    await Promise.all([known, this.namespace.makeVisible()]);
+    const sysctls = isFirst ? this.prepareSysctls() : undefined;
+    let reads = 0;
+    const read = async () => {
+      // The second time it reads back what was put in.
+      if (isFirst && reads++ === 1) this.putInAt = Date.now();
+      const [snapshot] = await Promise.all([this.read(), sysctls]);
+      // The child that showed it may have ended meanwhile.
+      await this.namespace.makeVisible();
+      return snapshot;
+    };
     const { protocol } = this.settings;
     const options = { protocol, backend: 'auto', lockWait: LOCK_WAIT, commandTimeout, environment } as const;
-    const result = await install(this.read, options, this.namespace, found);
+    const result = await install(read, options, this.namespace, found);
     this.hasInserted ||= FAMILIES.some((family) => result.families[family].action === 'inserted');
     if (isFirst) {
       const { families, exemption } = result;
       this.log('info', 'installed', { families, exemption, milliseconds: performance.now() - started });
     }
     return result;
+  }
+
+  /** Beside the first listing, so that a new pod does not wait for one after the other. */
+  private async prepareSysctls(): Promise<void> {
+    if (this.settings.beLiberal === 'enabled') await this.liberal.prepare();
+    else await this.namespace.readSysctls().catch(() => undefined);
   }
 
   private async afterCheck(): Promise<void> {

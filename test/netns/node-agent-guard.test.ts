@@ -47,6 +47,8 @@ kernelTest('the whole cure is put in, and nothing happens to the namespace of th
   t.match(await pod.must('nft', ['list', 'tables']), /table inet invalid-drop/);
   t.equal(await isLiberal(pod), true);
   const report = guard.report();
+  const { putInAt = Number.POSITIVE_INFINITY, guardedAt = 0 } = report;
+  t.ok(putInAt <= guardedAt, 'it is put in before it is verified');
   t.match(report, {
     state: 'guarded',
     result: 'guarded',
