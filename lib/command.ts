@@ -14,6 +14,7 @@ export interface ProgramOutput {
  * Runs a program to its end.
  * @param options.input what it reads on standard input; without it there is none, which saves a pipe for each run
  * @param options.timeout milliseconds until it is killed
+ * @param options.file descriptor of an open file that it has as 3
  * @param options.memory what it may take and print, and is killed beyond; of the container's limit where it is not given
  * @returns its exit code and output, also where the exit code is not 0
  * @throws CodedError COMMAND_MISSING, COMMAND_TIMEOUT, COMMAND_TOO_LARGE or COMMAND_KILLED
@@ -21,12 +22,12 @@ export interface ProgramOutput {
 export function runCommand(
   command: string,
   args: string[],
-  options: { timeout: number; input?: string; env?: NodeJS.ProcessEnv; memory?: MemoryBudget },
+  options: { timeout: number; input?: string; env?: NodeJS.ProcessEnv; file?: number; memory?: MemoryBudget },
 ): Promise<ProgramOutput> {
-  const { timeout, input, env, memory = memoryBudget() } = options;
+  const { timeout, input, env, file, memory = memoryBudget() } = options;
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, {
-      stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+      stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe', ...(file === undefined ? [] : [file])],
       timeout,
       killSignal: 'SIGKILL',
       ...(env && { env }),
@@ -65,6 +66,7 @@ export type RunCommand = typeof runCommand;
  * Starts a program that keeps running.
  * @param onText called with what it prints on standard output, as it comes
  * @param onEnd called once, when it has ended or could not be started
+ * @param file descriptor of an open file that it has as 3
  * @returns the process; the caller ends it
  */
 export function startCommand(
@@ -72,9 +74,10 @@ export function startCommand(
   args: string[],
   onText: (text: string) => void,
   onEnd: (how: string) => void,
+  file?: number,
 ): ChildProcess {
-  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'ignore'] });
-  child.stdout.setEncoding('utf8').on('data', onText);
+  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'ignore', ...(file === undefined ? [] : [file])] });
+  child.stdout?.setEncoding('utf8').on('data', onText);
   child.once('error', (error) => onEnd(error.message));
   child.once('exit', (code, signal) => onEnd(signal ?? `exit code ${code}`));
   return child;
