@@ -89,6 +89,7 @@ export const errors = defineErrors({
     '/sys/kernel/tracing at /host/sys/kernel/tracing, writable, or set --resets=disabled',
   CLUSTER_CONFIGURATION: (from: string, why: string) =>
     `cannot read the cluster's address and credentials from ${from} (${why}): correct --kubeconfig`,
+  CLUSTER_NO_LIST: (path: string) => `what the API server answers to ${path} is no list: it has no items`,
   CLUSTER_LIST_ENDLESS: (path: string, pages: number) =>
     `the list of ${path} does not end after ${pages} pages: look for a proxy before the API server that alters its answers`,
   AGENT_PORT_TAKEN: (port: number, why: string) =>

@@ -88,6 +88,8 @@ const MAX_LINE = 2000;
 const GENERATION = /^# new generation \d+(?: by process (\d+) \((.*?)\)?)?$/;
 /** The same of `xtables-monitor --event`: `NEWGEN: GENID=20 PID=5737 NAME=nft`. It loads no ruleset, and raises no alarm. */
 const NEWGEN = /^NEWGEN: GENID=\d+ PID=(\d+) NAME=(.*)$/;
+/** Where the kernel's buffer was full: the change that is not told of may be the last one. xtables-monitor ends then. */
+const LOST = '# ERROR: We lost some netlink events!';
 /** The kernel gives the packet's family, not the table's. What was used is missing when the table is put in. */
 const ALARM = new RegExp(`^add quota \\S+ ${EXEMPTION_TABLE.split(' ')[1]} ${ALARM_QUOTA} \\{ over 1 bytes used`);
 
@@ -114,6 +116,8 @@ export function makeMonitorParser(): (text: string) => MonitorReport {
         const [, pid, process = null] = generation;
         report.changes.push({ process, pid: pid ? Number(pid) : null, lines });
         lines = [];
+      } else if (line === LOST) {
+        report.changes.push({ process: null, pid: null, lines: [line] });
       } else if (ALARM.test(line)) {
         report.alarm = true;
       } else if (line !== '' && lines.length < MAX_LINES) {

@@ -120,15 +120,18 @@ const MAX_PAGES = 10_000;
 /**
  * The pages of a collection, one after the other.
  * @returns objects of each page, and the collection's resourceVersion
- * @throws CodedError CLUSTER_LIST_ENDLESS, or what the client rejects with
+ * @throws CodedError CLUSTER_LIST_ENDLESS, CLUSTER_NO_LIST, or what the client rejects with
  */
 export async function* listPages(client: Pick<ClusterClient, 'get'>, path: string, query: Query = {}) {
   let next = '';
   for (let pages = 0; pages < MAX_PAGES; pages += 1) {
     const page = await client.get(path, { ...query, limit: PAGE, ...(next && { continue: next }) });
     const metadata = objectAt(page, 'metadata');
-    const objects = Array.isArray(page['items']) ? page['items'].filter(isObject) : [];
-    yield { objects, version: shortText(metadata['resourceVersion']) };
+    // Go prints a list that was never made as null.
+    const items = page['items'] === null && /List$/.test(shortText(page['kind'])) ? [] : page['items'];
+    // Taken for an empty list, such an answer would make an agent withdraw from every pod.
+    if (!Array.isArray(items)) throw errors.CLUSTER_NO_LIST(path);
+    yield { objects: items.filter(isObject), version: shortText(metadata['resourceVersion']) };
     next = shortText(metadata['continue'], 10_000);
     if (next === '') return;
   }

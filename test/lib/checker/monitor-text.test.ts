@@ -80,3 +80,8 @@ t.test('the alarm is told apart from changes, and from the table that is put in'
   t.match(makeMonitorParser()('add quota inet invalid-drop alarm { over 1 bytes } \n'), { alarm: false });
   t.match(makeMonitorParser()('add quota ip other alarm { over 1 bytes used 1 bytes } \n'), { alarm: false });
 });
+
+t.test('changes that the kernel had no room for are a change', async (t) => {
+  const { changes } = makeMonitorParser()('add table ip other\n# ERROR: We lost some netlink events!\n');
+  t.match(changes, [{ process: null, pid: null, lines: [/lost some netlink events/] }]);
+});

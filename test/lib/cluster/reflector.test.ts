@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { type ClusterClient, connectCluster } from '../../../lib/cluster/cluster-client.ts';
 import { listPages, reflect } from '../../../lib/cluster/reflector.ts';
+import type { JsonObject } from '../../../lib/json.ts';
 import { createNamespaceStore, namespaceLabels } from '../../../webhook/watches.ts';
 import { until } from '../../harness/wait-until.ts';
 import { kubeconfigFor, namespaceObject, startFakeApiServer } from '../../webhook/fake-api-server.ts';
@@ -102,6 +103,14 @@ t.test('a list has up to ten thousand pages; one that does not end is an error',
   };
   t.equal(await pagesOf(10_000), 10_000);
   await t.rejects(pagesOf(10_001), { code: 'CLUSTER_LIST_ENDLESS', message: '/api/v1/pods does not end after 10000' });
+});
+
+t.test('an answer that is no list is an error, and no empty list', async (t) => {
+  const first = (page: object) => listPages({ get: async () => page as JsonObject }, '/api/v1/pods').next();
+  for (const page of [{}, { items: {} }, { metadata: { resourceVersion: '1' } }, { kind: 'Status', items: null }])
+    await t.rejects(first(page), { code: 'CLUSTER_NO_LIST' });
+  for (const page of [{ items: [] }, { kind: 'PodList', items: null }])
+    t.match((await first(page)).value, { objects: [] });
 });
 
 t.test('events of the watch change what is known', async (t) => {
