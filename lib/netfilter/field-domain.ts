@@ -77,7 +77,10 @@ export function divide(
 
 function withFlags(domain: Domain, mask: number, oneOf: Value[]): Domain | undefined {
   if (!oneOf.every((value) => typeof value === 'number')) return undefined;
-  return FLAGS.filter(([bits]) => isIn(domain, bits) && oneOf.includes(Number(bits) & mask));
+  return intersect(
+    domain,
+    FLAGS.filter(([bits]) => oneOf.includes(Number(bits) & mask)),
+  );
 }
 
 /** Whether the domain has the value. */
@@ -160,12 +163,15 @@ function intersect(a: Domain, b: Domain): Domain {
 }
 
 function subtract(a: Domain, b: Domain): Domain {
+  let next = 0;
   return a.flatMap(([from, to]) => {
     const left: Interval[] = [];
     let start = from;
-    for (const [first, last] of b) {
+    // What is before this interval is before all that follow.
+    while ((b[next]?.[1] ?? from) < from) next++;
+    for (let i = next; i < b.length; i++) {
+      const [first, last] = b[i] as Interval;
       if (first > to) break;
-      if (last < start) continue;
       if (first > start) left.push([start, first - 1n]);
       start = last + 1n;
     }
