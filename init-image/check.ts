@@ -63,7 +63,7 @@ function explainHere(values: Values, json: boolean, node: boolean): Promise<numb
   if (node || isOnNode()) return watchNode({ ...options, pid: process.pid });
   const timeout = values['command-timeout'] * 1000;
   const readStrays = () => readStrayEvidence(values.port, timeout);
-  return explain({ ...options, read: makeRulesetReader(timeout), readStrays });
+  return explain({ ...options, read: makeRulesetReader(timeout, undefined, undefined, true), readStrays });
 }
 
 /** So few checks never earn back what compiling their code for speed costs in memory and time. */

@@ -24,33 +24,37 @@ export function memoryBudget(limit: number = process.constrainedMemory()): Memor
 
 /** Milliseconds between looks at the programs: nft takes some hundred megabytes a second. */
 const PERIOD = 10;
-const watched = new Map<number, () => void>();
+const watched = new Map<number, { bytes: number; exceeded: () => void }>();
 let timer: NodeJS.Timeout | undefined;
 
 /**
  * Watches a program for as long as it runs.
- * @param bytes that all watched programs may take together
- * @param exceeded called where they take more, for the one that takes most
+ * @param bytes that it may take, and all watched programs together where none of them may take more
+ * @param exceeded called where they take more: for each that does alone, else for the one that takes most
  */
 export function watchMemory(child: ChildProcess, bytes: number, exceeded: () => void): void {
   const { pid } = child;
   if (pid === undefined || bytes === Number.POSITIVE_INFINITY) return;
-  watched.set(pid, exceeded);
+  watched.set(pid, { bytes, exceeded });
   child.once('exit', () => {
     watched.delete(pid);
     if (watched.size === 0) clearInterval(timer);
   });
-  if (watched.size === 1) timer = setInterval(() => compare(bytes), PERIOD);
+  if (watched.size === 1) timer = setInterval(compare, PERIOD);
 }
 
-function compare(bytes: number): void {
-  const sizes = [...watched].map(([pid, exceeded]) => ({ size: anonymousMemory(pid), exceeded }));
-  if (sizes.reduce((sum, { size }) => sum + size, 0) <= bytes) return;
+function compare(): void {
+  const sizes = [...watched].map(([pid, one]) => ({ ...one, size: anonymousMemory(pid) }));
+  const alone = sizes.filter(({ size, bytes }) => size > bytes);
+  for (const { exceeded } of alone) exceeded();
+  if (alone.length > 0) return;
+  const together = Math.max(...sizes.map(({ bytes }) => bytes));
+  if (sizes.reduce((sum, { size }) => sum + size, 0) <= together) return;
   sizes.toSorted((a, b) => b.size - a.size)[0]?.exceeded();
 }
 
 /** What cannot be taken back from a process, in bytes; 0 where it has ended. */
-function anonymousMemory(pid: number): number {
+export function anonymousMemory(pid: number): number {
   try {
     return Number(/^RssAnon:\s*(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) * 1024;
   } catch {

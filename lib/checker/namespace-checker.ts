@@ -139,6 +139,7 @@ export class NamespaceChecker {
     const { last, settings } = this.checker;
     if (installsFirst && !last) return (await install(undefined)).check;
     const check = await checkRuleset(() => read(quiet && this.monitor.running), last, namespace);
+    this.monitor.limitMemory();
     const added = settings.onDrift === 'repair' && (await listListeners(check, commandTimeout, namespace.run));
     return added ? await checkRuleset(read, undefined, namespace) : check;
   }

@@ -2,6 +2,7 @@
 // iptables-legacy sends no events.
 import type { ChildProcess } from 'node:child_process';
 import type { Log } from '../log.ts';
+import { anonymousMemory } from '../memory-budget.ts';
 import { ALARM_QUOTA, EXEMPTION_TABLE } from '../netfilter/nft-statement.ts';
 
 /** One committed change of the ruleset. */
@@ -16,6 +17,13 @@ export interface RulesetChange {
 const FIRST_DELAY = 1000;
 const LAST_DELAY = 60_000;
 
+/** `nft monitor` keeps the whole ruleset: 3.3 MB beside Istio's rules, 34 MB beside 8,000. Checks come more often without. */
+const MAX_MEMORY = 8 * 1024 ** 2;
+/** Milliseconds until a ruleset that was too large may have become small. */
+const TOO_LARGE_DELAY = 600_000;
+/** Looks at its memory while it loads the ruleset: how many, and milliseconds between them. */
+const [LOOKS, LOOK_PERIOD] = [100, 20];
+
 /** Starts the program: see startCommand. A parameter, so that a test can end it. */
 export type StartMonitor = (onText: (text: string) => void, onEnd: (how: string) => void) => ChildProcess;
 
@@ -25,21 +33,32 @@ export class NftMonitor {
   restarts = 0;
   private child: ChildProcess | undefined;
   private timer: NodeJS.Timeout | undefined;
+  private looks: NodeJS.Timeout | undefined;
   private delay = FIRST_DELAY;
+  private tooLarge = false;
   private readonly launch: StartMonitor;
   private readonly onChange: (changes: RulesetChange[]) => void;
   private readonly onAlarm: () => void;
   private readonly log: Log;
+  private readonly maxMemory: number;
 
   /**
    * @param onChange called for each change; with an empty list when events may have been missed
    * @param onAlarm called when the exemption's table has raised the alarm
+   * @param maxMemory bytes beyond which it is ended
    */
-  constructor(launch: StartMonitor, onChange: (changes: RulesetChange[]) => void, onAlarm: () => void, log: Log) {
+  constructor(
+    launch: StartMonitor,
+    onChange: (changes: RulesetChange[]) => void,
+    onAlarm: () => void,
+    log: Log,
+    maxMemory = MAX_MEMORY,
+  ) {
     this.launch = launch;
     this.onChange = onChange;
     this.onAlarm = onAlarm;
     this.log = log;
+    this.maxMemory = maxMemory;
   }
 
   start(): void {
@@ -53,12 +72,30 @@ export class NftMonitor {
         if (changes.length > 0) this.onChange(changes);
         if (alarm) this.onAlarm();
       },
-      (how) => this.ended(how),
+      (how) =>
+        this.ended(
+          this.tooLarge ? `it took more than ${this.maxMemory / 1024 ** 2} MiB: the ruleset is very large` : how,
+        ),
     );
+    let looks = 0;
+    this.looks = setInterval(() => {
+      this.limitMemory();
+      if (++looks === LOOKS) clearInterval(this.looks);
+    }, LOOK_PERIOD);
+    this.looks.unref();
+  }
+
+  /** Ends it where the ruleset has grown too large; for a caller that knows of a change. */
+  limitMemory(): void {
+    const pid = this.child?.pid;
+    if (!this.running || pid === undefined || anonymousMemory(pid) <= this.maxMemory) return;
+    this.tooLarge = true;
+    this.child?.kill('SIGKILL');
   }
 
   stop(): void {
     clearTimeout(this.timer);
+    clearInterval(this.looks);
     this.child?.removeAllListeners('exit');
     this.child?.removeAllListeners('error').on('error', () => undefined);
     this.child?.kill('SIGKILL');
@@ -68,6 +105,9 @@ export class NftMonitor {
   private ended(how: string): void {
     if (!this.running) return;
     this.running = false;
+    clearInterval(this.looks);
+    if (this.tooLarge) this.delay = TOO_LARGE_DELAY;
+    this.tooLarge = false;
     this.log('warn', 'monitor-ended', { message: `nft monitor ended: ${how}`, retryInSeconds: this.delay / 1000 });
     this.timer = setTimeout(() => {
       this.restarts++;

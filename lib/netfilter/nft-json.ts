@@ -11,10 +11,9 @@ import { EXEMPTION_TABLE, parseStatement } from './nft-statement.ts';
  * @throws SyntaxError if the text is no JSON of nft
  */
 export function parseNft(text: string, setListings?: string[]): Table[] {
-  const list = parseItems(text);
   const tables = new Map<string, Table>();
-  const sets = collectSets(list, setListings?.flatMap(parseItems));
-  for (const { table, chain, rule } of list) {
+  const sets = collectSets(text, setListings);
+  for (const { table, chain, rule } of parseItems(text)) {
     if (table) addTable(tables, toItem(table));
     if (chain) addChain(tables, toItem(chain));
     if (rule) addRule(tables, toItem(rule), sets);
@@ -22,14 +21,42 @@ export function parseNft(text: string, setListings?: string[]): Table[] {
   return [...tables.values()];
 }
 
-function parseItems(text: string): JsonItem[] {
-  const items = toItem(JSON.parse(text))['nftables'];
-  if (!Array.isArray(items)) throw new SyntaxError('no member "nftables"');
-  return items.map(toItem);
+/** What ends or nests a value: strings hold any of these characters. */
+const TOKEN = /"(?:[^"\\]|\\.)*"|[{}[\]]/g;
+const START = /^\s*\{\s*"nftables"\s*:\s*\[/;
+
+/**
+ * The members of the array `nftables`, as they are printed. Each is parsed alone: of a large ruleset the values of all
+ * together take twenty times the text.
+ */
+export function* splitItems(text: string): Generator<string> {
+  const start = START.exec(text)?.[0].length;
+  if (start === undefined) throw new SyntaxError('no member "nftables"');
+  let depth = 0;
+  let from = start;
+  const tokens = new RegExp(TOKEN);
+  tokens.lastIndex = start;
+  for (let token = tokens.exec(text); token; token = tokens.exec(text)) {
+    const [{ length }] = token;
+    const character = length === 1 ? token[0] : '';
+    if (character === '{' || character === '[') {
+      if (depth++ === 0) from = token.index;
+    } else if (character !== '') {
+      if (depth === 0) return;
+      if (--depth === 0) yield text.slice(from, tokens.lastIndex);
+    }
+  }
+  throw new SyntaxError('the array "nftables" does not end');
+}
+
+function* parseItems(text: string): Generator<JsonItem> {
+  for (const item of splitItems(text)) yield toItem(JSON.parse(item));
 }
 
 /** More sets are not listed: their elements stay unknown. */
 const MAX_LISTED = 20;
+/** An item that is a set or map. */
+const SET = /^\{\s*"(set|map)"/;
 /** Programs that are run for them take the names as words. */
 const WORD = /^[\w./-]+$/;
 
@@ -38,22 +65,26 @@ const WORD = /^[\w./-]+$/;
  * are left out: there may be hundreds of thousands, and of a packet that any host may send they decide nothing.
  * @returns arguments for `nft -j list`, such as `table inet t` or `set ip t ports`
  */
-export function neededListings(text: string): string[][] {
+export function neededListings(listing: string): string[][] {
   // Most rulesets have no sets but ours, and some have none.
-  if (!/"(set|map)": ?\{"family"/.test(text)) return [];
-  const items = parseItems(text);
-  const rules = items
-    .map(({ rule }) => toItem(rule))
-    .map((rule) => ({ scope: scopeOf(rule), text: JSON.stringify(rule) }));
-  const isUsed = (set: JsonItem) =>
-    rules.some((rule) => rule.scope === scopeOf(set) && rule.text.includes(`"@${set['name']}"`));
-  const needed = items.flatMap((item) => {
+  if (!/"(set|map)": ?\{"family"/.test(listing)) return [];
+  const used = new Set<string>();
+  for (const text of splitItems(listing)) {
+    if (!text.includes('"@')) continue;
+    const rule = toItem(toItem(JSON.parse(text))['rule']);
+    for (const [, name] of text.matchAll(/"@([^"]+)"/g)) used.add(`${scopeOf(rule)} ${name}`);
+  }
+  const needed: string[][] = [];
+  for (const text of splitItems(listing)) {
+    if (!SET.test(text)) continue;
+    const item = toItem(JSON.parse(text));
     const set = toItem(item['set'] ?? item['map']);
     const words = [item['set'] ? 'set' : 'map', set['family'], set['table'], set['name']].map(String);
-    if (set['elem'] !== undefined || !isUsed(set) || !words.every((word) => WORD.test(word))) return [];
-    if (scopeOf(set) === EXEMPTION_TABLE) return [['table', ...EXEMPTION_TABLE.split(' ')]];
-    return isOfAddresses(set['type']) ? [] : [words];
-  });
+    const isUsed = used.has(`${scopeOf(set)} ${set['name']}`);
+    if (set['elem'] !== undefined || !isUsed || !words.every((word) => WORD.test(word))) continue;
+    if (scopeOf(set) === EXEMPTION_TABLE) needed.push(['table', ...EXEMPTION_TABLE.split(' ')]);
+    else if (!isOfAddresses(set['type'])) needed.push(words);
+  }
   return [...new Map(needed.map((words) => [words.join(' '), words])).values()].slice(0, MAX_LISTED);
 }
 
@@ -113,21 +144,28 @@ function addRule(tables: Map<string, Table>, item: JsonItem, sets: NftSets): voi
   chain.rules.push(rule);
 }
 
-function collectSets(items: JsonItem[], listed?: JsonItem[]): NftSets {
+function collectSets(listing: string, setListings?: string[]): NftSets {
   const sets: NftSets = new Map();
-  for (const item of [...items, ...(listed ?? [])]) {
+  const add = (item: JsonItem, isListed: boolean) => {
     const set = toItem(item['set'] ?? item['map']);
-    const unlisted = listed !== undefined && set['elem'] === undefined && !listed.includes(item);
+    const unlisted = setListings !== undefined && set['elem'] === undefined && !isListed;
     if (set['name'] !== undefined) sets.set(`${scopeOf(set)} ${set['name']}`, unlisted ? { ...set, unlisted } : set);
-  }
-  for (const item of items) {
-    for (const name of updatedSets(toItem(item['rule']))) {
-      const key = `${scopeOf(toItem(item['rule']))} ${name}`;
+  };
+  for (const text of splitItems(listing)) if (SET.test(text)) add(toItem(JSON.parse(text)), false);
+  for (const text of setListings ?? []) for (const item of parseItems(text)) add(item, true);
+  for (const text of splitItems(listing)) {
+    if (!UPDATE.test(text)) continue;
+    const rule = toItem(toItem(JSON.parse(text))['rule']);
+    for (const name of updatedSets(rule)) {
+      const key = `${scopeOf(rule)} ${name}`;
       sets.set(key, { ...sets.get(key), flags: ['dynamic'] });
     }
   }
   return sets;
 }
+
+/** What a statement that updates a set or map begins with. */
+const UPDATE = /"(set|map)":/;
 
 /** Sets that the rule adds packets' values to: the kernel allows it for some that lack the flag `dynamic`. */
 function updatedSets(rule: JsonItem): string[] {
@@ -136,6 +174,17 @@ function updatedSets(rule: JsonItem): string[] {
     const name = toItem(set)['set'] ?? toItem(map)['map'];
     return typeof name === 'string' ? [name.replace(/^@/, '')] : [];
   });
+}
+
+/** Chains with xt compat expressions, as `FAMILY TABLE CHAIN`. */
+export function chainsWithXt(listing: string): Set<string> {
+  const chains = new Set<string>();
+  for (const text of splitItems(listing)) {
+    if (!text.includes('"xt"')) continue;
+    const rule = toItem(toItem(JSON.parse(text))['rule']);
+    chains.add(`${scopeOf(rule)} ${rule['chain']}`);
+  }
+  return chains;
 }
 
 /** What only nft's text form tells of a table: nft 1.0.6 prints neither in JSON. */

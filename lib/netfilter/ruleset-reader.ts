@@ -1,12 +1,14 @@
 // Reads the whole ruleset of a network namespace: nftables and iptables-legacy, with as few programs as can be.
 import type { ProgramOutput, RunCommand } from '../command.ts';
 import { type CodedError, errors } from '../errors.ts';
-import { type Backend, type Chain, type Ruleset, type Table, tableName } from './model.ts';
+import { splitLines } from './iptables-save.ts';
+import { type Backend, type Chain, type Ruleset, type Table, tableFamilyOf, tableName } from './model.ts';
 import { type NamespaceAccess, ownNamespace } from './namespace-access.ts';
-import { neededListings, parseNft, parseTableText } from './nft-json.ts';
+import { chainsWithXt, neededListings, parseNft, parseTableText } from './nft-json.ts';
 import { EXEMPTION_TABLE } from './nft-statement.ts';
 import { FAMILIES, type Family } from './packet.ts';
 import { canReadLegacy, readLegacyTables } from './proc.ts';
+import { listReachable, runSmall } from './reachable-listing.ts';
 import { parseRuleset, type RulesetDump } from './ruleset.ts';
 
 /** The ruleset as it was read at one time. */
@@ -42,8 +44,16 @@ export interface SnapshotKeeping {
   ruleset(ruleset: Ruleset, shape: string, length: number): Ruleset;
 }
 
-/** One namespace: nothing is gained. */
-const KEEP_ALL: SnapshotKeeping = { digest: (text) => text, text: (text) => text, ruleset: (ruleset) => ruleset };
+/** Characters from which a text is kept as its digest: node:crypto alone takes a megabyte. */
+const LONG_TEXT = 262_144;
+
+/** One namespace: there is nothing to share. */
+const KEEP_ALL: SnapshotKeeping = {
+  digest: (text) =>
+    text.length < LONG_TEXT ? text : process.getBuiltinModule('node:crypto').hash('sha256', text, 'base64'),
+  text: (text) => text,
+  ruleset: (ruleset) => ruleset,
+};
 
 /** Reads the ruleset: see makeRulesetReader. */
 export type ReadRuleset = (quiet?: boolean) => Promise<RulesetSnapshot>;
@@ -58,6 +68,7 @@ export function programOf(family: Family, backend: Backend, what: 'save' | 'rest
  * again, so that the same handles mean the same rules), and the snapshot for as long as no counter moves either. Then
  * nft is all that a read costs: once for the rules, and once for the exemption's sets.
  * @param timeout milliseconds for each program
+ * @param complete whether rules that no verdict depends on are read from a large ruleset too
  * @returns a function that reads the ruleset; the same object as before where nothing at all has changed. With `quiet`
  *   the kernel reports each change that a program makes, and has reported none since the last read: the exemption's sets,
  *   to which only packets add then, are read again after a quarter of an hour
@@ -67,13 +78,14 @@ export function makeRulesetReader(
   timeout: number,
   namespace: NamespaceAccess = ownNamespace,
   keeping: SnapshotKeeping = KEEP_ALL,
+  complete = false,
 ): ReadRuleset {
   let known: KnownListing | undefined;
   let last: { texts: string; snapshot: RulesetSnapshot } | undefined;
 
   return async (quiet = false) => {
     const [nft, ipv4, ipv6] = await Promise.all([
-      readNft(namespace.run, timeout, known, quiet, keeping.digest),
+      readNft(namespace.run, timeout, known, quiet, keeping.digest, complete),
       readLegacy('ipv4', namespace, timeout),
       readLegacy('ipv6', namespace, timeout),
     ]);
@@ -128,22 +140,25 @@ function shapeOf(nft: NftDump | undefined, legacy: { text: string }[]): string {
 export interface NftDump {
   /** Stands for the listing without counters, which change with every packet. */
   listing: string;
+  /** How often in a row only what verdicts depend on was listed; 0 where all was. */
+  byParts: number;
   dump: Omit<RulesetDump, 'legacySave'>;
   xtError: RulesetSnapshot['xtError'];
   elements: SetElements;
 }
 
 /** What is known of a listing when it is read again. */
-type KnownListing = Pick<NftDump, 'listing' | 'xtError' | 'elements'> & {
+type KnownListing = Pick<NftDump, 'listing' | 'byParts' | 'xtError' | 'elements'> & {
   dump: Pick<RulesetDump, 'nftSave' | 'tableTexts'>;
 };
 
-function keepOf({ listing, dump, xtError, elements }: NftDump, { text }: SnapshotKeeping): KnownListing {
+function keepOf({ listing, byParts, dump, xtError, elements }: NftDump, { text }: SnapshotKeeping): KnownListing {
   const { nftSave, tableTexts } = dump;
   const saved = Object.entries(nftSave ?? {}).map(([family, printed]) => [family, text(printed)]);
   const read = elements.read.map((one) => ({ ...one, text: text(one.text) }));
   return {
     listing,
+    byParts,
     dump: { ...(nftSave && { nftSave: Object.fromEntries(saved) }), ...(tableTexts && { tableTexts }) },
     xtError,
     elements: { ...elements, read },
@@ -164,6 +179,7 @@ const STANDS_FOR = 900_000;
  * @param known what was read before: where the listing is the same, no other program is run but for elements of sets
  * @param quiet see makeRulesetReader
  * @param digest see SnapshotKeeping
+ * @param complete see makeRulesetReader
  * @returns undefined where this kernel has no nftables
  * @throws CodedError as makeRulesetReader's function
  */
@@ -173,26 +189,31 @@ export async function readNft(
   known?: KnownListing,
   quiet = false,
   digest: SnapshotKeeping['digest'] = KEEP_ALL.digest,
+  complete = false,
 ): Promise<NftDump | undefined> {
-  let details: Omit<KnownListing, 'elements'> | undefined = known;
+  let details: Omit<KnownListing, 'elements' | 'byParts'> | undefined = known;
   /** Read between two listings: the second time they need not be read again. */
   let between: { listing: string; elements: SetElements } | undefined;
+  let byParts = known !== undefined && known.byParts > 0 && known.byParts < MAX_BY_PARTS;
   for (let reads = 0; reads < MAX_READS; reads++) {
-    const listed = await run('nft', ['-j', '-t', 'list', 'ruleset'], { timeout });
-    if (listed.exitCode !== 0) {
-      if (NO_NFTABLES.test(listed.stderr)) return undefined;
-      throw failed('nft', listed);
+    const whole = byParts ? undefined : await listWhole(run, timeout, complete);
+    byParts = whole === undefined;
+    const stdout = whole ? whole.stdout : await listReachable(run, timeout);
+    if (stdout === undefined) continue;
+    if (whole && whole.exitCode !== 0) {
+      if (NO_NFTABLES.test(whole.stderr)) return undefined;
+      throw failed('nft', whole);
     }
-    if (!isWhole(listed.stdout)) {
+    if (!isWhole(stdout)) {
       if (reads < MAX_READS - 1) continue;
-      throw errors.NFT_UNREADABLE(`... ${listed.stdout.slice(-80)}`);
+      throw errors.NFT_UNREADABLE(`... ${stdout.slice(-80)}`);
     }
-    const withoutThem = withoutCounters(listed.stdout);
+    const withoutThem = withoutCounters(stdout);
     const listing = digest(withoutThem);
     const before = known?.listing === listing ? known.elements : undefined;
-    const lacksDetails = details?.listing !== listing && needsDetails(withoutThem);
+    const lacksDetails = details?.listing !== listing && (byParts || needsDetails(withoutThem));
     const [elements, read] = await Promise.all([
-      between?.listing === listing ? between.elements : readElements(listed.stdout, run, timeout, before, quiet),
+      between?.listing === listing ? between.elements : readElements(stdout, run, timeout, before, quiet),
       lacksDetails ? readDetails(withoutThem, run, timeout) : undefined,
     ]);
     if (!elements) continue;
@@ -203,9 +224,20 @@ export async function readNft(
     }
     const { dump, xtError } = details?.listing === listing ? details : { dump: {}, xtError: {} };
     const setListings = elements.read.map(({ text }) => text);
-    return { listing, dump: { ...dump, nft: listed.stdout, setListings }, xtError, elements };
+    const again = byParts ? ((known?.byParts ?? 0) % MAX_BY_PARTS) + 1 : 0;
+    return { listing, byParts: again, dump: { ...dump, nft: stdout, setListings }, xtError, elements };
   }
   throw errors.RULESET_UNSTEADY(MAX_READS);
+}
+
+/** How often a ruleset is read by parts until the whole is tried again: it may have become small. */
+const MAX_BY_PARTS = 20;
+const LIST_RULESET = ['-j', '-t', 'list', 'ruleset'];
+
+/** @returns undefined where the ruleset is not small, unless it is to be read completely, whatever it takes */
+function listWhole(run: RunCommand, timeout: number, complete: boolean): Promise<ProgramOutput | undefined> {
+  if (complete) return run('nft', LIST_RULESET, { timeout });
+  return runSmall((memory) => run('nft', LIST_RULESET, { timeout, memory }));
 }
 
 /**
@@ -275,12 +307,12 @@ async function readDetails(
   const xtError: NftDump['xtError'] = {};
   const tableTexts: RulesetDump['tableTexts'] = {};
   if (listing.includes('"xt"')) {
+    const chains = parseListing(listing, () => chainsWithXt(listing));
     await Promise.all(
       FAMILIES.map(async (family) => {
         const program = programOf(family, 'nft', 'save');
         const saved = await run(program, ['-c'], { timeout });
-        // Comments hold the time of day.
-        if (saved.exitCode === 0) nftSave[family] = saved.stdout.replace(/^#.*\n/gm, '');
+        if (saved.exitCode === 0) nftSave[family] = onlyOf(saved.stdout, tableFamilyOf(family), chains);
         else xtError[family] = failed(program, saved);
       }),
     );
@@ -290,6 +322,17 @@ async function readDetails(
     if (listed.exitCode === 0) tableTexts[tableName(table)] = parseTableText(listed.stdout);
   }
   return { dump: { nftSave, tableTexts }, xtError };
+}
+
+/** What of iptables-save tells of these chains. Its comments are left out, which hold the time of day. */
+function onlyOf(saved: string, family: string, chains: ReadonlySet<string>): string {
+  let table = '';
+  const lines = splitLines(saved).filter((line) => {
+    if (line.startsWith('*')) table = line.slice(1);
+    const chain = /^(?:\[\d+:\d+\] )?-A (\S+)/.exec(line)?.[1];
+    return chain === undefined ? !line.startsWith('#') : chains.has(`${family} ${table} ${chain}`);
+  });
+  return `${lines.join('\n')}\n`;
 }
 
 function failed(program: string, output: ProgramOutput): CodedError {

@@ -59,6 +59,30 @@ const fill = (pod: NetworkNamespace, count: number) =>
     input: `table ip large {\nchain c {\ntype filter hook input priority 0;\n${rules(count)}}\n}\n`,
   });
 
+/** 8,000 rules where connections are redirected, as a proxy of services writes them. */
+const SERVICES = [
+  '*nat\n:PREROUTING ACCEPT\n:SERVICES -\n-A PREROUTING -j SERVICES',
+  ...Array.from(
+    { length: 8000 },
+    (_, i) => `-A SERVICES -d 10.0.${i >> 8}.${i & 255}/32 -p tcp -m tcp --dport 80 -j ACCEPT`,
+  ),
+  'COMMIT\n',
+].join('\n');
+
+kernelTest('thousands of rules that no verdict depends on cost no memory', async (t, { pod }) => {
+  const cgroup = limitedCgroup(t);
+  if (cgroup === undefined) return void t.pass('no cgroup of this machine limits memory');
+  await pod.must('iptables-nft-restore', ['--noflush'], { input: SERVICES });
+  const installing = await startContainer(pod, limited(containerSpec('install', ['NET_ADMIN']), cgroup)).end();
+  t.equal(installing.exitCode, 0, installing.stdout);
+  const checker = startContainer(pod, limited(containerSpec('check', ['NET_ADMIN']), cgroup));
+  await checker.waitForOutput(/"event":"ready"/);
+  t.match(checker.output, /"event":"monitor-ended"/, 'nft monitor would keep all rules');
+  await pod.must('iptables-nft', ['-t', 'mangle', '-F', 'PREROUTING']);
+  await checker.waitForOutput(/"event":"repaired"/, 30_000);
+  t.equal((await checker.stop('SIGTERM')).exitCode, 0);
+});
+
 kernelTest('a ruleset too large for the container ends no installer of observe, and is told', async (t, { pod }) => {
   const cgroup = limitedCgroup(t);
   if (cgroup === undefined) return void t.pass('no cgroup of this machine limits memory');

@@ -4,7 +4,7 @@ import { NftMonitor } from '../../../lib/checker/nft-monitor.ts';
 import { startCommand } from '../../../lib/command.ts';
 
 /** A monitor on a real program; `ended` resolves each time that its end has been seen. */
-function makeMonitor(program: string) {
+function makeMonitor(program: string, maxMemory = Number.POSITIVE_INFINITY) {
   const changes: number[] = [];
   const alarms: number[] = [];
   const waiting: (() => void)[] = [];
@@ -23,6 +23,7 @@ function makeMonitor(program: string) {
       delays.push(details?.['retryInSeconds']);
       waiting.shift()?.();
     },
+    maxMemory,
   );
   const next = () => new Promise<void>((resolve) => waiting.push(resolve));
   return { monitor, changes, alarms, delays, next };
@@ -73,6 +74,16 @@ t.test('a program that ends is started again, ever later, and each time the rule
   t.same(delays, [1, 2, 4, 8]);
   t.same(changes, [0, 0, 0]);
   t.equal(monitor.restarts, 3);
+  monitor.stop();
+});
+
+t.test('a program that takes too much memory is ended, and started again after ten minutes', async (t) => {
+  const { monitor, delays, next } = makeMonitor('setInterval(() => {}, 1000)', 2 ** 20);
+  const ended = next();
+  monitor.start();
+  await ended;
+  t.same(delays, [600]);
+  t.equal(monitor.running, false);
   monitor.stop();
 });
 
