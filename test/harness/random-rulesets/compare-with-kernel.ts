@@ -6,7 +6,7 @@ import { createServer } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { RunCommand } from '../../../lib/command.ts';
-import { CodedError } from '../../../lib/errors.ts';
+import { CodedError, errors } from '../../../lib/errors.ts';
 import { evaluate } from '../../../lib/netfilter/evaluator.ts';
 import type { Ruleset } from '../../../lib/netfilter/model.ts';
 import { ownNamespace } from '../../../lib/netfilter/namespace-access.ts';
@@ -154,10 +154,18 @@ function judgeProbe(ruleset: Ruleset, { packet }: Probe): Judged {
   return { packet, untracked, verdict: told.verdict, reason: told.reason };
 }
 
+/** What is taken for too large to be listed with the memory of small rulesets: nothing, the whole, and each table too. */
+const TOO_LARGE = [[], ['ruleset'], ['ruleset', 'table']];
+
 /** The verdict on each probe: unknown where the rules cannot be read. */
-async function judgeAll(): Promise<Judged[]> {
+async function judgeAll(seed: number): Promise<Judged[]> {
   try {
-    const run: RunCommand = (program, args, options) => reader.run(program, args, options);
+    const refused = TOO_LARGE[seed % TOO_LARGE.length] ?? [];
+    const run: RunCommand = async (program, args, options) => {
+      if (options.memory && refused.some((what) => args.includes(what)))
+        throw errors.COMMAND_TOO_LARGE(program, 'took', 0);
+      return reader.run(program, args, options);
+    };
     const { ruleset } = await makeRulesetReader(TIMEOUT, { ...ownNamespace, run })();
     return PROBES.map((probe) => judgeProbe(ruleset, probe));
   } catch (error) {
@@ -169,7 +177,7 @@ async function judgeAll(): Promise<Judged[]> {
 
 async function compare(seed: number): Promise<KernelComparison[]> {
   await install(seed);
-  const judged = await judgeAll();
+  const judged = await judgeAll(seed);
   const kernel = await observe(judged);
   await closeConnections();
   const comparisons = judged.map(({ untracked: _, ...told }) => ({
