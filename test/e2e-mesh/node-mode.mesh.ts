@@ -56,7 +56,8 @@ for (const mesh of MESHES) {
       t.ok(hasGate(pod), name);
       t.notOk(isInjected(pod));
       await waitCondition(namespace, name, { status: 'True', reason: 'Guarded' });
-      t.match(await podRuleset(namespace, name), DROPS);
+      // Where Istio's own rule was there first, in whatever form, the agent puts in no second one.
+      if (!POD_MODES[name]?.invalidDrop) t.match(await podRuleset(namespace, name), DROPS);
       t.strictSame([...(await sendInvalid(pod)).values()], ['dropped', 'dropped'], `${name}: as real packets`);
     }
   });
