@@ -1,5 +1,6 @@
 // Node mode: how long a user waits for a pod, and whether the cure is in before the pod's first container.
 import { readFile } from 'node:fs/promises';
+import { setTimeout as wait } from 'node:timers/promises';
 import type { Tell } from '../../test/harness/progress-line.ts';
 import type { Layout } from '../../tools/cluster/cluster-layout.ts';
 import { pidsInCgroups } from '../../tools/cluster/cluster-processes.ts';
@@ -19,6 +20,11 @@ import {
 import { mustBe, startPod } from './pod-times.ts';
 
 const PAIRS = 20;
+/**
+ * Milliseconds between two looks of the kubelet at its containers: it notices then that one has started. The last pod was
+ * Ready just after one. So pods are created at all times between two: else all would wait for the same look.
+ */
+const RELIST_PERIOD = 1000;
 const LEAST_PAIRS = 8;
 /** Seconds. */
 const PAIR_TIME = 150;
@@ -41,6 +47,7 @@ export async function benchNodeModeStart(api: Api, tell: Tell): Promise<Figure[]
     tell(`node mode: pod start: pair ${i + 1} of ${PAIRS}`);
     for (const namespace of i % 2 === 0 ? [NODE, NONE] : [NONE, NODE]) {
       const verify = mustBe(hasGate, namespace === NODE);
+      await wait((i / PAIRS) * RELIST_PERIOD);
       samples[namespace]?.push(await startPod(api, namespace, `paired-${i}`, verify));
     }
     await api.ask('DELETE', `${podsOf(NONE)}/paired-${i}?gracePeriodSeconds=0`);
@@ -49,18 +56,12 @@ export async function benchNodeModeStart(api: Api, tell: Tell): Promise<Figure[]
   return describeNodeModeStart(samples[NODE] ?? [], samples[NONE] ?? []);
 }
 
-/** @param node milliseconds, as are those of the pods of no mode, in pairs */
+/** @param node milliseconds, as are those of the pods of no mode */
 export function describeNodeModeStart(node: number[], none: number[]): Figure[] {
-  const added = node.map((time, i) => time - (none[i] ?? Number.NaN));
-  const name = `node mode: pod, scheduled to Ready, median of ${node.length}`;
+  const [value, reference] = [median(node), median(none)];
   return [
-    makeFigure({ name, value: median(node), reference: median(none), unit: 'ms' }),
-    makeFigure({
-      name: 'node mode: added to it, median of pairs',
-      value: median(added),
-      unit: 'ms',
-      goal: 'value <= 250',
-    }),
+    makeFigure({ name: `node mode: pod, scheduled to Ready, median of ${node.length}`, value, reference, unit: 'ms' }),
+    makeFigure({ name: 'node mode: added to it', value: value - reference, unit: 'ms', goal: 'value <= 250' }),
   ];
 }
 
