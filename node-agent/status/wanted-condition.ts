@@ -35,6 +35,8 @@ export interface ConditionContext {
 const MESSAGE_LENGTH = 512;
 /** Most pods are guarded long before: a condition that only says so for a moment is not worth two writes. */
 const GRACE_MS = 10_000;
+/** For as long a pod that was guarded is said to be: an agent that starts takes nothing away. */
+const TRUSTED_MS = 60_000;
 
 const REASONS: Record<PodFinding['state'], ConditionReason> = {
   'no-namespace': 'NoNamespace',
@@ -46,8 +48,8 @@ const REASONS: Record<PodFinding['state'], ConditionReason> = {
 };
 
 /**
- * @returns undefined where the condition stays as it is: a pod that was guarded when this agent started stays Ready until a
- *   check says otherwise
+ * @returns undefined where the condition stays as it is. A pod that was guarded when this agent started stays Ready until a
+ *   check says otherwise; after a minute the reason tells that none has succeeded.
  */
 export function wantedCondition(finding: PodFinding, context: ConditionContext): WantedCondition | undefined {
   const { state } = finding;
@@ -55,14 +57,15 @@ export function wantedCondition(finding: PodFinding, context: ConditionContext):
   const isPassing = state === 'no-namespace' || state === 'starting';
   // A pod without an agent's verdict yet: its namespace may be labelled in this very second.
   if ((isPassing || (state === 'left' && context.present === undefined)) && context.age < GRACE_MS) return undefined;
-  if (isPassing && wasTrue) return undefined;
+  if (isPassing && wasTrue && context.age <= TRUSTED_MS) return undefined;
   const reason = REASONS[state];
   const status = statusOf(finding, context, wasTrue);
   return { status, reason, message: messageOf(finding, context.wrong) };
 }
 
 function statusOf(finding: PodFinding, { gate, mode }: ConditionContext, wasTrue: boolean): WantedCondition['status'] {
-  // An earlier agent has verified it: that this one cannot is no fault of the pod's.
+  // It was verified before: that this agent cannot is no fault of the pod's, which stays Ready. The reason says it.
+  if (wasTrue && (finding.state === 'no-namespace' || finding.state === 'starting')) return 'True';
   if (finding.state === 'cannot-tell' && wasTrue && !finding.verified) return 'True';
   // In observe nothing is held back, also where the pod got its gate before it was told to observe.
   if (gate && mode === 'observe') return 'True';

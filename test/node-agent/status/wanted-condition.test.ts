@@ -33,6 +33,18 @@ const CASES: Case[] = [
 
   { name: 'starting again, guarded before', finding: 'starting', context: { present: TRUE }, wanted: undefined },
   { name: 'not found again, guarded before', finding: 'no-namespace', context: { present: TRUE }, wanted: undefined },
+  {
+    name: 'not found for more than a minute, guarded before',
+    finding: 'no-namespace',
+    context: { present: TRUE, age: 60_001 },
+    wanted: 'True NoNamespace',
+  },
+  {
+    name: 'starting for more than a minute, guarded before',
+    finding: 'starting',
+    context: { present: TRUE, age: 60_001 },
+    wanted: 'True Starting',
+  },
   { name: 'not guarded any more', finding: 'not-guarded', context: { present: TRUE }, wanted: 'False NotGuarded' },
   {
     name: 'cannot tell, verified by an earlier agent',
