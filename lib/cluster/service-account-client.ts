@@ -25,14 +25,19 @@ interface RequestContent {
 }
 
 const REQUEST_MS = 15_000;
+/** Milliseconds until an answer begins. */
+const ANSWER_MS = 10_000;
 /** Two watches, and some requests. */
 const CONNECTIONS = 8;
 
 /** What agents need of a client. */
 export type NodeClient = Pick<OperatorClient, 'get' | 'mergePatch' | 'watch'>;
 
-/** @throws CodedError CLUSTER_CONFIGURATION where it is no pod with a service account */
-export function connectServiceAccount({ folder, host, port }: ServiceAccountAddress): NodeClient {
+/**
+ * @param answerMs milliseconds until an answer begins, a watch's too
+ * @throws CodedError CLUSTER_CONFIGURATION where it is no pod with a service account
+ */
+export function connectServiceAccount({ folder, host, port }: ServiceAccountAddress, answerMs = ANSWER_MS): NodeClient {
   if (!host || !port) throw errors.CLUSTER_CONFIGURATION('KUBERNETES_SERVICE_HOST', 'it is not set');
   const agent = new Agent({ keepAlive: true, maxSockets: CONNECTIONS });
   /** Both are renewed from time to time. */
@@ -63,8 +68,16 @@ export function connectServiceAccount({ folder, host, port }: ServiceAccountAddr
           }),
         },
       });
-      call.once('error', reject);
-      call.once('response', resolve);
+      // A server that has gone without a word would keep a watch for minutes: the kernel goes on trying to connect.
+      const unanswered = setTimeout(() => call.destroy(new Error(`no answer within ${answerMs} ms`)), answerMs);
+      call.once('error', (error) => {
+        clearTimeout(unanswered);
+        reject(error);
+      });
+      call.once('response', (response) => {
+        clearTimeout(unanswered);
+        resolve(response);
+      });
       call.end(text);
     });
   }

@@ -15,7 +15,7 @@ const other = await makeCertificate(new Date());
 
 type Answer = (request: IncomingMessage, response: ServerResponse) => void;
 
-async function serving(t: Test, answer: Answer, trusted = ca) {
+async function serving(t: Test, answer: Answer, trusted = ca, answerMs?: number) {
   const server = createServer({ key, cert }, answer);
   let connections = 0;
   server.on('secureConnection', () => {
@@ -29,7 +29,7 @@ async function serving(t: Test, answer: Answer, trusted = ca) {
   });
   const folder = t.testdir({ token: 'first\n', 'ca.crt': trusted });
   const { port } = server.address() as AddressInfo;
-  const client = connectServiceAccount({ folder, host: '127.0.0.1', port: String(port) });
+  const client = connectServiceAccount({ folder, host: '127.0.0.1', port: String(port) }, answerMs);
   return { client, folder, connections: () => connections };
 }
 
@@ -62,6 +62,12 @@ t.test('a patch is a strategic merge patch', async (t) => {
   });
   await client.mergePatch('/api/v1/namespaces/a/pods/b/status', { status: { message: 'ü' } });
   t.same(seen, ['PATCH', 'application/strategic-merge-patch+json', '{"status":{"message":"ü"}}']);
+});
+
+t.test('a watch of which no answer begins is given up', async (t) => {
+  const { client } = await serving(t, () => undefined, ca, 50);
+  const events = client.watch('/api/v1/pods', {}, new AbortController().signal, () => t.fail('it was opened'));
+  await t.rejects(events.next(), { message: 'no answer within 50 ms' });
 });
 
 t.test('a refusal has status, reason and message', async (t) => {
