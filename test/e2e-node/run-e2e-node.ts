@@ -20,6 +20,7 @@ export const E2E_NODE_SUITE: Suite = {
         'agent-absence.node.ts',
         'many-pods.node.ts',
         'placement.node.ts',
+        'resets.node.ts',
         'running-pods.node.ts',
         'sandboxes.node.ts',
       ],
