@@ -93,6 +93,8 @@ export class FolderWatch {
   }
 
   private note(error: unknown): void {
+    // It went between the look at it and the watch: the next look finds what is there then.
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
     this.errors.note('folder-not-watched', new Error(`${this.settings.folder}: ${describeError(error).message}`));
   }
 
