@@ -54,6 +54,7 @@ e2e: deps tools build images ## end-to-end tests on KUBECONFIG's cluster, or on 
 
 e2e-node: deps tools build images ## end-to-end tests of node agents, on two nodes of their own (root)
 	@bash tools/install-debian.sh cluster
+	@bash tools/install-debian.sh user-namespaces
 	node test/e2e-node/run-e2e-node.ts $(E2E)
 
 bench: deps tools build ## measure, print a table, write bench/results.json (root)
@@ -71,7 +72,7 @@ bench-mesh: deps tools build images ## measure with a real Istio (root)
 images: deps ## build the images, and save them with their SBOMs in .run/images
 	node --use-env-proxy tools/images/make-images.ts
 
-# Variables: CLUSTER, NODES (1 to 4), KUBE_PROXY_MODE, KUBE_PROXY_BE_LIBERAL, KUBEBUILDER_ASSETS.
+# Variables: CLUSTER, NODES (1 to 4), USER_NAMESPACES, KUBE_PROXY_MODE, KUBE_PROXY_BE_LIBERAL, KUBEBUILDER_ASSETS.
 cluster-up: deps tools ## start a Kubernetes of one node in a network namespace of its own (root)
 	@bash tools/install-debian.sh cluster
 	@node tools/cluster/cluster-command.ts up

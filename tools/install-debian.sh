@@ -3,6 +3,7 @@
 # that is wanted; without one, the kernels of amd64.
 #   netfilter  kernel tests, demo and bench
 #   cluster    the one-node cluster; no service is started
+#   user-namespaces  what a container runtime is built with, for a node of the cluster
 #   kernels    test-kernels and test-userlands, which cannot run without: then the exit code is 1
 set -euo pipefail
 declare -A package_of
@@ -19,6 +20,9 @@ case "$1" in
       [conntrack]=conntrack [sysctl]=procps [promtool]=prometheus [tcpdump]=tcpdump [pip3]=python3-pip
     )
     ;;
+  user-namespaces)
+    package_of=([gcc]=gcc [/usr/include/stdio.h]=libc6-dev [pkg-config]=pkg-config [/usr/include/seccomp.h]=libseccomp-dev)
+    ;;
   kernels)
     package_of=([qemu-system-x86_64]=qemu-system-x86 [mmdebstrap]=mmdebstrap [depmod]=kmod [cpio]=cpio)
     [ "${2:-}" = arm64 ] && package_of[qemu-system-aarch64]=qemu-system-arm
@@ -26,7 +30,7 @@ case "$1" in
 esac
 missing=()
 for program in "${!package_of[@]}"; do
-  command -v "$program" >/dev/null || missing+=("${package_of[$program]}")
+  command -v "$program" >/dev/null || [ -e "$program" ] || missing+=("${package_of[$program]}")
 done
 [ ${#missing[@]} -eq 0 ] && exit 0
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then

@@ -12,6 +12,8 @@ export interface Module {
   packages: Map<string, string>;
   /** Go variables that the linker sets. */
   variables: Record<string, string>;
+  /** Build tags of programs that are partly in C; without them all is pure Go. */
+  cgoTags?: string[];
 }
 
 const BUILD_LIMIT = 40 * 60_000;
@@ -46,9 +48,10 @@ export async function buildMissing(
   return paths;
 }
 
-function flagsOf({ variables }: Module): string[] {
+function flagsOf({ variables, cgoTags }: Module): string[] {
   const set = Object.entries(variables).map(([name, value]) => `-X ${name}=${value}`);
-  return ['-trimpath', '-buildvcs=false', '-ldflags', ['-s', '-w', ...set].join(' ')];
+  const tags = cgoTags ? ['-tags', cgoTags.join(',')] : [];
+  return ['-trimpath', '-buildvcs=false', '-ldflags', ['-s', '-w', ...set].join(' '), ...tags];
 }
 
 /** Of the flags, the pinned versions and the module's own sources. */
@@ -69,7 +72,7 @@ async function build(module: Module, names: string[], flags: string[], directory
   const work = await mkdtemp(`${directory}/build-`);
   try {
     const packages = names.map((name) => module.packages.get(name) ?? name);
-    const command = ['CGO_ENABLED=0', 'go', 'build', ...flags, '-o', `${work}/`, ...packages];
+    const command = [`CGO_ENABLED=${module.cgoTags ? 1 : 0}`, 'go', 'build', ...flags, '-o', `${work}/`, ...packages];
     // Asked by SIGINT, Go removes its own temporary files.
     const limits = { limit: BUILD_LIMIT, timeout: BUILD_LIMIT, signal, killSignal: 'SIGINT' } as const;
     const { exitCode, stderr } = await run('env', command, { cwd: module.directory, ...limits });

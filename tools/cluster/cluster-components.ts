@@ -52,7 +52,7 @@ const ARGUMENTS: Record<Component, (layout: Layout) => string[]> = {
     '--listen-peer-urls=http://127.0.0.1:2380',
     '--logger=zap',
   ],
-  containerd: ({ files }) => [`--config=${files}/containerd.toml`],
+  containerd: ({ files, suffix }) => [`--config=${files}/containerd${suffix}.toml`],
   'kube-apiserver': ({ files, pki, auditLog }) => [
     `--etcd-servers=${NETWORK.etcd}`,
     `--advertise-address=${NETWORK.node.ipv4}`,

@@ -8,8 +8,16 @@ import type { Settings } from './cluster-settings.ts';
 
 const CLIENTS = ['kube-controller-manager', 'kube-scheduler', 'kube-proxy', 'coredns'];
 
-/** @param programs name to path */
-export async function writeFiles(layout: Layout, settings: Settings, programs: Map<string, string>): Promise<void> {
+/**
+ * @param programs name to path
+ * @param runtime those that the second node has instead
+ */
+export async function writeFiles(
+  layout: Layout,
+  settings: Settings,
+  programs: Map<string, string>,
+  runtime: Map<string, string>,
+): Promise<void> {
   const { bin, cni, files, logs, pids, data } = layout;
   const directories = [bin, logs, pids, data, cni.bin, cni.conf, `${files}/static-pods`];
   for (const directory of directories) await mkdir(directory, { recursive: true });
@@ -17,13 +25,15 @@ export async function writeFiles(layout: Layout, settings: Settings, programs: M
   const kubeconfigs = CLIENTS.map((name): [string, string] => [`${name}.kubeconfig`, credentialsOf(layout, name)]);
   const texts = new Map([
     ['audit-policy.json', auditPolicy()],
-    ['containerd.toml', containerdConfiguration(layout)],
     ['Corefile', corefile(layout)],
     ['resolv.conf', ''],
     ...kubeconfigs,
     ...firstNodes(layout, settings.nodes).flatMap((node) => nodeFiles(node, settings)),
   ]);
   for (const node of firstNodes(layout, settings.nodes)) {
+    await mkdir(node.nodeBin, { recursive: true });
+    for (const [name, path] of knowsUserNamespaces(node, settings) ? runtime : [])
+      await symlink(path, `${node.nodeBin}/${name}`);
     await mkdir(node.cniConf, { recursive: true });
     await writeFile(`${node.cniConf}/10-cluster.conflist`, cniConfiguration(node.number));
   }
@@ -34,10 +44,17 @@ export async function writeFiles(layout: Layout, settings: Settings, programs: M
   await writeCertificates(layout, settings.nodes);
 }
 
+/** The first node keeps Debian's runtime, which many nodes out there have. */
+const knowsUserNamespaces = ({ number }: Layout, { userNamespaces }: Settings) => userNamespaces && number === 2;
+
 /** The files that only one node reads. */
 function nodeFiles(node: Layout, settings: Settings): [name: string, text: string][] {
   const { suffix } = node;
+  const containerd = knowsUserNamespaces(node, settings)
+    ? containerd2Configuration(node)
+    : containerdConfiguration(node);
   return [
+    [`containerd${suffix}.toml`, containerd],
     [`kube-proxy${suffix}.json`, kubeProxyConfiguration(node, settings)],
     [`kubelet${suffix}.json`, kubeletConfiguration(node)],
     [`kubelet${suffix}.kubeconfig`, credentialsOf(node, `kubelet${suffix}`)],
@@ -69,6 +86,23 @@ oom_score = 0
   disable_apparmor = true
 [plugins."io.containerd.grpc.v1.cri".cni]
   bin_dir = "${layout.cni.bin}"
+  conf_dir = "${layout.cni.conf}"
+`;
+}
+
+/** As containerdConfiguration, for containerd 2. */
+function containerd2Configuration(layout: Layout): string {
+  return `version = 3
+oom_score = 0
+# It would write to /opt, which is the machine's.
+disabled_plugins = ["io.containerd.internal.v1.opt"]
+[plugins."io.containerd.cri.v1.images".pinned_images]
+  sandbox = "${PAUSE_IMAGE}"
+[plugins."io.containerd.cri.v1.runtime"]
+  restrict_oom_score_adj = true
+  disable_apparmor = true
+[plugins."io.containerd.cri.v1.runtime".cni]
+  bin_dirs = ["${layout.cni.bin}"]
   conf_dir = "${layout.cni.conf}"
 `;
 }

@@ -96,6 +96,10 @@ export function layoutOf(name: string, number = 1) {
     containerd: `${own}/run/containerd/containerd.sock`,
     /** Programs that were found or built, as links: first on the PATH of what runs in the cluster. */
     bin: `${state}/bin`,
+    /** Those that this node has instead, before them. */
+    nodeBin: isFirst ? `${state}/bin` : `${own}/bin`,
+    /** A /proc over which nothing is mounted. */
+    wholeProc: `${own}/proc`,
     /** How many nodes it has. */
     nodes: `${state}/nodes`,
     /** Says that `up` came to its end. */

@@ -28,7 +28,7 @@ import {
   removeCgroups,
   writeRecord,
 } from './cluster-processes.ts';
-import { findPrograms } from './cluster-programs.ts';
+import { findPrograms, findRuntime } from './cluster-programs.ts';
 import type { Settings } from './cluster-settings.ts';
 
 const MAKE_TRIES = 5;
@@ -60,10 +60,11 @@ export async function bringUp(
     return false;
   }
   const programs = await findPrograms(settings, tell, signal);
+  const runtime = await findRuntime(settings, tell, signal);
   signal.throwIfAborted();
   await claim(layout);
   try {
-    await writeFiles(layout, settings, programs);
+    await writeFiles(layout, settings, programs, runtime);
     for (const node of await nodesOf(layout)) {
       await makeCgroups(node.nodeCgroup);
       await makeNode(node);

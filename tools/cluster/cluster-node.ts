@@ -79,11 +79,18 @@ async function startHolder(layout: Layout): Promise<void> {
     await mkdir(own, { recursive: true });
     await inNode(layout, ['mount', '--bind', own, place]);
   }
+  if (layout.number > 1) await mountWholeProc(layout);
   for (const [setting, value] of Object.entries(KERNEL)) {
     const file = `${layout.files}/${setting.replaceAll('/', '.')}`;
     await writeFile(file, `${value}\n`);
     await inNode(layout, ['mount', '--bind', file, `/proc/sys/${setting}`]);
   }
+}
+
+/** A user namespace may mount /proc only where it sees one that no mount covers in part, as KERNEL does. */
+async function mountWholeProc(layout: Layout): Promise<void> {
+  await mkdir(layout.wholeProc, { recursive: true });
+  await inNode(layout, ['mount', '-t', 'proc', 'proc', layout.wholeProc]);
 }
 
 /** Until the process has become `pause`, it may still be in the machine's own mount namespace. */

@@ -100,8 +100,9 @@ export async function startDaemon(layout: Layout, name: string, command: string[
 }
 
 /** PATH for what runs in the cluster. */
-export function environmentPath({ bin }: Layout): string {
-  return [bin, '/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin'].join(':');
+export function environmentPath({ bin, nodeBin }: Layout): string {
+  const own = [...new Set([nodeBin, bin])].join(':');
+  return `${own}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`;
 }
 
 const CGROUP_ROOT = '/sys/fs/cgroup';

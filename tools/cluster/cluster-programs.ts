@@ -37,6 +37,20 @@ const MODULES: Module[] = [
   },
   { directory: tool('coredns'), packages: new Map([['coredns', '.']]), variables: {} },
 ];
+/**
+ * Debian 12's containerd and runc know no user namespaces for pods; containerd 2.0 and runc 1.2 do.
+ * `seccomp` is for runc, which cannot be built without C.
+ */
+const RUNTIME: Module = {
+  directory: tool('containerd'),
+  packages: new Map([
+    ['containerd', 'github.com/containerd/containerd/v2/cmd/containerd'],
+    ['containerd-shim-runc-v2', 'github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2'],
+    ['runc', 'github.com/opencontainers/runc'],
+  ]),
+  variables: {},
+  cgoTags: ['seccomp', 'no_btrfs', 'no_devmapper', 'no_zfs'],
+};
 /** How to ask a program for its version, and what it has to print. The others of the modules are always built. */
 const QUESTIONS = new Map<string, [string[], RegExp]>([
   ...['kube-apiserver', 'kube-controller-manager', 'kube-scheduler', 'kubelet', 'kube-proxy'].map(
@@ -86,6 +100,20 @@ export async function findPrograms(
     for (const [name, path] of await buildMissing(module, missing, settings.cache, tell, signal)) found.set(name, path);
   }
   return found;
+}
+
+/**
+ * Builds the container runtime of the second node, where the settings ask for one that knows user namespaces.
+ * @returns program name to absolute path; none where the node has the first node's runtime
+ * @throws CodedError as findPrograms
+ */
+export async function findRuntime(
+  { nodes, userNamespaces, cache }: Settings,
+  tell: (text: string) => void,
+  signal: AbortSignal,
+): Promise<Map<string, string>> {
+  if (nodes < 2 || !userNamespaces) return new Map();
+  return buildMissing(RUNTIME, [...RUNTIME.packages.keys()], cache, tell, signal);
 }
 
 async function requirePackaged(path: string[]): Promise<void> {

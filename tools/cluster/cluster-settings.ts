@@ -9,6 +9,11 @@ const OPTIONS = {
     default: 'invalid-drop',
   }),
   nodes: wholeNumber(1, MAX_NODES, { env: 'NODES', help: 'Number of nodes.', default: 1 }),
+  'user-namespaces': oneOf(['false', 'true'], {
+    env: 'USER_NAMESPACES',
+    help: 'Whether the second node has a container runtime that knows user namespaces, which is built.',
+    default: 'false',
+  }),
   'kube-proxy-mode': oneOf(['nftables', 'iptables'], {
     env: 'KUBE_PROXY_MODE',
     help: 'Mode of kube-proxy.',
@@ -29,6 +34,8 @@ const OPTIONS = {
 export interface Settings {
   name: string;
   nodes: number;
+  /** Of the second node. */
+  userNamespaces: boolean;
   kubeProxyMode: 'nftables' | 'iptables';
   beLiberal: boolean;
   /** Directory with Kubernetes programs; empty where there is none. */
@@ -48,6 +55,7 @@ export function readSettings(env: Record<string, string | undefined>): Settings 
   return {
     name: values.name,
     nodes: values.nodes,
+    userNamespaces: values['user-namespaces'] === 'true',
     kubeProxyMode: values['kube-proxy-mode'],
     beLiberal: values['kube-proxy-be-liberal'] === 'true',
     assets: values.assets,

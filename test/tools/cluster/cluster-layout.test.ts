@@ -16,6 +16,8 @@ t.test('what belongs to a node alone has a name of its own', async (t) => {
     'nodeCgroup',
     'containerd',
     'cniConf',
+    'nodeBin',
+    'wholeProc',
   ] as const)
     t.equal(new Set(NODES.map((node) => node[key])).size, MAX_NODES, key);
   for (const place of ['/run', '/var/lib', '/var/log'] as const)

@@ -5,6 +5,7 @@ t.test('nothing has to be set', async (t) => {
   t.match(readSettings({ HOME: '/home/me', PATH: '/bin:relative:/usr/bin' }), {
     name: 'invalid-drop',
     nodes: 1,
+    userNamespaces: false,
     kubeProxyMode: 'nftables',
     beLiberal: false,
     assets: '',
@@ -15,9 +16,10 @@ t.test('nothing has to be set', async (t) => {
 
 t.test('each variable is read', async (t) => {
   const env = { CLUSTER: 'two', KUBE_PROXY_MODE: 'iptables', KUBE_PROXY_BE_LIBERAL: 'true', KUBEBUILDER_ASSETS: '/a' };
-  t.match(readSettings({ ...env, NODES: '2', XDG_CACHE_HOME: '/cache' }), {
+  t.match(readSettings({ ...env, NODES: '2', USER_NAMESPACES: 'true', XDG_CACHE_HOME: '/cache' }), {
     name: 'two',
     nodes: 2,
+    userNamespaces: true,
     kubeProxyMode: 'iptables',
     beLiberal: true,
     assets: '/a',
