@@ -1,7 +1,8 @@
 // Network namespaces that come, go and change: what an agent does with each, and what it leaves alone.
-import { readFile, writeFile } from 'node:fs/promises';
-import t from 'tap';
+import { readFile, readlink, writeFile } from 'node:fs/promises';
+import t, { type Test } from 'tap';
 import type { Layout } from '../../tools/cluster/cluster-layout.ts';
+import { pidsOfPod } from '../../tools/cluster/cluster-node.ts';
 import { apply, getJson, kubectl } from '../harness/cluster/kubectl.ts';
 import {
   clusterNodes,
@@ -18,6 +19,7 @@ import {
 import {
   inPod,
   killProcess,
+  node,
   nodeRules,
   onNodeOf,
   podRuleset,
@@ -26,6 +28,7 @@ import {
 } from '../harness/cluster/node-side.ts';
 import { barePod, getPod, isReady, type Pod, restrictedPod, waitReady } from '../harness/cluster/pod-status.ts';
 import { plainNamespace } from '../harness/cluster/test-workloads.ts';
+import { must } from '../harness/netns/processes.ts';
 import { eventually } from '../harness/wait-until.ts';
 
 const skip = skipWithoutNode;
@@ -58,17 +61,22 @@ function isWhole(ruleset: string, liberal: string): boolean {
   return first && ruleset.includes('table inet invalid-drop') && liberal.trim() === '1';
 }
 
+/** Changes what is in a pod's network in each way, and waits for the repair. */
+async function repairsAll(t: Test, namespace: string, name: string): Promise<void> {
+  const whole = async () =>
+    isWhole(await podRuleset(namespace, name), await inPod(namespace, name, 'sysctl', '-n', LIBERAL));
+  t.ok(await whole(), 'as it is found below');
+  for (const [what, [program = '', ...args]] of Object.entries(DRIFT)) {
+    await inPod(namespace, name, program, ...args);
+    await t.resolves(eventually(`${what}: it is repaired`, whole, 30_000), what);
+  }
+}
+
 t.test('each kind of drift is repaired, and the pod is Ready again', { skip }, async (t) => {
   const namespace = await nodeNamespace(t);
   await apply(restrictedPod(namespace, 'drift'));
   const before = await guardedByAgent(namespace, 'drift');
-  const whole = async () =>
-    isWhole(await podRuleset(namespace, 'drift'), await inPod(namespace, 'drift', 'sysctl', '-n', LIBERAL));
-  t.ok(await whole(), 'as it is found below');
-  for (const [what, [program = '', ...args]] of Object.entries(DRIFT)) {
-    await inPod(namespace, 'drift', program, ...args);
-    await t.resolves(eventually(`${what}: it is repaired`, whole, 30_000), what);
-  }
+  await repairsAll(t, namespace, 'drift');
   t.strictSame(lifeOf(await guardedByAgent(namespace, 'drift')), lifeOf(before));
 });
 
@@ -152,24 +160,34 @@ t.test(
   },
 );
 
-/** Whether the runtime of the nodes can give a pod a user namespace: containerd can from 2.0 on. */
-async function hasUserNamespaces(): Promise<boolean> {
-  const { items } = await getJson<{ items: { status: { runtimeHandlers?: Handler[] } }[] }>('nodes');
-  return items.every(({ status }) => status.runtimeHandlers?.some(({ features }) => features?.userNamespaces));
+/** A node whose runtime can give a pod a user namespace: containerd can from 2.0 on. */
+async function nodeWithUserNamespaces(): Promise<string | undefined> {
+  const { items } = await getJson<{ items: RuntimeNode[] }>('nodes');
+  return items.find(({ status }) => status.runtimeHandlers?.some(({ features }) => features?.userNamespaces))?.metadata
+    .name;
 }
 
-interface Handler {
-  features?: { userNamespaces?: boolean };
+interface RuntimeNode {
+  metadata: { name: string };
+  status: { runtimeHandlers?: { features?: { userNamespaces?: boolean } }[] };
 }
 
 t.test('a pod in a user namespace of its own is guarded', { skip }, async (t) => {
-  if (!(await hasUserNamespaces())) {
+  const nodeName = await nodeWithUserNamespaces();
+  if (!nodeName) {
     t.pass('not here: the container runtime knows no user namespaces');
     return;
   }
   const namespace = await nodeNamespace(t);
-  await apply(restrictedPod(namespace, 'user', { hostUsers: false }));
-  await guardedByAgent(namespace, 'user');
+  await apply(restrictedPod(namespace, 'user', { hostUsers: false, nodeName }));
+  const before = await guardedByAgent(namespace, 'user');
+  const [pid] = await pidsOfPod(node(), namespace, 'user');
+  const owner = await must('lsns', ['--task', `${pid}`, '--type', 'net', '--noheadings', '--output', 'ONS']);
+  const [own, pods] = [await readlink('/proc/self/ns/user'), await readlink(`/proc/${pid}/ns/user`)];
+  t.not(pods, own, 'it is in another user namespace than the agent');
+  t.equal(`user:[${owner.trim()}]`, pods, 'which owns its network');
+  await repairsAll(t, namespace, 'user');
+  t.strictSame(lifeOf(await guardedByAgent(namespace, 'user')), lifeOf(before));
 });
 
 t.test("a pod on the host network is not touched, and neither are the nodes' own rules", { skip }, async (t) => {
