@@ -7,7 +7,7 @@ const NODES = '2';
 
 const twoNodesUp = () => {
   process.env['NODES'] = NODES;
-  process.env['USER_NAMESPACES'] = 'true';
+  process.env['USER_NAMESPACES'] ??= 'true';
   return clusterUp();
 };
 
