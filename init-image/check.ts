@@ -1,7 +1,7 @@
 // The checker container: keeps verifying that the rule still does its job, repairs it, reports.
-import { setFlagsFromString } from 'node:v8';
 import { describeCheck } from '../lib/checker/checker-report.ts';
 import { NamespaceChecker } from '../lib/checker/namespace-checker.ts';
+import { compileForSize } from '../lib/compile-for-size.ts';
 import { POD_OPTIONS } from '../lib/contract.ts';
 import { describeError, errors } from '../lib/errors.ts';
 import { makeLog } from '../lib/log.ts';
@@ -64,11 +64,6 @@ function explainHere(values: Values, json: boolean, node: boolean): Promise<numb
   const timeout = values['command-timeout'] * 1000;
   const readStrays = () => readStrayEvidence(values.port, timeout);
   return explain({ ...options, read: makeRulesetReader(timeout, undefined, undefined, true), readStrays });
-}
-
-/** So few checks never earn back what compiling their code for speed costs in memory and time. */
-function compileForSize(): void {
-  for (const flag of ['--no-opt', '--no-maglev', '--no-sparkplug']) setFlagsFromString(flag);
 }
 
 async function serve(values: Values): Promise<void> {

@@ -1,11 +1,12 @@
 // The node agent's program. Only wires: reads options, builds the parts, connects them to signals and sockets.
 import { once } from 'node:events';
-import { accessSync, constants } from 'node:fs';
-import { setFlagsFromString } from 'node:v8';
+import { constants } from 'node:fs';
 import { backoffMs, type Reflection, reflect } from '../lib/cluster/reflector.ts';
 import { connectServiceAccount, type NodeClient } from '../lib/cluster/service-account-client.ts';
+import { compileForSize } from '../lib/compile-for-size.ts';
 import { OPT_IN_LABEL, OPT_IN_VALUES, VERSION } from '../lib/contract.ts';
 import { describeError, errors } from '../lib/errors.ts';
+import { allows } from '../lib/file-access.ts';
 import { askLocal } from '../lib/local-request.ts';
 import { makeLog, structuredLog } from '../lib/log.ts';
 import { metricText } from '../lib/metric-text.ts';
@@ -47,6 +48,7 @@ const now = () => performance.now();
 
 async function serve(values: Values): Promise<void> {
   compileForSize();
+  Buffer.poolSize = BUFFER_POOL;
   const client = connectServiceAccount({
     folder: values['service-account'],
     host: process.env['KUBERNETES_SERVICE_HOST'],
@@ -180,12 +182,6 @@ function numbersOf(guard: NamespaceGuard): GuardNumbers {
   return { dropped, drift, repairs, repairFailures, rescued: strays.rescued, liberal: beLiberal.set };
 }
 
-/** So little work never earns back what compiling its code for speed costs: docs/decisions/0009. */
-function compileForSize(): void {
-  for (const flag of ['--no-opt', '--no-maglev', '--no-sparkplug']) setFlagsFromString(flag);
-  Buffer.poolSize = BUFFER_POOL;
-}
-
 /** Milliseconds. New pods wait for the agent, so it asks again soon where the API server was away. */
 const LONGEST_RETRY = 8000;
 const retryDelay = (failures: number) => backoffMs(failures, Math.random(), LONGEST_RETRY);
@@ -197,14 +193,7 @@ function counted<Name extends string>(counts: Record<Name, number>, name: Name):
   };
 }
 
-function isReadable(folder: string): boolean {
-  try {
-    accessSync(folder, constants.R_OK | constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
-}
+const isReadable = (folder: string) => allows(folder, constants.R_OK | constants.X_OK);
 
 /** The kernel ignores signals that process 1, as in a container, does not handle. Rules and conditions stay. */
 function stopOnSignal(stop: () => Promise<void>): void {

@@ -1,4 +1,5 @@
 // The addresses of a network namespace, as files of its /proc/net list them.
+import { endianness } from 'node:os';
 import type { Family } from './packet.ts';
 
 /** All addresses of interfaces that are up: `fib_trie` has an address, then a line `/32 host LOCAL`. */
@@ -17,6 +18,16 @@ export function parseFibTrie(text: string): string[] {
 /** Own IPv6 addresses, without loopback and link-local, in /proc/net/if_inet6. */
 export function parseIfInet6(text: string): string[] {
   return localAddresses('', text).ipv6.filter((address) => address !== '::1' && !address.startsWith('fe80:'));
+}
+
+/**
+ * An address of /proc/net/tcp or tcp6 (net/ipv4/tcp_ipv4.c): 32-bit words in network byte order, each printed as a number of
+ * the machine.
+ * @param hex 8 or 32 digits
+ */
+export function addressOfWords(hex: string): string {
+  const words = (hex.match(/.{8}/g) ?? []).map((word) => Buffer.from(word, 'hex'));
+  return addressText(Buffer.concat(endianness() === 'LE' ? words.map((word) => word.reverse()) : words));
 }
 
 /**

@@ -1,7 +1,6 @@
 // Which local ports and addresses the TCP sockets of a network namespace have, as /proc/net tells.
 import { closeSync, openSync, readSync } from 'node:fs';
-import { endianness } from 'node:os';
-import { addressText } from './local-addresses.ts';
+import { addressOfWords } from './local-addresses.ts';
 import { type NamespaceAccess, ownNamespace } from './namespace-access.ts';
 import { type Family, familyOf, type PortRange } from './packet.ts';
 
@@ -123,14 +122,10 @@ export function parseListeners(text: string): SpecificListener[] {
   return [...found.values()];
 }
 
-/** 32-bit words in network byte order that the kernel prints as numbers of the machine. */
+/** Undefined where it is no address, or stands for several. */
 function toAddress(hex: string): string | undefined {
-  const bytes = (hex.match(/.{8}/g) ?? []).flatMap((word) => {
-    const four = [...Buffer.from(word, 'hex')];
-    return endianness() === 'LE' ? four.reverse() : four;
-  });
-  if (bytes.length !== 4 && bytes.length !== 16) return undefined;
-  const address = addressText(Uint8Array.from(bytes));
+  if (hex.length !== 8 && hex.length !== 32) return undefined;
+  const address = addressOfWords(hex);
   // A listener on ::ffff:0.0.0.0 has all IPv4 addresses.
-  return bytes.length === 16 && address === '0.0.0.0' ? undefined : address;
+  return hex.length === 32 && address === '0.0.0.0' ? undefined : address;
 }

@@ -1,7 +1,8 @@
 // Locks: one run of ours at a time in a network namespace, and the file that iptables-legacy locks.
-import { accessSync, constants, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { constants, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
+import { allows } from '../file-access.ts';
 
 /**
  * Containers of a pod share no file system, but abstract Unix sockets belong to the network namespace (unix(7)), and
@@ -136,13 +137,4 @@ export function withLockFile(env: NodeJS.ProcessEnv, fallback: string): NodeJS.P
   if (env['XTABLES_LOCKFILE']) return env;
   const usable = allows(XTABLES_LOCK, constants.R_OK) || allows('/run', constants.W_OK);
   return { ...env, XTABLES_LOCKFILE: usable ? XTABLES_LOCK : fallback };
-}
-
-function allows(path: string, mode: number): boolean {
-  try {
-    accessSync(path, mode);
-    return true;
-  } catch {
-    return false;
-  }
 }

@@ -1,6 +1,6 @@
 // What a network namespace tells of itself in its /proc/net: addresses, listening sockets, counters.
 import { closeSync, openSync, readSync } from 'node:fs';
-import { addressText, parseFibTrie, parseIfInet6 } from '../netfilter/local-addresses.ts';
+import { addressOfWords, parseFibTrie, parseIfInet6 } from '../netfilter/local-addresses.ts';
 import { readSnmp, sumColumn } from '../netfilter/proc.ts';
 import { readProcFile } from '../netfilter/proc-file.ts';
 import type { Endpoint } from './trace-line.ts';
@@ -52,13 +52,8 @@ export function parseListeners(text: string): Endpoint[] {
   return text.split('\n').flatMap((line) => {
     const [, local = '', , state] = line.trim().split(/\s+/);
     const [address = '', port = ''] = local.split(':');
-    return state === LISTEN ? [{ address: fromWords(address), port: Number.parseInt(port, 16) }] : [];
+    return state === LISTEN ? [{ address: addressOfWords(address), port: Number.parseInt(port, 16) }] : [];
   });
-}
-
-function fromWords(hex: string): string {
-  const words = hex.match(/.{8}/g) ?? [];
-  return addressText(Buffer.concat(words.map((word) => Buffer.from(word, 'hex').reverse())));
 }
 
 /** Whether the namespace can be seen now. */

@@ -1,6 +1,5 @@
 // An instance of tracefs of its own with one event enabled, so that no other tracing on the node is affected.
 import {
-  accessSync,
   closeSync,
   constants,
   mkdirSync,
@@ -15,6 +14,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { runCommand } from '../command.ts';
+import { allows } from '../file-access.ts';
 import { parseFormat, type TraceFormat } from './trace-line.ts';
 
 const EVENT = 'events/tcp/tcp_send_reset';
@@ -78,14 +78,7 @@ interface Tracefs {
 }
 
 function findTracefs(): Tracefs | undefined {
-  const path = TRACEFS_PATHS.find((path) => {
-    try {
-      accessSync(`${path}/instances`, constants.W_OK);
-      return true;
-    } catch {
-      return false;
-    }
-  });
+  const path = TRACEFS_PATHS.find((path) => allows(`${path}/instances`, constants.W_OK));
   return path === undefined ? undefined : { path, unmount: async () => undefined };
 }
 

@@ -54,7 +54,7 @@ const REASONS: Record<PodFinding['state'], ConditionReason> = {
 export function wantedCondition(finding: PodFinding, context: ConditionContext): WantedCondition | undefined {
   const { state } = finding;
   const wasTrue = context.present?.status === 'True';
-  const isPassing = state === 'no-namespace' || state === 'starting';
+  const isPassing = isWithoutVerdict(finding);
   // A pod without an agent's verdict yet: its namespace may be labelled in this very second.
   if ((isPassing || (state === 'left' && context.present === undefined)) && context.age < GRACE_MS) return undefined;
   if (isPassing && wasTrue && context.age <= TRUSTED_MS) return undefined;
@@ -63,10 +63,14 @@ export function wantedCondition(finding: PodFinding, context: ConditionContext):
   return { status, reason, message: messageOf(finding, context.wrong) };
 }
 
+function isWithoutVerdict({ state }: PodFinding): boolean {
+  return state === 'no-namespace' || state === 'starting';
+}
+
 function statusOf(finding: PodFinding, { gate, mode }: ConditionContext, wasTrue: boolean): WantedCondition['status'] {
   // It was verified before: that this agent cannot is no fault of the pod's, which stays Ready. The reason says it.
-  if (wasTrue && (finding.state === 'no-namespace' || finding.state === 'starting')) return 'True';
-  if (finding.state === 'cannot-tell' && wasTrue && !finding.verified) return 'True';
+  const isUnsure = isWithoutVerdict(finding) || (finding.state === 'cannot-tell' && !finding.verified);
+  if (wasTrue && isUnsure) return 'True';
   // In observe nothing is held back, also where the pod got its gate before it was told to observe.
   if (gate && mode === 'observe') return 'True';
   return CONDITION_REASONS[REASONS[finding.state]];
