@@ -20,7 +20,13 @@ export function tryKubectl(args: string[], options: { input?: string; limit?: nu
 
 /** Creates or changes objects; returns what kubectl printed. */
 export function apply(...objects: object[]): Promise<string> {
-  return kubectl(['apply', '-f', '-'], { input: JSON.stringify(listOf(objects)) });
+  return applyMany(objects);
+}
+
+/** As apply, of so many objects that the API server may need more than the usual time: `limit` milliseconds. */
+export function applyMany(objects: object[], limit?: number): Promise<string> {
+  const input = JSON.stringify(listOf(objects));
+  return kubectl(['apply', '-f', '-'], limit === undefined ? { input } : { input, limit });
 }
 
 /** Creates objects, which may have a generateName; returns them as they are stored. */
