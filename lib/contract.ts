@@ -26,6 +26,10 @@ export const CHECK_COMMAND = [
   ...['node', '--disable-sigusr1', '--v8-pool-size=0', '--optimize-for-size'],
   '/opt/invalid-drop/check.js',
 ];
+/** The one container where the cluster has native sidecars: it installs, and goes on as the checker. */
+export const SIDECAR_COMMAND = [...CHECK_COMMAND, '--install'];
+/** Its postStart hook in mode enforce: ends when the checker says that it is ready, so that no container starts before. */
+export const WAIT_COMMAND = ['node', '--disable-sigusr1', '/opt/invalid-drop/wait.js'];
 /** The agent's. Its lists of pods and namespaces are let go of at once: --expose-gc. */
 export const AGENT_COMMAND = [
   ...['node', '--disable-sigusr1', '--v8-pool-size=0', '--optimize-for-size', '--expose-gc'],

@@ -1,7 +1,7 @@
 // SIGUSR1 opens Node's debugger, and whoever reaches that runs code with the capabilities of the process.
 import { readFile } from 'node:fs/promises';
 import t from 'tap';
-import { AGENT_COMMAND, CHECK_COMMAND, INSTALL_COMMAND } from '../../lib/contract.ts';
+import { AGENT_COMMAND, CHECK_COMMAND, INSTALL_COMMAND, SIDECAR_COMMAND, WAIT_COMMAND } from '../../lib/contract.ts';
 import { IMAGES } from '../../tools/images/image-sources.ts';
 import { kernelTest } from '../harness/netns/netns-test.ts';
 import type { NetworkNamespace } from '../harness/netns/network-namespaces.ts';
@@ -38,7 +38,8 @@ kernelTest('a process without any capability opens no debugger of the checker', 
 });
 
 t.test('each command that starts Node has the flag, and so has whatever kubectl exec starts', async (t) => {
-  for (const command of [INSTALL_COMMAND, CHECK_COMMAND, AGENT_COMMAND]) t.equal(command[1], FLAG);
+  for (const command of [INSTALL_COMMAND, CHECK_COMMAND, SIDECAR_COMMAND, WAIT_COMMAND, AGENT_COMMAND])
+    t.equal(command[1], FLAG);
   for (const image of IMAGES) {
     const text = await readFile(new URL(`../../${image}/Containerfile`, import.meta.url), 'utf8');
     t.match(text, new RegExp(`^ENTRYPOINT \\["node", "${FLAG}", `, 'm'), image);
