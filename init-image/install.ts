@@ -1,13 +1,12 @@
 // The init container: puts the rule in, reads the ruleset back, ends.
 import { POD_OPTIONS } from '../lib/contract.ts';
-import { describeError, errors } from '../lib/errors.ts';
+import { describeError } from '../lib/errors.ts';
 import { makeLog } from '../lib/log.ts';
-import { type InstallResult, install } from '../lib/netfilter/installer.ts';
+import { install } from '../lib/netfilter/installer.ts';
 import { withLockFile } from '../lib/netfilter/namespace-lock.ts';
-import { FAMILIES } from '../lib/netfilter/packet.ts';
-import { unguardedClasses } from '../lib/netfilter/ruleset-check.ts';
 import { makeRulesetReader } from '../lib/netfilter/ruleset-reader.ts';
 import { helpText, type OptionValues, readOptions } from '../lib/options.ts';
+import { reportInstall } from './install-report.ts';
 import { INSTALL_OPTIONS, INSTALL_SWITCHES, installOptions } from './program-options.ts';
 
 const USAGE =
@@ -19,22 +18,8 @@ async function run(values: OptionValues<typeof INSTALL_OPTIONS>): Promise<boolea
   const environment = withLockFile(process.env, process.argv[1] ?? '/');
   const read = makeRulesetReader(values['command-timeout'] * 1000);
   const result = await install(read, installOptions(values, environment));
-  report(result);
+  reportInstall(log, result);
   return result.guarded;
-}
-
-function report({ families, exemption, check, warnings, guarded }: InstallResult): void {
-  for (const { code, message } of warnings) log('warn', 'warning', { code, message });
-  for (const family of FAMILIES) {
-    const { status } = check.families[family];
-    log(families[family].action === 'failed' ? 'error' : 'info', 'family', { family, ...families[family], status });
-  }
-  log(exemption.action === 'failed' ? 'warn' : 'info', 'exemption', { ...exemption });
-  for (const { family, interfaceClass, interface: name, reason } of unguardedClasses(check)) {
-    const { code, message } = errors.NOT_GUARDED(family, interfaceClass, reason);
-    log('error', 'not-guarded', { code, message, family, interface: name });
-  }
-  if (guarded) log('info', 'guarded', { message: 'INVALID TCP packets are dropped' });
 }
 
 function fail(error: unknown): string {

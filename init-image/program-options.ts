@@ -62,8 +62,10 @@ export const CHECK_OPTIONS = {
   }),
 };
 
+export type CheckValues = OptionValues<typeof CHECK_OPTIONS>;
+
 /** Flags of check that take no value. */
-export const CHECK_SWITCHES = ['once', 'probe', 'explain', 'node', 'json', 'help'] as const;
+export const CHECK_SWITCHES = ['install', 'once', 'probe', 'explain', 'node', 'json', 'help'] as const;
 export const INSTALL_SWITCHES = ['help'] as const;
 
 /** The part of the options that says how to install; seconds become milliseconds. */

@@ -15,6 +15,7 @@ export interface ProgramOutput {
  * @param options.input what it reads on standard input; without it there is none, which saves a pipe for each run
  * @param options.timeout milliseconds until it is killed
  * @param options.file descriptor of an open file that it has as 3
+ * @param options.signal kills it when it is aborted; the run rejects then
  * @param options.memory what it may take and print, and is killed beyond; of the container's limit where it is not given
  * @returns its exit code and output, also where the exit code is not 0
  * @throws CodedError COMMAND_MISSING, COMMAND_TIMEOUT, COMMAND_TOO_LARGE or COMMAND_KILLED
@@ -22,14 +23,22 @@ export interface ProgramOutput {
 export function runCommand(
   command: string,
   args: string[],
-  options: { timeout: number; input?: string; env?: NodeJS.ProcessEnv; file?: number; memory?: MemoryBudget },
+  options: {
+    timeout: number;
+    input?: string;
+    env?: NodeJS.ProcessEnv;
+    file?: number;
+    signal?: AbortSignal;
+    memory?: MemoryBudget;
+  },
 ): Promise<ProgramOutput> {
-  const { timeout, input, env, file, memory = memoryBudget() } = options;
+  const { timeout, input, env, file, signal, memory = memoryBudget() } = options;
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, {
       stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe', ...(file === undefined ? [] : [file])],
       timeout,
       killSignal: 'SIGKILL',
+      ...(signal && { signal }),
       ...(env && { env }),
     });
     const output = { stdout: '', stderr: '' };

@@ -41,6 +41,13 @@ t.test('a program that another one kills did not take too long', async (t) => {
   await t.rejects(node('process.kill(process.pid, "SIGKILL")'), { code: 'COMMAND_KILLED', message: /memory limit/ });
 });
 
+t.test('a program ends when its signal is given', async (t) => {
+  const stop = new AbortController();
+  const run = node('setInterval(() => {}, 1000)', { signal: stop.signal });
+  stop.abort();
+  await t.rejects(run, { name: 'AbortError' });
+});
+
 t.test('arguments are passed as they are: there is no shell', async (t) => {
   const { stdout } = await runCommand('printf', ['%s', '$(id); `id` && *'], { timeout: 30_000 });
   t.equal(stdout, '$(id); `id` && *');

@@ -1,15 +1,21 @@
 // The shipped programs, run as a container runtime would run them, and what they print.
 
 import { fileURLToPath } from 'node:url';
-import { CHECK_COMMAND, INSTALL_COMMAND } from '../../../lib/contract.ts';
+import { CHECK_COMMAND, INSTALL_COMMAND, SIDECAR_COMMAND } from '../../../lib/contract.ts';
 import type { NetworkNamespace } from './network-namespaces.ts';
 import type { Program } from './processes.ts';
 
+const COMMANDS = { install: INSTALL_COMMAND, check: CHECK_COMMAND, sidecar: SIDECAR_COMMAND };
+
 /** A container as the webhook writes it. */
-export function containerSpec(program: 'install' | 'check', capabilities: string[], ...flags: string[]): ContainerSpec {
+export function containerSpec(
+  program: keyof typeof COMMANDS,
+  capabilities: string[],
+  ...flags: string[]
+): ContainerSpec {
   return {
     name: `invalid-drop-${program}`,
-    command: [...(program === 'install' ? INSTALL_COMMAND : CHECK_COMMAND), ...flags],
+    command: [...COMMANDS[program], ...flags],
     securityContext: {
       runAsUser: 0,
       runAsGroup: 0,
@@ -46,6 +52,15 @@ export async function startChecker(
   const checker = startContainer(pod, containerSpec('check', capabilities), env);
   await checker.waitForOutput(/"event":"(ready|not-guarded|check-failed)"/);
   return checker;
+}
+
+/** Starts the one container that installs first and then checks; does not wait for anything. */
+export function startSidecar(
+  pod: NetworkNamespace,
+  env: Record<string, string> = {},
+  capabilities = ['NET_ADMIN'],
+): Program {
+  return startContainer(pod, containerSpec('sidecar', capabilities), env);
 }
 
 /** Gets a page from inside a namespace. */
