@@ -3,7 +3,7 @@ import { POD_OPTIONS } from '../lib/contract.ts';
 import { describeError } from '../lib/errors.ts';
 import { makeLog } from '../lib/log.ts';
 import { helpText, readOptions } from '../lib/options.ts';
-import { askReady } from './checker/readiness-probe.ts';
+import { askNotReady } from './checker/readiness-probe.ts';
 import { CHECK_OPTIONS, CHECK_SWITCHES } from './program-options.ts';
 
 const USAGE = `check: keeps verifying that INVALID TCP packets are dropped in this network namespace.
@@ -28,7 +28,7 @@ async function main(argv: string[], env: NodeJS.ProcessEnv): Promise<number | un
     process.stdout.write(helpText(USAGE, CHECK_OPTIONS));
     return 0;
   }
-  if (given.has('probe')) return (await askReady(values.port, PROBE_TIMEOUT)) ? 0 : 1;
+  if (given.has('probe')) return (await askNotReady(values.port, PROBE_TIMEOUT)) === undefined ? 0 : 1;
   if (given.has('once')) {
     const { checkOnce } = await import('./checker/check-once.ts');
     return await checkOnce(values);

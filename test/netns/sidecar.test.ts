@@ -1,13 +1,13 @@
 // check.js --install: one process that installs, and goes on as the checker.
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import { CHECKER_PORT } from '../../lib/contract.ts';
+import { CHECKER_PORT, CHECKER_PORT_VARIABLE } from '../../lib/contract.ts';
 import { RULE } from '../../lib/netfilter/drop-rule.ts';
 import { redirectRules } from '../harness/netns/istio-rules.ts';
 import { kernelTest } from '../harness/netns/netns-test.ts';
 import { ADDRESS, type NetworkNamespace } from '../harness/netns/network-namespaces.ts';
 import { isRunning, type Program } from '../harness/netns/processes.ts';
-import { eventsOf, getPage, startSidecar } from '../harness/netns/shipped-programs.ts';
+import { containerSpec, eventsOf, getPage, startContainer, startSidecar } from '../harness/netns/shipped-programs.ts';
 import { until } from '../harness/wait-until.ts';
 
 const CLIENTS = fileURLToPath(new URL('../harness/traffic/hostile-clients.ts', import.meta.url));
@@ -186,3 +186,34 @@ for (const kind of ['silent', 'unread', 'pipelined']) {
     t.notOk(clients.closed, 'the clients go on');
   });
 }
+
+/** Starts the hook, as the kubelet does in the container. */
+const startWait = (pod: NetworkNamespace, env: Record<string, string> = {}) =>
+  startContainer(pod, containerSpec('wait', []), env);
+
+kernelTest('the hook waits until the checker is ready, and says nothing', async (t, { pod }) => {
+  const holder = await hold(pod, HOLDER);
+  // Nothing listens yet.
+  const early = startWait(pod);
+  const sidecar = startSidecar(pod, LONG);
+  await sidecar.waitForOutput(/"event":"listening"/);
+  const late = startWait(pod);
+  t.equal(await ready(pod), 503);
+  t.notOk(early.closed || late.closed, 'they wait');
+  await holder.stop('SIGKILL');
+  for (const wait of [early, late]) t.match(await wait.end(), { exitCode: 0, stdout: '', stderr: '' });
+  t.match(sidecar.output, READY);
+});
+
+kernelTest('the hook asks the port that the checker has', async (t, { pod }) => {
+  const env = { [CHECKER_PORT_VARIABLE]: '15100' };
+  const wait = startWait(pod, env);
+  await startSidecar(pod, env).waitForOutput(READY);
+  t.equal((await wait.end()).exitCode, 0);
+});
+
+kernelTest('the hook: a wrong option ends it with 2 and one line', async (t, { pod }) => {
+  const { exitCode, stdout } = await startWait(pod, { [CHECKER_PORT_VARIABLE]: '\u001b[2J' }).end();
+  t.equal(exitCode, 2);
+  t.match(stdout, /^OPTION_INVALID: INVALID_DROP_PORT="\\u001b\[2J" is not allowed: use .*\n$/);
+});

@@ -1,11 +1,11 @@
 // The shipped programs, run as a container runtime would run them, and what they print.
 
 import { fileURLToPath } from 'node:url';
-import { CHECK_COMMAND, INSTALL_COMMAND, SIDECAR_COMMAND } from '../../../lib/contract.ts';
+import { CHECK_COMMAND, INSTALL_COMMAND, SIDECAR_COMMAND, WAIT_COMMAND } from '../../../lib/contract.ts';
 import type { NetworkNamespace } from './network-namespaces.ts';
 import type { Program } from './processes.ts';
 
-const COMMANDS = { install: INSTALL_COMMAND, check: CHECK_COMMAND, sidecar: SIDECAR_COMMAND };
+const COMMANDS = { install: INSTALL_COMMAND, check: CHECK_COMMAND, sidecar: SIDECAR_COMMAND, wait: WAIT_COMMAND };
 
 /** A container as the webhook writes it. */
 export function containerSpec(

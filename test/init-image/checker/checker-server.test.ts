@@ -2,7 +2,7 @@ import type { AddressInfo } from 'node:net';
 import t, { type Test } from 'tap';
 import { METRICS, renderMetrics } from '../../../init-image/checker/checker-metrics.ts';
 import { makeCheckerServer } from '../../../init-image/checker/checker-server.ts';
-import { askReady } from '../../../init-image/checker/readiness-probe.ts';
+import { askNotReady } from '../../../init-image/checker/readiness-probe.ts';
 import type { CheckerReport } from '../../../lib/checker/checker-report.ts';
 import { BARE, GUARDED } from '../../lib/netfilter/made-checks.ts';
 import { reportOf } from './checker-reports.ts';
@@ -24,17 +24,17 @@ t.test('readyz says yes or why not, and the probe agrees', async (t) => {
   let reason: string | undefined;
   const { port, get } = await serve(t, await makerOf(GUARDED), () => reason);
   t.equal((await get('/readyz')).status, 200);
-  t.equal(await askReady(port, 5000), true);
+  t.equal(await askNotReady(port, 5000), undefined);
   reason = 'ipv4 on eth0: no rule';
   const answer = await get('/readyz');
   t.equal(answer.status, 503);
   t.equal(await answer.text(), 'ipv4 on eth0: no rule\n');
-  t.equal(await askReady(port, 5000), false);
+  t.equal(await askNotReady(port, 5000), reason);
 });
 
 t.test('the probe says no where nobody listens', async (t) => {
   const { port } = await serve(t, await makerOf(GUARDED), () => undefined);
-  t.equal(await askReady(port === 65535 ? 1 : port + 1, 5000), false);
+  t.match(await askNotReady(port === 65535 ? 1 : port + 1, 5000), /ECONNREFUSED/);
 });
 
 t.test('selfcheck is 200 only while guarded, and is the whole report in both cases', async (t) => {
