@@ -4,7 +4,7 @@
 /** Release of the programs; the same as in package.json. */
 export const VERSION = '0.1.0';
 
-/** Names of the two containers that a guarded pod carries. Never `istio-init`: istio-cni skips pods that have one. */
+/** Names of the containers that a guarded pod carries: one of them, or both. Never `istio-init`: istio-cni skips pods that have one. */
 export const INIT_CONTAINER = 'invalid-drop-init';
 export const CHECKER_CONTAINER = 'invalid-drop-checker';
 
@@ -39,7 +39,7 @@ export const AGENT_COMMAND = [
 /** Namespace label that opts in, and the namespace that the webhook itself runs in. */
 export const OPT_IN_LABEL = 'invalid-drop.io/inject';
 /**
- * Values of the label that opt a namespace in. `pod`: two containers in each pod guard it. `node`: the agent of its node
+ * Values of the label that opt a namespace in. `pod`: containers in each pod guard it. `node`: the agent of its node
  * does. `enabled`: as the installation is configured (NODE_MODES).
  */
 export const OPT_IN_VALUES = ['enabled', 'pod', 'node'] as const;

@@ -29,7 +29,7 @@ export const OPTIONS = {
   }),
   image: textLike(IMAGE, 'an image reference', {
     env: 'INVALID_DROP_IMAGE',
-    help: 'Image of the init container and the checker.',
+    help: 'Image of the containers in the pods.',
     default: `localhost/invalid-drop/init-image:${VERSION}`,
   }),
   mode: oneOf(mode.values, {
@@ -54,7 +54,7 @@ export const OPTIONS = {
   }),
   checker: oneOf(SWITCH, {
     env: 'INVALID_DROP_CHECKER',
-    help: 'For pods without the annotation. disabled: the init container only.',
+    help: 'For pods without the annotation. disabled: an init container only, which installs the rule.',
     default: SWITCH[0],
   }),
   'checker-port': CHECKER_PORT_OPTION,
@@ -65,7 +65,7 @@ export const OPTIONS = {
   }),
   'legacy-iptables': oneOf(SWITCH, {
     env: 'INVALID_DROP_LEGACY_IPTABLES',
-    help: 'Whether nodes use iptables-legacy. enabled: both containers get CAP_NET_RAW as well.',
+    help: 'Whether nodes use iptables-legacy. enabled: our containers get CAP_NET_RAW as well.',
     default: 'disabled',
   }),
   'node-mode': oneOf(NODE_MODES, {
@@ -76,13 +76,14 @@ export const OPTIONS = {
   'init-resources': resourcesOption({
     env: 'INVALID_DROP_INIT_RESOURCES',
     // A whole core: the application waits for it, and it runs for a tenth of a second.
-    help: 'For pods without the annotation. Requests and limits of the init container.',
+    help: 'For pods without the annotation. Requests and limits of the init container, where there is one: without native sidecars, or without the checker.',
     default: 'cpu=10m:1,memory=32Mi:128Mi',
   }),
   'checker-resources': resourcesOption({
     env: 'INVALID_DROP_CHECKER_RESOURCES',
-    help: 'For pods without the annotation. Requests and limits of the checker.',
-    default: 'cpu=10m:200m,memory=32Mi:128Mi',
+    // The application waits for the install at its start; later it needs a thousandth.
+    help: 'For pods without the annotation. Requests and limits of the checker, which installs the rule, too, where the cluster has native sidecars.',
+    default: 'cpu=10m:500m,memory=32Mi:128Mi',
   }),
   'max-resources': boundOption({
     env: 'INVALID_DROP_MAX_RESOURCES',

@@ -1,9 +1,9 @@
-// What guards the pods of a namespace: two containers in each pod, or the agent of their node.
+// What guards the pods of a namespace: containers in each pod, or the agent of their node.
 import { CHECKER_CONTAINER, INIT_CONTAINER, type NodeMode, OPT_IN_LABEL, OPT_IN_VALUES } from '../contract.ts';
 import { hasGuardedGate } from './guarded-condition.ts';
 import { hasContainer, type PodView } from './pod-view.ts';
 
-/** pod: two containers in the pod. node: the agent of the pod's node. */
+/** pod: containers in the pod. node: the agent of the pod's node. */
 export type Placement = 'pod' | 'node';
 
 /** Whether a namespace with these labels is opted in, whatever guards its pods. */

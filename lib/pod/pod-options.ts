@@ -36,9 +36,9 @@ interface CommonOptions {
   rescue: Rescue;
 }
 
-/** Options of a pod that two containers of its own guard. */
+/** Options of a pod that containers of its own guard. */
 export interface PodOptions extends CommonOptions {
-  /** disabled: the init container only. */
+  /** disabled: an init container only, which installs the rule. */
   checker: Switch;
   /** TCP port of the checker. */
   port: number;

@@ -144,7 +144,7 @@ export const SKIP_REASONS = {
   'unreadable-pod': 'metadata, spec or containers do not have the form of a Pod',
   ...LEFT_ALONE_REASONS,
   ...FOREIGN_CONTAINER_REASONS,
-  'already-injected': 'the pod has both containers, or the readiness gate, already',
+  'already-injected': 'the pod has our containers, or the readiness gate, already',
   'internal-error': "the webhook failed; see the webhook's log",
 } as const;
 

@@ -138,7 +138,6 @@ t.test('monitoring looks for ports that are there', { skip }, async (t) => {
     NO_POD_LEVEL,
     OPTIONS,
     { image: '', legacyIptables: false, checkerResources: { requests: {}, limits: {} } },
-    'sidecar',
     'http',
   );
   const { spec } = one(objects, 'PodMonitor', 'invalid-drop-checkers');

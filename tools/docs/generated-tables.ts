@@ -85,14 +85,14 @@ function annotations(): string {
       [
         '`invalid-drop.io/checker`',
         '`enabled`, `disabled`',
-        'with containers only; `disabled`: the init container only',
+        'with containers only; `disabled`: an init container installs the rule, and nothing stays',
       ],
       [
         `\`${CHECKER_PORT_ANNOTATION}\``,
         `\`${CHECKER_PORT}\`; ${CHECKER_PORT_OPTION.allowed}`,
         'with containers only: TCP port of the checker, where a container of the pod has the default',
       ],
-      resourcesRow(INIT_RESOURCES_ANNOTATION, OPTIONS['init-resources'].default, 'init container'),
+      resourcesRow(INIT_RESOURCES_ANNOTATION, OPTIONS['init-resources'].default, 'init container, where there is one'),
       resourcesRow(CHECKER_RESOURCES_ANNOTATION, OPTIONS['checker-resources'].default, 'checker'),
     ],
   );

@@ -4,13 +4,22 @@ import { isObject, type JsonObject, objectAt, shortText } from '../../lib/json.t
 import { hasGuardedGate } from '../../lib/pod/guarded-condition.ts';
 import { placementOfNewPod } from '../../lib/pod/placement.ts';
 import { type PodOptions, readPodOptions } from '../../lib/pod/pod-options.ts';
-import { declaresPort, ends, hasContainer, type PodView, podLevelSettings, viewPod } from '../../lib/pod/pod-view.ts';
+import {
+  declaresPort,
+  ends,
+  findContainer,
+  hasContainer,
+  type PodView,
+  podLevelSettings,
+  viewPod,
+} from '../../lib/pod/pod-view.ts';
 import { isProtectedNamespace, reasonToLeaveAlone, type SkipReason, skipWarning } from '../../lib/pod/reasons.ts';
 import { errors } from '../webhook-errors.ts';
 import { readOwnResources } from './container-resources.ts';
 import type { InjectionSettings } from './containers.ts';
-import { areForeign, ownContainers } from './own-containers.ts';
+import { areForeign, isInstallingSidecar, ownContainers } from './own-containers.ts';
 import {
+  addsChecker,
   encodePatch,
   gatePatch,
   type InjectionPlan,
@@ -114,8 +123,8 @@ export function decide(
   });
   if (areForeign(are)) return { result: 'skip', reason: are, difference };
   const plan = { ...planFor(pod, options, settings.nativeSidecars), options, resources };
-  if (!plan.addInit && plan.checker === 'none') return { result: 'skip', reason: 'already-injected' };
-  const portTaken = plan.checker !== 'none' && declaresPort(pod, options.port, [INIT_CONTAINER, CHECKER_CONTAINER]);
+  if (plan.first === 'none' && !plan.plainChecker) return { result: 'skip', reason: 'already-injected' };
+  const portTaken = addsChecker(plan) && declaresPort(pod, options.port, [INIT_CONTAINER, CHECKER_CONTAINER]);
   return { result: 'inject', pod, plan, ...(portTaken && { warning: errors.PORT_DECLARED(options.port).message }) };
 }
 
@@ -130,13 +139,13 @@ function planFor(
   pod: PodView,
   options: PodOptions,
   nativeSidecars: boolean,
-): Pick<InjectionPlan, 'addInit' | 'checker'> {
-  const addInit = !hasContainer(pod, INIT_CONTAINER);
-  const wantsChecker = options.checker === 'enabled' && !hasContainer(pod, CHECKER_CONTAINER);
-  if (!wantsChecker) return { addInit, checker: 'none' };
-  if (nativeSidecars) return { addInit, checker: 'sidecar' };
+): Pick<InjectionPlan, 'first' | 'plainChecker'> {
+  const checker = findContainer(pod, CHECKER_CONTAINER);
+  const wantsChecker = options.checker === 'enabled' && checker === undefined;
+  if (wantsChecker && nativeSidecars) return { first: 'sidecar', plainChecker: false };
+  const installs = hasContainer(pod, INIT_CONTAINER) || (checker !== undefined && isInstallingSidecar(checker));
   // A plain container would keep a Job's pod from ever completing.
-  return { addInit, checker: ends(pod) ? 'none' : 'container' };
+  return { first: installs ? 'none' : 'init', plainChecker: wantsChecker && !ends(pod) };
 }
 
 /** Names for the log line: never the whole object, never longer than Kubernetes allows a name to be. */

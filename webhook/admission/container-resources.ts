@@ -18,7 +18,7 @@ export interface ContainerResources {
   limits: Amounts;
 }
 
-/** Of both containers of a pod. */
+/** Of our containers in a pod: of the init container, and of the checker. */
 export interface OwnResources {
   init: ContainerResources;
   checker: ContainerResources;
@@ -76,7 +76,7 @@ function checked(
 }
 
 /**
- * What both containers of a pod ask for: the configuration, and over it, name by name, the annotations.
+ * What our containers of a pod ask for: the configuration, and over it, name by name, the annotations.
  * @param max the most that an annotation may name, by resource name; a name that is not there is not allowed
  * @returns the resources, and a message for each annotation that is not allowed
  */

@@ -1,5 +1,5 @@
-// The two containers as they stand in a guarded pod. Every field that a pod-level security context, a quota or a
-// LimitRange could reach is set here, for the pod's own settings are inherited otherwise.
+// Our containers as they stand in a guarded pod. Every field that a pod-level security context, a quota or a LimitRange
+// could reach is set here, for the pod's own settings are inherited otherwise.
 import {
   CHECK_COMMAND,
   CHECKER_CONTAINER,
@@ -9,6 +9,8 @@ import {
   INSTALL_COMMAND,
   type NodeMode,
   POD_OPTIONS,
+  SIDECAR_COMMAND,
+  WAIT_COMMAND,
 } from '../../lib/contract.ts';
 import type { PodOptions } from '../../lib/pod/pod-options.ts';
 import type { PodLevelSettings } from '../../lib/pod/pod-view.ts';
@@ -16,7 +18,7 @@ import type { Amounts, ContainerResources } from './container-resources.ts';
 
 /** What the webhook is configured to put into pods. */
 export interface InjectionSettings {
-  /** Image of both containers. Never a pod's choice: it would hand NET_ADMIN to any image that a pod author names. */
+  /** Image of our containers. Never a pod's choice: it would hand NET_ADMIN to any image that a pod author names. */
   image: string;
   /** Version of the webhook, for the status annotation. */
   version: string;
@@ -57,16 +59,35 @@ export function initContainer(level: PodLevelSettings, options: PodOptions, sett
 }
 
 /**
- * The container that stays and answers whether the rule still holds.
+ * The native sidecar that installs the rule and stays as the checker: all that a pod gets where the cluster has native
+ * sidecars (docs/decisions/0026).
  * @param level as above
- * @param placement sidecar: an init container that keeps running; container: an ordinary one
  * @param probe how the kubelet asks it
+ */
+export function sidecarContainer(
+  level: PodLevelSettings,
+  options: PodOptions,
+  settings: CheckerSettings,
+  probe: 'http' | 'exec',
+) {
+  return {
+    ...checkerContainer(level, options, settings, probe),
+    command: SIDECAR_COMMAND,
+    // The kubelet starts no other container before the hook has ended. In mode observe nothing is held back.
+    ...(options.mode === 'observe' ? {} : { lifecycle: { postStart: { exec: { command: WAIT_COMMAND } } } }),
+    restartPolicy: 'Always',
+  };
+}
+
+/**
+ * The container beside the application that answers whether the rule still holds, where an init container installed it.
+ * @param level as above
+ * @param probe as above
  */
 export function checkerContainer(
   level: PodLevelSettings,
   options: PodOptions,
   settings: CheckerSettings,
-  placement: 'sidecar' | 'container',
   probe: 'http' | 'exec',
 ) {
   return {
@@ -76,10 +97,9 @@ export function checkerContainer(
     resources: settings.checkerResources,
     ports: [{ name: 'idrop-checker', containerPort: options.port, protocol: 'TCP' }],
     // No liveness probe: a restart of the checker repairs nothing. No startup probe: the next containers would wait for
-    // it.
+    // the kubelet's next look at it.
     // In mode observe nothing is held back: a probe can fail for other reasons than a verdict.
     ...(options.mode === 'observe' ? {} : { readinessProbe: READINESS_PROBES[probe](options.port) }),
-    ...(placement === 'sidecar' ? { restartPolicy: 'Always' } : {}),
   };
 }
 

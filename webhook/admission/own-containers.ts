@@ -7,6 +7,7 @@ import {
   CHECKER_PORT_VARIABLE,
   INIT_CONTAINER,
   POD_OPTIONS,
+  SIDECAR_COMMAND,
 } from '../../lib/contract.ts';
 import { isObject, type JsonObject, objectAt, objectsAt, shortText, textsIn } from '../../lib/json.ts';
 import { CHECKER_PORT_OPTION, type PodOptions } from '../../lib/pod/pod-options.ts';
@@ -17,6 +18,7 @@ import {
   type InjectionSettings,
   initContainer,
   READINESS_PROBES,
+  sidecarContainer,
 } from './containers.ts';
 
 /** What stands under one of our names; `older` is another tag of the image, from the webhook before an upgrade. */
@@ -28,7 +30,7 @@ const WORSE: readonly OwnContainer[] = ['current', 'older', 'altered', 'name-tak
 export interface OwnContainers {
   /** The worst of them; none where the pod has none. */
   are: OwnContainer | 'none';
-  /** What is not as the webhook builds it, such as `invalid-drop-init: command`; '' where nothing is. */
+  /** What is not as the webhook builds it, such as `invalid-drop-checker: command`; '' where nothing is. */
   difference: string;
 }
 
@@ -49,11 +51,15 @@ export interface WantedContainers {
   legacyIptables: boolean;
 }
 
-type Role = 'init' | 'checker' | 'install' | 'check';
+/**
+ * What a container of ours is for. sidecar: installs and stays. checker: stays, beside the application, or after the init
+ * container in pods of the version before. install, check: ephemeral.
+ */
+type Role = 'init' | 'sidecar' | 'checker' | 'install' | 'check';
 type Compared = { is: OwnContainer; difference: string };
 
 /**
- * Compares both containers of a pod with what the webhook builds.
+ * Compares what stands under our names in a pod with what the webhook builds.
  * @param image that is configured now
  * @param wanted at admission: other options, and other tags, are then differences too
  */
@@ -63,7 +69,7 @@ export function ownContainers(pod: PodView, image: string, wanted?: WantedContai
     ...pod.containers.map((container) => ({ container, place: 'containers' as const })),
   ];
   const found = all.flatMap(({ container, place }): Compared[] => {
-    const role = ROLES.get(container['name']);
+    const role = roleOf(container, place);
     if (role === undefined) return [];
     const expected = expectedRestart(role, place);
     const compared = compare(container, role, image, wanted);
@@ -80,13 +86,24 @@ export function isOwnEphemeral(container: JsonObject, role: 'install' | 'check',
   return areOurs(compare(container, role, image).is);
 }
 
-const ROLES = new Map<unknown, Role>([
-  [INIT_CONTAINER, 'init'],
-  [CHECKER_CONTAINER, 'checker'],
-]);
+/** Whether a container under the checker's name is meant to install, too. It need not be what the webhook builds. */
+export function isInstallingSidecar({ command }: JsonObject): boolean {
+  return textsIn(command).includes(INSTALL_FLAG);
+}
+
+const INSTALL_FLAG = SIDECAR_COMMAND.at(-1) ?? '';
+
+type Place = 'initContainers' | 'containers';
+
+function roleOf(container: JsonObject, place: Place): Role | undefined {
+  if (container['name'] === INIT_CONTAINER) return 'init';
+  if (container['name'] !== CHECKER_CONTAINER) return undefined;
+  return place === 'initContainers' && isInstallingSidecar(container) ? 'sidecar' : 'checker';
+}
 
 /** The restartPolicy that a container has in its place. */
-function expectedRestart(role: Role, place: 'initContainers' | 'containers'): 'Always' | 'misplaced' | undefined {
+function expectedRestart(role: Role, place: Place): 'Always' | 'misplaced' | undefined {
+  if (role === 'sidecar') return 'Always';
   if (role === 'checker') return place === 'initContainers' ? 'Always' : undefined;
   return place === 'initContainers' ? undefined : 'misplaced';
 }
@@ -105,9 +122,7 @@ function compare(container: JsonObject, role: Role, image: string, wanted?: Want
 }
 
 /** Fields that the webhook never writes, and with which a container would do something else. */
-const NEVER_WRITTEN = [
-  ...['args', 'envFrom', 'volumeDevices', 'lifecycle', 'livenessProbe', 'startupProbe', 'restartPolicyRules'],
-];
+const NEVER_WRITTEN = [...['args', 'envFrom', 'volumeDevices', 'livenessProbe', 'startupProbe', 'restartPolicyRules']];
 
 /**
  * Resources, image pulls, termination messages and unknown fields are not compared: quotas, admission plugins and new
@@ -130,8 +145,9 @@ function differenceIn(container: JsonObject, role: Role, older: boolean, wanted?
   };
   const expected = build(role, wanted?.level ?? NO_POD_LEVEL, options, settings);
   if (!isCommand(container['command'], expected.command, older)) return 'command';
+  if (!isLifecycle(container['lifecycle'], expected.lifecycle, older)) return 'lifecycle';
   if (!contains(container['securityContext'], expected.securityContext)) return 'securityContext';
-  const probes = role === 'checker' ? probesOf(options, older) : [undefined];
+  const probes = role === 'checker' || role === 'sidecar' ? probesOf(options, older) : [undefined];
   return probes.some((probe) => isProbe(container['readinessProbe'], probe, older)) ? undefined : 'readinessProbe';
 }
 
@@ -147,10 +163,12 @@ function build(
   level: PodLevelSettings,
   options: PodOptions,
   settings: Pick<InjectionSettings, 'image' | 'legacyIptables'>,
-) {
-  if (role === 'init') return initContainer(level, options, { ...settings, initResources: NO_RESOURCES });
-  if (role !== 'checker') return ephemeralContainer('', role, level, options, settings);
-  return checkerContainer(level, options, { ...settings, checkerResources: NO_RESOURCES }, 'sidecar', 'http');
+): { command: string[]; securityContext: object; lifecycle?: Lifecycle } {
+  const fit = { ...settings, initResources: NO_RESOURCES, checkerResources: NO_RESOURCES };
+  if (role === 'init') return initContainer(level, options, fit);
+  if (role === 'sidecar') return sidecarContainer(level, options, fit, 'http');
+  if (role === 'checker') return checkerContainer(level, options, fit, 'http');
+  return ephemeralContainer('', role, level, options, settings);
 }
 
 // Commands.
@@ -161,6 +179,18 @@ const NODE_FLAGS = ['--disable-sigusr1', '--v8-pool-size=0', '--optimize-for-siz
 function isCommand(found: unknown, expected: string[], older: boolean): boolean {
   const words = (list: unknown) => (older ? textsIn(list).filter((word) => !NODE_FLAGS.includes(word)) : list);
   return isSame(words(found), words(expected));
+}
+
+interface Lifecycle {
+  postStart: { exec: { command: string[] } };
+}
+
+/** The hook as the webhook writes it, and no other one beside it. */
+function isLifecycle(found: unknown, expected: Lifecycle | undefined, older: boolean): boolean {
+  if (expected === undefined) return isEmpty(found);
+  const { command } = objectAt(found, 'postStart', 'exec');
+  const isAlone = isSame(found, { postStart: { exec: { command } } });
+  return isAlone && isCommand(command, expected.postStart.exec.command, older);
 }
 
 const isSame = (found: unknown, expected: unknown) => JSON.stringify(found) === JSON.stringify(expected);

@@ -4,7 +4,7 @@ import { GUARDED_CONDITION, INIT_CONTAINER } from '../../lib/contract.ts';
 import type { PodOptions } from '../../lib/pod/pod-options.ts';
 import { type PodLevelSettings, type PodView, podLevelSettings } from '../../lib/pod/pod-view.ts';
 import type { OwnResources } from './container-resources.ts';
-import { checkerContainer, type InjectionSettings, initContainer } from './containers.ts';
+import { checkerContainer, type InjectionSettings, initContainer, sidecarContainer } from './containers.ts';
 import { EXCLUDE_INBOUND_PORTS, excludeInboundPorts, probeKind } from './istio-inbound.ts';
 import { resourcesInPod } from './resources-in-pod.ts';
 
@@ -17,14 +17,15 @@ export interface PatchOperation {
   value: unknown;
 }
 
-/** What to add to a pod: at least one of the two containers. */
+/** What to add to a pod: one container, or two. */
 export interface InjectionPlan {
   options: PodOptions;
   /** What our containers ask for, before the pod is looked at. */
   resources: OwnResources;
-  addInit: boolean;
-  /** sidecar: init container with restartPolicy Always. container: beside the application. none: nothing to add. */
-  checker: 'sidecar' | 'container' | 'none';
+  /** What is put before the other init containers. init: installs and ends. sidecar: installs and stays as the checker. */
+  first: 'init' | 'sidecar' | 'none';
+  /** Whether a checker that only checks is put beside the application. */
+  plainChecker: boolean;
 }
 
 /** All that a patch depends on beside the settings, as plain data: pods that agree in it get the same patch. */
@@ -34,7 +35,7 @@ export interface PatchInputs extends InjectionPlan {
   probe: 'http' | 'exec';
   /** What the pod sets for all of its containers. */
   level: PodLevelSettings;
-  /** Where the first new init container goes; null where the pod has no init containers at all. */
+  /** Where the new init container goes; null where the pod has no init containers at all. */
   initIndex: number | null;
   hasAnnotations: boolean;
   /** New value of excludeInboundPorts; null where it stays as it is. */
@@ -47,17 +48,22 @@ export interface PatchInputs extends InjectionPlan {
  */
 export function patchInputs(pod: PodView, plan: InjectionPlan, settings: InjectionSettings): PatchInputs {
   const { initContainers, annotations } = pod;
-  const afterInit = () => (initContainers ?? []).findIndex(({ name }) => name === INIT_CONTAINER) + 1;
+  const afterInit = (initContainers ?? []).findIndex(({ name }) => name === INIT_CONTAINER) + 1;
   const ports = () => excludeInboundPorts(pod, plan.options.port, settings.meshExcludeInboundPorts) ?? null;
   return {
     ...plan,
-    resources: resourcesInPod(pod, plan.resources, plan.checker !== 'none'),
+    resources: resourcesInPod(pod, plan.resources, addsChecker(plan)),
     probe: probeKind(pod, plan.options.port),
     level: podLevelSettings(pod),
-    initIndex: initContainers === undefined ? null : plan.addInit ? 0 : afterInit(),
+    initIndex: initContainers === undefined ? null : afterInit,
     hasAnnotations: annotations !== undefined,
-    excludePorts: plan.checker === 'none' ? null : ports(),
+    excludePorts: addsChecker(plan) ? ports() : null,
   };
+}
+
+/** Whether one of the containers to add is a checker, which needs its port. */
+export function addsChecker({ first, plainChecker }: Pick<InjectionPlan, 'first' | 'plainChecker'>): boolean {
+  return first === 'sidecar' || plainChecker;
 }
 
 /**
@@ -65,19 +71,22 @@ export function patchInputs(pod: PodView, plan: InjectionPlan, settings: Injecti
  *   excludeInboundPorts, whose new value begins with the old one
  */
 export function buildPatch(inputs: PatchInputs, settings: InjectionSettings): PatchOperation[] {
-  const { options, checker, level, excludePorts, resources } = inputs;
+  const { options, first, plainChecker, level, excludePorts, resources, probe } = inputs;
   const fit = { ...settings, initResources: resources.init, checkerResources: resources.checker };
-  const init = inputs.addInit ? initContainer(level, options, fit) : undefined;
-  const check = checker === 'none' ? undefined : checkerContainer(level, options, fit, checker, inputs.probe);
-  const added = [init, check].filter((container) => container !== undefined);
+  const init = {
+    none: () => [],
+    init: () => [initContainer(level, options, fit)],
+    sidecar: () => [sidecarContainer(level, options, fit, probe)],
+  }[first]();
+  const checker = plainChecker ? [checkerContainer(level, options, fit, probe)] : [];
   return [
-    ...addInitContainers(inputs.initIndex, init, checker === 'sidecar' ? check : undefined),
-    ...(checker === 'container' ? [add('/spec/containers/-', check)] : []),
+    ...init.map((container) => addInitContainer(inputs.initIndex, container)),
+    ...checker.map((container) => add('/spec/containers/-', container)),
     ...addAnnotations(inputs.hasAnnotations, {
       ...(excludePorts !== null && { [EXCLUDE_INBOUND_PORTS]: excludePorts }),
       [STATUS_ANNOTATION]: JSON.stringify({
         version: settings.version,
-        added: added.map((container) => container.name),
+        added: [...init, ...checker].map(({ name }) => name),
         mode: options.mode,
       }),
     }),
@@ -117,12 +126,9 @@ export function encodePatch(operations: PatchOperation[]): string {
   return Buffer.from(JSON.stringify(operations)).toString('base64');
 }
 
-/** The init container before all others, so that no packet comes before the rule; the checker right after it. */
-function addInitContainers(first: number | null, init: unknown, sidecar: unknown): PatchOperation[] {
-  const front = [init, sidecar].filter((container) => container !== undefined);
-  if (front.length === 0) return [];
-  if (first === null) return [add('/spec/initContainers', front)];
-  return front.map((container, offset) => add(`/spec/initContainers/${first + offset}`, container));
+/** Before all others, so that no packet comes before the rule; the checker after an init container that installs. */
+function addInitContainer(index: number | null, container: unknown): PatchOperation {
+  return index === null ? add('/spec/initContainers', [container]) : add(`/spec/initContainers/${index}`, container);
 }
 
 function addAnnotations(present: boolean, annotations: Record<string, string>): PatchOperation[] {

@@ -37,16 +37,19 @@ function isGuaranteed(pod: PodView): boolean {
 const limitOf = (container: JsonObject, name: string) =>
   parseQuantity(objectAt(container, 'resources', 'limits')[name]) ?? 0n;
 
-/** Where no limit is configured; and the least CPU of the install, which takes half a second with it. */
+/**
+ * Where no limit is configured; the most that a container that stays reserves, whose limit serves the install at its start;
+ * and the least of the init container, which takes half a second with it.
+ */
 const CPU = ONE / 5n;
 const MEMORY = '128Mi';
 
 /**
- * Requests are raised to the limits. The scheduler reserves what runs at the same time, or what one init container needs if
- * that is more: the install takes no more CPU than the pod has reserved anyway.
+ * Requests and limits are made equal. The scheduler reserves what runs at the same time, or what one init container needs if
+ * that is more: the init container takes no more CPU than the pod has reserved anyway.
  */
 function guaranteed(pod: PodView, asked: OwnResources, addsChecker: boolean): OwnResources {
-  const checker = withEqual(asked.checker, (limit) => limit);
+  const checker = withEqual(asked.checker, (limit) => smaller(limit, CPU));
   const added = addsChecker ? (parseQuantity(checker.limits['cpu']) ?? 0n) : 0n;
   const free = larger(reservedCpu(pod, added), CPU);
   return { checker, init: withEqual(asked.init, (limit) => smaller(limit, free)) };

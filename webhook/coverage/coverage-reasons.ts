@@ -19,7 +19,7 @@ const CONDITION =
 const LEFT_ALONE = leftAloneMeanings((text): Meaning => ({ guarded: false, text }));
 
 export const COVERAGE_REASONS = {
-  guarded: { guarded: true, text: 'it has both containers and the checker is Ready' },
+  guarded: { guarded: true, text: 'the rule was installed, and the checker is Ready' },
   'guarded-without-checker': {
     guarded: true,
     text: 'the rule was installed and verified once; it has no checker',
@@ -37,8 +37,8 @@ export const COVERAGE_REASONS = {
   starting: { guarded: false, text: 'its containers have not started yet, or the agent has had no time to find it' },
   'install-failed': {
     guarded: false,
-    text: 'the init container could not install the rule',
-    remedy: 'read its log: kubectl logs POD -c invalid-drop-init',
+    text: 'the rule could not be installed',
+    remedy: 'read why: kubectl describe pod POD, or the log: kubectl logs POD -c invalid-drop-checker --previous',
   },
   'checker-not-ready': {
     guarded: false,

@@ -12,7 +12,7 @@ import {
 import { hasOwnContainers } from '../../lib/pod/placement.ts';
 import { findContainer, type PodView, viewPod } from '../../lib/pod/pod-view.ts';
 import { type PodLeftAloneReason, reasonToLeaveAlone } from '../../lib/pod/reasons.ts';
-import { isOwnEphemeral, type OwnContainers, ownContainers } from '../admission/own-containers.ts';
+import { isInstallingSidecar, isOwnEphemeral, type OwnContainers, ownContainers } from '../admission/own-containers.ts';
 
 /** A container of ours in a pod: absent, or what its image and its status say. */
 export interface PodFacts {
@@ -109,7 +109,7 @@ function factsOf(pod: PodView, namespace: string, status: JsonObject, image: str
   return {
     leftAlone: reasonToLeaveAlone(pod, { name: namespace, labels: undefined }, 'pod'),
     own: ownContainers(pod, image).are,
-    install: installOf(init, status),
+    install: installOf(init, checker, status),
     checker: checkerOf(checker, status),
     observes: observes(init) || observes(checker),
     ephemeral: ephemeralGuards(pod, status, image).installed !== undefined,
@@ -134,22 +134,49 @@ function hasNetwork({ podIP }: JsonObject): boolean {
   return typeof podIP === 'string' && podIP !== '';
 }
 
-function installOf(init: JsonObject | undefined, status: JsonObject): PodFacts['install'] {
-  if (init === undefined) return 'absent';
+function installOf(
+  init: JsonObject | undefined,
+  checker: JsonObject | undefined,
+  status: JsonObject,
+): PodFacts['install'] {
+  if (init !== undefined) return installByInit(status);
+  return checker !== undefined && isInstallingSidecar(checker) ? installBySidecar(status) : 'absent';
+}
+
+function installByInit(status: JsonObject): PodFacts['install'] {
   const one = statusOf(status, INIT_CONTAINER);
   const exitCode = exitCodeOf(one?.['state']);
   if (exitCode !== undefined) return exitCode === 0 ? 'done' : 'failed';
   // After a restart of the node it runs again although it had succeeded, so restartCount alone does not mean a failure.
   const before = exitCodeOf(one?.['lastState']);
-  return (before !== undefined && before !== 0) || isCrashLooping(one) ? 'failed' : 'waiting';
+  return (before !== undefined && before !== 0) || waitsAfterFailure(one) ? 'failed' : 'waiting';
+}
+
+/**
+ * The kubelet says `started` of a sidecar once its hook has ended well. Before that it ends for no other reason than a failed
+ * install, with exit code 0 where the kubelet ended it because the hook had failed. Of a pod that is initialized, as it stays
+ * while its node restarts, what befalls the sidecar is the checker's.
+ */
+function installBySidecar(status: JsonObject): PodFacts['install'] {
+  const one = statusOf(status, CHECKER_CONTAINER);
+  const isStarted = one?.['started'] === true && runningOf(status, CHECKER_CONTAINER) !== undefined;
+  if (isStarted || isInitialized(status)) return 'done';
+  const hasEnded = [one?.['state'], one?.['lastState']].some((state) => exitCodeOf(state) !== undefined);
+  return hasEnded || waitsAfterFailure(one) ? 'failed' : 'waiting';
+}
+
+function isInitialized(status: JsonObject): boolean {
+  return objectsAt(status, 'conditions').some((one) => one['type'] === 'Initialized' && one['status'] === 'True');
 }
 
 function exitCodeOf(state: unknown): unknown {
   return objectAt(state, 'terminated')['exitCode'];
 }
 
-function isCrashLooping(status: JsonObject | undefined): boolean {
-  return objectAt(status, 'state', 'waiting')['reason'] === 'CrashLoopBackOff';
+/** The kubelet's words: the second where the hook failed, before it waits ever longer. */
+function waitsAfterFailure(status: JsonObject | undefined): boolean {
+  const { reason } = objectAt(status, 'state', 'waiting');
+  return reason === 'CrashLoopBackOff' || reason === 'PostStartHookError';
 }
 
 /**
@@ -162,7 +189,7 @@ function checkerOf(checker: JsonObject | undefined, status: JsonObject): PodFact
   if (checker === undefined) return 'absent';
   const one = statusOf(status, CHECKER_CONTAINER);
   if (one?.['ready'] === true) return 'ready';
-  if (isCrashLooping(one) || Number(one?.['restartCount'] ?? 0) >= MANY_RESTARTS) return 'failing';
+  if (waitsAfterFailure(one) || Number(one?.['restartCount'] ?? 0) >= MANY_RESTARTS) return 'failing';
   return runningOf(status, CHECKER_CONTAINER) === undefined ? 'waiting' : 'running';
 }
 

@@ -1,11 +1,11 @@
 // What to do about a pod that runs: a function from data to data.
-import { GUARD_CHECKER_CONTAINER, GUARD_CONTAINER } from '../../lib/contract.ts';
+import { GUARD_CHECKER_CONTAINER, GUARD_CONTAINER, INIT_CONTAINER } from '../../lib/contract.ts';
 import { isObject, type JsonObject, objectAt, shortText } from '../../lib/json.ts';
 import type { EphemeralGuards } from '../../lib/pod/ephemeral-guards.ts';
 import { guardedCondition } from '../../lib/pod/guarded-condition.ts';
 import type { Placement } from '../../lib/pod/placement.ts';
 import { readPodOptions } from '../../lib/pod/pod-options.ts';
-import { podLevelSettings, viewPod } from '../../lib/pod/pod-view.ts';
+import { hasContainer, type PodView, podLevelSettings, viewPod } from '../../lib/pod/pod-view.ts';
 import { ephemeralContainer, type InjectionSettings } from '../admission/containers.ts';
 import { areForeign, areOurs, ownContainers } from '../admission/own-containers.ts';
 import { createProjection, ephemeralGuards, type PodFacts } from '../coverage/pod-record.ts';
@@ -53,7 +53,7 @@ export function planGuard(
   const byAgent = leaveToAgent(facts, status, placement);
   if (byAgent !== undefined) return byAgent;
   const ephemeral = ephemeralGuards(view, status, settings.image);
-  const installedBy = ephemeral.installed ?? (isGuardedByInit(facts) ? 'its init container' : undefined);
+  const installedBy = ephemeral.installed ?? (isGuardedByOwn(facts) ? ownInstaller(view) : undefined);
   const jobs: GuardStep['job'][] = installedBy === undefined ? ['install'] : [];
   if (stay && !hasChecker(facts) && ephemeral.checker === undefined) jobs.push('check');
   if (jobs.length === 0) return leave('already-guarded', `by ${installedBy}`);
@@ -81,10 +81,14 @@ function leaveToAgent(
 }
 
 /**
- * In mode observe its exit code is always 0. A checker that is not Ready reports that INVALID packets are not dropped.
+ * In mode observe nothing says that the install succeeded. A checker that is not Ready reports that INVALID packets are not dropped.
  */
-function isGuardedByInit({ own, install, checker, observes }: PodFacts): boolean {
+function isGuardedByOwn({ own, install, checker, observes }: PodFacts): boolean {
   return areOurs(own) && install === 'done' && !observes && (checker === 'absent' || checker === 'ready');
+}
+
+function ownInstaller(pod: PodView): string {
+  return hasContainer(pod, INIT_CONTAINER) ? 'its init container' : 'its checker';
 }
 
 function hasChecker({ own, checker }: PodFacts): boolean {

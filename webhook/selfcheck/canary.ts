@@ -22,11 +22,14 @@ export interface CanaryTarget {
 }
 
 /** What the webhook adds to the canary pod, whose namespace it does not know: it is left to agents if there are any. */
-export type CanaryAddition = 'init container' | 'containers' | 'readiness gate';
+export type CanaryAddition = 'init container' | 'containers' | 'sidecar' | 'readiness gate';
 
-export function canaryAddition({ nodeMode, options }: Pick<InjectionSettings, 'nodeMode' | 'options'>): CanaryAddition {
-  if (nodeMode !== 'disabled') return 'readiness gate';
-  return options.checker === 'enabled' ? 'containers' : 'init container';
+export function canaryAddition(
+  settings: Pick<InjectionSettings, 'nodeMode' | 'options' | 'nativeSidecars'>,
+): CanaryAddition {
+  if (settings.nodeMode !== 'disabled') return 'readiness gate';
+  if (settings.options.checker === 'disabled') return 'init container';
+  return settings.nativeSidecars ? 'sidecar' : 'containers';
 }
 
 export async function canaryFinding(target: CanaryTarget, expected: CanaryAddition): Promise<CheckFinding> {
@@ -79,6 +82,7 @@ export function whatIsWrong(answer: JsonObject, expected: CanaryAddition): strin
 const WANTED: Record<CanaryAddition, string[]> = {
   'init container': [INIT_CONTAINER],
   containers: [INIT_CONTAINER, CHECKER_CONTAINER],
+  sidecar: [CHECKER_CONTAINER],
   'readiness gate': [GUARDED_CONDITION],
 };
 

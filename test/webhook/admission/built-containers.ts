@@ -1,12 +1,21 @@
 // What the webhook builds, for cases that are about pods with our containers in them.
 import { isObject, isObjectList, type JsonObject } from '../../../lib/json.ts';
 import { NO_POD_LEVEL } from '../../../lib/pod/pod-view.ts';
-import { checkerContainer, type InjectionSettings, initContainer } from '../../../webhook/admission/containers.ts';
+import {
+  checkerContainer,
+  type InjectionSettings,
+  initContainer,
+  sidecarContainer,
+} from '../../../webhook/admission/containers.ts';
 
 const BUILDERS: Record<string, (settings: InjectionSettings) => JsonObject> = {
   init: (settings) => initContainer(NO_POD_LEVEL, settings.options, settings),
-  checker: (settings) => checkerContainer(NO_POD_LEVEL, settings.options, settings, 'sidecar', 'http'),
-  'plain checker': (settings) => checkerContainer(NO_POD_LEVEL, settings.options, settings, 'container', 'http'),
+  sidecar: (settings) => sidecarContainer(NO_POD_LEVEL, settings.options, settings, 'http'),
+  'plain checker': (settings) => checkerContainer(NO_POD_LEVEL, settings.options, settings, 'http'),
+  'sidecar of the version before': (settings) => ({
+    ...checkerContainer(NO_POD_LEVEL, settings.options, settings, 'http'),
+    restartPolicy: 'Always',
+  }),
 };
 
 /**

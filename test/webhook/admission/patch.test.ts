@@ -2,10 +2,10 @@
 import t from 'tap';
 import { CHECKER_CONTAINER, INIT_CONTAINER } from '../../../lib/contract.ts';
 import { isObject, type JsonObject } from '../../../lib/json.ts';
-import { hasContainer, viewPod } from '../../../lib/pod/pod-view.ts';
 import { decide } from '../../../webhook/admission/admission.ts';
 import type { InjectionSettings } from '../../../webhook/admission/containers.ts';
 import { EXCLUDE_INBOUND_PORTS } from '../../../webhook/admission/istio-inbound.ts';
+import { isInstallingSidecar } from '../../../webhook/admission/own-containers.ts';
 import {
   buildPatch,
   gatePatch,
@@ -13,16 +13,38 @@ import {
   patchInputs,
   STATUS_ANNOTATION,
 } from '../../../webhook/admission/patch.ts';
+import { withBuiltContainers } from './built-containers.ts';
 import { creationOf, SETTINGS } from './injection-settings.ts';
 import { injectIstio } from './istio-injector.ts';
 import { applyPatch, names, type PatchedPod } from './patched-pod.ts';
-import { pick, randomPod, seeded } from './random-pod.ts';
+import { pick, type Random, randomPod, seeded } from './random-pod.ts';
 
 const ROUNDS = 1000;
 /** Of a namespace, as the webhook knows them at one time or another. */
 const LABELS = [undefined, {}, ...['enabled', 'pod', 'node'].map((value) => ({ 'invalid-drop.io/inject': value }))];
 const seed = Number(process.env['SEED'] ?? Math.floor(Math.random() * 2 ** 31));
 t.comment(`SEED=${seed}`);
+
+/** Containers of ours that a pod may come with: a copy of a guarded one, of this version or of the one before. */
+const OURS = [
+  ...[['init'], ['sidecar'], ['sidecar of the version before'], ['init', 'sidecar']],
+  ['init', 'sidecar of the version before'],
+];
+
+/** Some pods come with containers of ours, as the webhook builds them. */
+function podOrCopy(random: Random, settings: InjectionSettings): JsonObject {
+  const pod = randomPod(random);
+  if (random() < 0.8) return pod;
+  const spec = pod['spec'] as PatchedPod['spec'];
+  const others = (list: JsonObject[] | undefined) => (list ?? []).filter((container) => !isOurs(container));
+  const copied = pick(random, OURS).map((like) => ({ like }));
+  const at = Math.floor(random() * 2);
+  const initContainers = others(spec.initContainers).toSpliced(at, 0, ...copied);
+  const containers = others(spec.containers);
+  return withBuiltContainers({ ...pod, spec: { ...spec, containers, initContainers } }, settings) as JsonObject;
+}
+
+const isOurs = ({ name }: JsonObject) => [INIT_CONTAINER, CHECKER_CONTAINER].some((our) => our === name);
 
 /** Random pods that are to be injected, with what comes of them. */
 function* injections() {
@@ -33,7 +55,7 @@ function* injections() {
       nativeSidecars: random() < 0.7,
       meshExcludeInboundPorts: pick(random, ['', '9999', '15099']),
     };
-    const sent = JSON.stringify(randomPod(random));
+    const sent = JSON.stringify(podOrCopy(random, settings));
     const pod = JSON.parse(sent);
     const decision = decide(creationOf(pod), undefined, settings);
     if (decision.result !== 'inject') continue;
@@ -77,14 +99,33 @@ t.test('an annotation that was there begins the new value', async (t) => {
   t.pass();
 });
 
-t.test('names stay unique, and the init container is before every other one', async (t) => {
+t.test('names stay unique, and what installs is before all others, unless it was there', async (t) => {
+  const installs = (container: JsonObject) => container['name'] === INIT_CONTAINER || isInstallingSidecar(container);
+  const count = { added: 0, present: 0 };
   for (const { round, sent, patched } of injections()) {
-    const all = [...names(patched.spec.initContainers), ...names(patched.spec.containers)];
+    const init = patched.spec.initContainers ?? [];
+    const all = [...names(init), ...names(patched.spec.containers)];
     if (new Set(all).size !== all.length) t.fail(`round ${round}: a name twice`, { all });
-    const view = viewPod(JSON.parse(sent));
-    if (view && !hasContainer(view, INIT_CONTAINER) && all[0] !== INIT_CONTAINER) t.fail(`round ${round}`, { all });
+    const isThere = ((JSON.parse(sent) as PatchedPod).spec.initContainers ?? []).some(installs);
+    count[isThere ? 'present' : 'added'] += 1;
+    const [first] = init;
+    if (!isThere && !(first && installs(first))) t.fail(`round ${round}: not first`, { all });
+    if (!init.some(installs)) t.fail(`round ${round}: nothing installs`, { all });
   }
-  t.pass();
+  for (const [name, pods] of Object.entries(count)) t.ok(pods > 5, `${name}: ${pods}`);
+});
+
+t.test('where the cluster has native sidecars, a pod with nothing of ours gets one container', async (t) => {
+  let count = 0;
+  for (const { round, settings, sent, patched } of injections()) {
+    const before = (JSON.parse(sent) as PatchedPod).spec;
+    const had = [...(before.initContainers ?? []), ...before.containers].some(isOurs);
+    if (had || !settings.nativeSidecars) continue;
+    count += 1;
+    const ours = [...(patched.spec.initContainers ?? []), ...patched.spec.containers].filter(isOurs);
+    if (ours.length !== 1) t.fail(`round ${round}`, { ours });
+  }
+  t.ok(count > 50, `${count} pods`);
 });
 
 t.test('a second pass adds nothing, also when Istio has been through in between', async (t) => {
@@ -134,7 +175,6 @@ t.test('of a pod that an agent is to guard only the gate changes; no pod is ever
 function withoutOurs(patched: PatchedPod, original: PatchedPod): JsonObject {
   const before = original.metadata.annotations;
   const hadOurs = [...names(original.spec.initContainers), ...names(original.spec.containers)];
-  const isOurs = ({ name }: JsonObject) => [INIT_CONTAINER, CHECKER_CONTAINER].some((our) => our === name);
   const keep = (list: JsonObject[] | undefined) =>
     list?.filter((container) => !isOurs(container) || hadOurs.includes(container['name']));
   const annotations = { ...patched.metadata.annotations };

@@ -2,7 +2,7 @@
 import type { Mode } from '../../../lib/contract.ts';
 import type { JsonObject } from '../../../lib/json.ts';
 import { NO_POD_LEVEL } from '../../../lib/pod/pod-view.ts';
-import { checkerContainer, initContainer } from '../../../webhook/admission/containers.ts';
+import { checkerContainer, initContainer, sidecarContainer } from '../../../webhook/admission/containers.ts';
 import { SETTINGS } from '../admission/injection-settings.ts';
 
 export const IMAGE = 'registry.example:5000/invalid-drop/init-image:2.0.0';
@@ -48,14 +48,63 @@ const CHECKER_WAITS: Record<string, JsonObject> = {
   crashing: { waiting: { reason: 'CrashLoopBackOff' } },
 };
 
-/** A pod that the webhook has been through; guarded and Ready unless told otherwise. */
+/** The sidecar that installs, as the kubelet reports it: before the pod is initialized, and after. */
+const SIDECAR = {
+  waiting: { state: { waiting: { reason: 'PodInitializing' } } },
+  ended: { state: { terminated: { exitCode: 1 } } },
+  // The kubelet ended it, and it ended well.
+  'ended by the kubelet': { state: { terminated: { exitCode: 0 } } },
+  'hook failed': { state: { waiting: { reason: 'PostStartHookError' } } },
+  crashing: { state: { waiting: { reason: 'CrashLoopBackOff' } }, lastState: { terminated: { exitCode: 1 } } },
+  again: { state: { waiting: { reason: 'PodInitializing' } }, lastState: { terminated: { exitCode: 1 } } },
+  running: { state: { running: { startedAt: at(NOW - 3600) } }, started: true },
+  ready: { state: { running: { startedAt: at(NOW - 3600) } }, started: true, ready: true },
+};
+
+interface SidecarChange extends Pick<Change, 'name' | 'image' | 'mode' | 'spec' | 'metadata'> {
+  is?: keyof typeof SIDECAR;
+  /** Whether the pod has been initialized: the application has been started. */
+  initialized?: boolean;
+  restarts?: number;
+  /** Members of the container that differ from what the webhook builds. */
+  change?: JsonObject;
+}
+
+/** A pod with one container of ours, as it is where the cluster has native sidecars. */
+export function sidecarPod(change: SidecarChange = {}): JsonObject {
+  const { image = IMAGE, mode = 'enforce', is = 'ready', restarts = 0 } = change;
+  const options = { ...SETTINGS.options, mode };
+  const sidecar = sidecarContainer(NO_POD_LEVEL, options, { ...SETTINGS, image }, 'http');
+  const initialized = change.initialized ?? (is === 'ready' || is === 'running');
+  return {
+    metadata: metadataOf(change),
+    spec: {
+      initContainers: [{ ...sidecar, ...change.change }],
+      containers: [{ name: 'app', image: 'app' }],
+      ...change.spec,
+    },
+    status: {
+      phase: initialized ? 'Running' : 'Pending',
+      conditions: [{ type: 'Initialized', status: initialized ? 'True' : 'False' }],
+      initContainerStatuses: [
+        { name: 'invalid-drop-checker', ready: false, started: false, restartCount: restarts, ...SIDECAR[is] },
+      ],
+    },
+  };
+}
+
+/**
+ * A pod that the webhook of the version before has been through: an init container, and a sidecar that only checks. Guarded and
+ * Ready unless told otherwise.
+ */
 export function injectedPod(change: Change = {}): JsonObject {
   const { image = IMAGE, checkerImage = image, install = 'done', checker = 'ready', mode = 'enforce' } = change;
   const options = { ...SETTINGS.options, mode };
   const init = { ...initContainer(NO_POD_LEVEL, options, { ...SETTINGS, image }), ...change.changeInit };
   const checkerSettings = { ...SETTINGS, image: checkerImage };
   const sidecar = {
-    ...checkerContainer(NO_POD_LEVEL, options, checkerSettings, 'sidecar', 'http'),
+    ...checkerContainer(NO_POD_LEVEL, options, checkerSettings, 'http'),
+    restartPolicy: 'Always',
     ...change.changeChecker,
   };
   const running = { running: { startedAt: at(change.checkerSince ?? NOW - 3600) } };

@@ -1,5 +1,5 @@
 import t from 'tap';
-import type { NodeMode } from '../../../lib/contract.ts';
+import { CHECK_COMMAND, type NodeMode } from '../../../lib/contract.ts';
 import type { JsonObject } from '../../../lib/json.ts';
 import { NO_POD_LEVEL } from '../../../lib/pod/pod-view.ts';
 import { ephemeralContainer } from '../../../webhook/admission/containers.ts';
@@ -8,7 +8,7 @@ import { type CoveredNamespace, podReason, STARTING_SECONDS } from '../../../web
 import { createProjection } from '../../../webhook/coverage/pod-record.ts';
 import { seenNamespace } from '../../../webhook/coverage/start-coverage.ts';
 import { SETTINGS } from '../admission/injection-settings.ts';
-import { at, gatedPod, IMAGE, injectedPod, NOW, OLDER, plainPod } from './made-pods.ts';
+import { at, gatedPod, IMAGE, injectedPod, NOW, OLDER, plainPod, sidecarPod } from './made-pods.ts';
 
 const project = createProjection(IMAGE);
 const OBSERVE = ephemeralContainer('', 'check', NO_POD_LEVEL, { ...SETTINGS.options, mode: 'observe' }, SETTINGS).env;
@@ -35,7 +35,47 @@ const ephemeral = (
   },
 });
 
+/** Pods with one container of ours, which installs and checks. */
+const sidecarCases: [string, JsonObject, string][] = [
+  ['one container, Ready', sidecarPod(), 'guarded'],
+  ['one container of an older tag', sidecarPod({ image: OLDER }), 'guarded-by-older-version'],
+  ['one container that waits', sidecarPod({ is: 'waiting' }), 'starting'],
+  ['its install failed', sidecarPod({ is: 'ended' }), 'install-failed'],
+  ['its hook failed', sidecarPod({ is: 'hook failed' }), 'install-failed'],
+  ['its hook failed, and it ended well', sidecarPod({ is: 'ended by the kubelet' }), 'install-failed'],
+  ['its install fails again and again', sidecarPod({ is: 'crashing', restarts: 3 }), 'install-failed'],
+  ['it tries once more', sidecarPod({ is: 'again', restarts: 1 }), 'install-failed'],
+  ['it was started once more, and guards', sidecarPod({ restarts: 4 }), 'guarded'],
+  ['it runs and is not Ready', sidecarPod({ is: 'running' }), 'checker-not-ready'],
+  ['it crashed in a pod that runs', sidecarPod({ is: 'ended', initialized: true }), 'starting'],
+  ['it crashes in a pod that runs', sidecarPod({ is: 'crashing', initialized: true }), 'checker-not-ready'],
+  [
+    'it does not guard any more in a pod that runs',
+    sidecarPod({ is: 'hook failed', initialized: true }),
+    'checker-not-ready',
+  ],
+  ['its node was restarted', sidecarPod({ is: 'again', initialized: true, restarts: 1 }), 'starting'],
+  ['one container that observes', sidecarPod({ mode: 'observe' }), 'observe-mode'],
+  ['one container without the hook', sidecarPod({ change: { lifecycle: null } }), 'altered'],
+  [
+    'one container with another hook',
+    sidecarPod({ change: { lifecycle: { postStart: { exec: { command: ['true'] } } } } }),
+    'altered',
+  ],
+  [
+    'one container that does not install',
+    sidecarPod({ change: { command: CHECK_COMMAND, lifecycle: null } }),
+    'webhook-missed',
+  ],
+];
+
 const cases: [string, JsonObject, Partial<CoveredNamespace>, string][] = [
+  ...sidecarCases.map(([what, pod, reason]): [string, JsonObject, Partial<CoveredNamespace>, string] => [
+    what,
+    pod,
+    {},
+    reason,
+  ]),
   ['both containers, the checker Ready', injectedPod(), {}, 'guarded'],
   [
     'an annotation that says so',

@@ -2,7 +2,7 @@ import t from 'tap';
 import type { JsonObject } from '../../../lib/json.ts';
 import { planGuard } from '../../../webhook/guard/guard-plan.ts';
 import { SETTINGS } from '../admission/injection-settings.ts';
-import { injectedPod } from '../coverage/made-pods.ts';
+import { injectedPod, sidecarPod } from '../coverage/made-pods.ts';
 import { EARLIER, ENDED_WELL, type Ephemeral, LATER, runningPod } from './running-pod.ts';
 
 const RUNNING = { running: { startedAt: LATER } };
@@ -33,7 +33,12 @@ const cases: [string, JsonObject, string][] = [
   ['pending', runningPod({ status: { phase: 'Pending' } }), 'not-running'],
   ['ended', runningPod({ status: { phase: 'Succeeded' } }), 'not-running'],
   ['being deleted', runningPod({ metadata: { deletionTimestamp: LATER } }), 'being-deleted'],
-  ['injected and Ready', injectedPod({ image }), 'already-guarded'],
+  ['injected and Ready', sidecarPod({ image }), 'already-guarded'],
+  ['injected, not Ready', sidecarPod({ image, is: 'running' }), 'invalid-drop-guard-1'],
+  ['injected, in a crash loop', sidecarPod({ image, is: 'crashing', initialized: true }), 'invalid-drop-guard-1'],
+  ['injected, and never initialized', sidecarPod({ image, is: 'crashing' }), 'not-running'],
+  ['injected to observe', sidecarPod({ image, mode: 'observe' }), 'invalid-drop-guard-1'],
+  ['injected by the version before, and Ready', injectedPod({ image }), 'already-guarded'],
   ['injected without a checker', injectedPod({ image, checker: 'none' }), 'already-guarded'],
   ['injected by another version', injectedPod({ image: OLDER }), 'already-guarded'],
   ['injected, the checker not Ready', injectedPod({ image, checker: 'running' }), 'invalid-drop-guard-1'],
@@ -117,7 +122,18 @@ t.test('stay: the checker comes after the install, and only where there is none'
   const ended = withEphemeral(installed, checker({ terminated: { exitCode: 2, finishedAt: LATER } }));
   t.equal(planned(ended, true), 'invalid-drop-guard-checker-2');
   t.equal(planned(injectedPod({ image }), true), 'already-guarded');
+  t.equal(planned(sidecarPod({ image }), true), 'already-guarded');
+  t.equal(planned(sidecarPod({ image, is: 'running' }), true), 'invalid-drop-guard-1', 'its checker stays');
   t.equal(planned(injectedPod({ image, checker: 'none' }), true), 'invalid-drop-guard-checker-1');
+});
+
+t.test('an answer names the container of ours that has installed the rule', async (t) => {
+  const guardedBy = (pod: JsonObject) => {
+    const plan = planGuard(pod, SETTINGS, false);
+    return plan.do === 'leave' ? plan.detail : undefined;
+  };
+  t.equal(guardedBy(sidecarPod({ image })), 'by its checker');
+  t.equal(guardedBy(injectedPod({ image })), 'by its init container');
 });
 
 t.test('a checker that runs alone is no proof of a rule', async (t) => {

@@ -4,7 +4,8 @@ import { runWebhook, startWebhook } from '../webhook-process.ts';
 
 t.test('the self-check sends a pod, and knows what it has to get', async (t) => {
   for (const [options, addition] of [
-    [[], 'containers'],
+    [[], 'sidecar'],
+    [['--native-sidecars=disabled'], 'containers'],
     [['--checker=disabled'], 'init container'],
     // In mode observe nothing would be added for an agent: the canary asks for enforce.
     [['--node-mode=available', '--mode=observe'], 'readiness gate'],

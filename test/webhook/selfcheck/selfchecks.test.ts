@@ -46,6 +46,8 @@ t.test('a canary that does not come back whole is told apart', async (t) => {
     'without a checker where none is wanted',
   );
   t.match(whatIsWrong(patched([named('invalid-drop-init')]), 'containers'), 'lacks invalid-drop-checker');
+  t.equal(whatIsWrong(patched([named('invalid-drop-checker')]), 'sidecar'), undefined);
+  t.match(whatIsWrong(patched([named('invalid-drop-init')]), 'sidecar'), 'lacks invalid-drop-checker');
   t.match(whatIsWrong({ response: { allowed: true } }, 'containers'), 'without a patch');
   t.match(whatIsWrong({ response: { allowed: false } }, 'containers'), 'refused');
   t.match(whatIsWrong({}, 'containers'), 'refused');
@@ -57,9 +59,10 @@ t.test('where there are agents, the canary gets their readiness gate', async (t)
   const containers = named('invalid-drop-init', 'invalid-drop-checker');
   t.match(whatIsWrong(patched([containers]), 'readiness gate'), 'lacks invalid-drop.io/guarded');
   const { options } = SETTINGS;
-  t.equal(canaryAddition({ nodeMode: 'available', options }), 'readiness gate');
-  t.equal(canaryAddition({ nodeMode: 'disabled', options }), 'containers');
-  t.equal(canaryAddition({ nodeMode: 'disabled', options: { ...options, checker: 'disabled' } }), 'init container');
+  t.equal(canaryAddition({ ...SETTINGS, nodeMode: 'available' }), 'readiness gate');
+  t.equal(canaryAddition(SETTINGS), 'sidecar');
+  t.equal(canaryAddition({ ...SETTINGS, nativeSidecars: false }), 'containers');
+  t.equal(canaryAddition({ ...SETTINGS, options: { ...options, checker: 'disabled' } }), 'init container');
 });
 
 const webhook = {
