@@ -12,9 +12,14 @@ const ROOT = new URL('../', import.meta.url);
 const UID = '705ab4f5-6393-11e8-b7cc-42010a800002';
 const OWNER_UID = 'c0ffee00-52f9-4d0e-9b53-1d2e3f405162';
 
+export interface AdmittedContainer extends ContainerSpec {
+  restartPolicy?: string;
+  lifecycle?: { postStart: { exec: { command: string[] } } };
+}
+
 export interface AdmittedPod {
   metadata: { annotations: Record<string, string> };
-  spec: { initContainers: (ContainerSpec & { restartPolicy?: string; readinessProbe?: unknown })[] };
+  spec: { initContainers: AdmittedContainer[] };
 }
 
 interface Deployment {

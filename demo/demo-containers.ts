@@ -1,15 +1,15 @@
-// Runs the containers of the admitted pod, and describes what they logged and did.
+// Runs our container of the admitted pod, and describes what it logged and did.
 
 import type { CheckerReport } from '../lib/checker/checker-report.ts';
-import { CHECKER_CONTAINER, CHECKER_PORT, INIT_CONTAINER } from '../lib/contract.ts';
+import { CHECKER_CONTAINER, CHECKER_PORT } from '../lib/contract.ts';
 import { CHAIN, RULE, TABLE } from '../lib/netfilter/drop-rule.ts';
 import type { Backend } from '../lib/netfilter/model.ts';
 import type { Family } from '../lib/netfilter/packet.ts';
 import { ADDRESS, type Pair } from '../test/harness/netns/network-namespaces.ts';
 import type { Program } from '../test/harness/netns/processes.ts';
-import { type ContainerSpec, eventsOf, getPage, startContainer } from '../test/harness/netns/shipped-programs.ts';
+import { eventsOf, getPage, startContainer } from '../test/harness/netns/shipped-programs.ts';
 import { waitUntil } from '../test/harness/wait-until.ts';
-import type { AdmittedPod } from './demo-admission.ts';
+import type { AdmittedContainer, AdmittedPod } from './demo-admission.ts';
 
 /** What a container did: as text for the table, and whether it was what is expected. */
 export interface Told {
@@ -21,24 +21,37 @@ export interface Told {
 const REPAIR_LIMIT = 60_000;
 const PAGE_LIMIT = 5000;
 
-/** @throws where the init container fails: the pod would not start */
-export async function runInit({ pod: namespace }: Pair, pod: AdmittedPod, backend: Backend): Promise<Told> {
-  const { exitCode, stdout, stderr } = await startContainer(namespace, containerOf(pod, INIT_CONTAINER)).end();
-  if (exitCode !== 0) throw new Error(`the init container ended with ${exitCode}: ${stdout}${stderr}`);
-  const events = eventsOf({ output: stdout });
+/**
+ * Starts our container, and runs its hook to the end, before which the kubelet would start no other container.
+ * @throws where the hook fails: the pod would not start
+ */
+export async function startOurs(
+  { pod: namespace }: Pair,
+  pod: AdmittedPod,
+  backend: Backend,
+): Promise<{ container: Program; told: Told }> {
+  const spec = ourContainer(pod);
+  const container = startContainer(namespace, spec);
+  const command = spec.lifecycle?.postStart.exec.command ?? [];
+  const hook = await startContainer(namespace, { ...spec, command }).end();
+  if (hook.exitCode !== 0) {
+    const { stdout, stderr } = await container.stop();
+    throw new Error(
+      `the hook ended with ${hook.exitCode}: ${hook.stdout}${hook.stderr}; its container: ${stdout}${stderr}`,
+    );
+  }
+  await container.waitForOutput(/"event":"ready"/);
+  return { container, told: describeInstall(container, backend) };
+}
+
+function describeInstall(container: Program, backend: Backend): Told {
+  const events = eventsOf(container);
   const families = events.filter(({ event }) => event === 'family');
   const proven =
     families.length === 2 && families.every((one) => one['action'] === 'inserted' && one['backend'] === backend);
   const exemption = events.find(({ event }) => event === 'exemption')?.['action'];
   const lacking = exemption === 'inserted' ? '' : `, exemption ${exemption}`;
   return { text: `installed (${[...new Set(families.map((one) => one['backend']))].join()}${lacking})`, proven };
-}
-
-/** Starts the checker and waits until it is ready. */
-export async function runChecker({ pod: namespace }: Pair, pod: AdmittedPod): Promise<Program> {
-  const checker = startContainer(namespace, containerOf(pod, CHECKER_CONTAINER));
-  await checker.waitForOutput(/"event":"ready"/);
-  return checker;
 }
 
 /** Deletes the rule by iptables, and waits until the checker has put it back. */
@@ -81,8 +94,8 @@ async function selfcheck({ gateway }: Pair, family: Family): Promise<CheckerRepo
   return JSON.parse(body) as CheckerReport;
 }
 
-function containerOf(pod: AdmittedPod, name: string): ContainerSpec {
-  const container = pod.spec.initContainers.find((one) => one.name === name);
-  if (!container) throw new Error(`the admitted pod has no container ${name}`);
+function ourContainer(pod: AdmittedPod): AdmittedContainer {
+  const container = pod.spec.initContainers.find(({ name }) => name === CHECKER_CONTAINER);
+  if (!container) throw new Error(`the admitted pod has no container ${CHECKER_CONTAINER}`);
   return container;
 }

@@ -15,7 +15,7 @@ export interface DemoOutcome {
   /** Segments that were pushed out of the window, and packets that the rule dropped. */
   strays: number;
   dropped: number;
-  /** Whether the init container and the checker said and did what they must in this phase. */
+  /** Whether our container said and did what it must in this phase. */
   proven: boolean;
 }
 

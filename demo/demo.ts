@@ -1,4 +1,4 @@
-// `make demo`: a pod is admitted and its containers run. Connections that are reset without them, or hang with the rule
+// `make demo`: a pod is admitted and our container of it runs. Connections that are reset without them, or hang with the rule
 // alone, are fine; large uploads are too, also after the rule was removed by hand. Exit 0 only if that is so.
 
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -24,9 +24,11 @@ const print = (text: string) => process.stdout.write(`${text}\n`);
 const tell = makeProgress(process.stderr);
 
 function describeAdmission(pod: AdmittedPod, backend: Backend): string {
-  const containers = pod.spec.initContainers.map(({ name, securityContext, restartPolicy }) => {
+  const containers = pod.spec.initContainers.map(({ name, securityContext, restartPolicy, lifecycle }) => {
     const kind = restartPolicy === 'Always' ? 'native sidecar' : 'init container';
-    return `  ${kind} ${name}, capabilities: ${securityContext?.capabilities?.add?.join(', ')}`;
+    const command = lifecycle?.postStart.exec.command.join(' ');
+    const hook = command === undefined ? '' : `\n    before the application starts, this has to end: ${command}`;
+    return `  ${kind} ${name}, capabilities: ${securityContext?.capabilities?.add?.join(', ')}${hook}`;
   });
   const annotations = Object.entries(pod.metadata.annotations).map(([name, value]) => `  annotation ${name}: ${value}`);
   return [`The webhook added to the Deployment's pod (${backend}):`, ...containers, ...annotations].join('\n');

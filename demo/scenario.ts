@@ -9,7 +9,7 @@ import { startMesh, upload } from '../test/harness/netns/redirected-upload.ts';
 import { countStrays, startStrays } from '../test/harness/netns/stray-segments.ts';
 import { EXCLUDE_INBOUND_PORTS } from '../webhook/admission/istio-inbound.ts';
 import type { AdmittedPod } from './demo-admission.ts';
-import { removeByHand, runChecker, runInit } from './demo-containers.ts';
+import { removeByHand, startOurs } from './demo-containers.ts';
 import { type DemoPhase, type DemoRow, isAsExpected } from './demo-table.ts';
 
 type Known = Pick<DemoRow, 'backend' | 'family' | 'phase' | 'checker' | 'proven'>;
@@ -59,12 +59,11 @@ export async function runScenario(
     };
 
     const bare = await phase('no rule', '', true);
-    const installed = await runInit(pair, pod, backend);
-    const checker = await runChecker(pair, pod);
-    programs.push(checker);
-    const guarded = await phase('whole cure', `${installed.text}, ready`, installed.proven);
+    const { container, told } = await startOurs(pair, pod, backend);
+    programs.push(container);
+    const guarded = await phase('whole cure', `${told.text}, ready`, told.proven);
     tell(`${backend} ${family}: rule removed by hand, waiting for the checker`);
-    const repaired = await removeByHand(pair, checker, backend, family);
+    const repaired = await removeByHand(pair, container, backend, family);
     const again = await phase('rule removed by hand', repaired.text, repaired.proven);
     return [bare, guarded, again];
   } finally {

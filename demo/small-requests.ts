@@ -7,7 +7,7 @@ import type { ChangedExchange } from '../test/harness/never-worse/changed-exchan
 import { SCRIPTS } from '../test/harness/never-worse/exchange-scripts.ts';
 import { ExchangeObserver } from '../test/harness/never-worse/observe-exchanges.ts';
 import type { AdmittedPod } from './demo-admission.ts';
-import { runChecker, runInit } from './demo-containers.ts';
+import { startOurs } from './demo-containers.ts';
 import { type DemoConnection, type DemoKind, type DemoSetup, KINDS, SETUPS } from './outcome-table.ts';
 
 /** A connection's first window, 64 KiB less a part of a segment, and half a window more. */
@@ -41,10 +41,7 @@ async function putSetup(pair: Pair, setup: DemoSetup, pod: AdmittedPod): Promise
       await pair.pod.must(program, ['-t', TABLE, '-I', CHAIN, ...RULE.tcp.split(' ')]);
     }
   }
-  if (setup === 'whole cure') {
-    await runInit(pair, pod, 'nft');
-    await runChecker(pair, pod);
-  }
+  if (setup === 'whole cure') await startOurs(pair, pod, 'nft');
 }
 
 /** All connections of one pod, at the same time. */
