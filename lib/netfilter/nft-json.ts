@@ -1,5 +1,5 @@
 // nft's listings to tables: `nft -j list ruleset` (libnftables-json(5)), and what only nft's text form tells.
-import { type BaseChainHook, type Chain, HOOKS, type Rule, type Table, tableName } from './model.ts';
+import { type BaseChainHook, type Chain, HOOKS, type Rule, type Ruleset, type Table, tableName } from './model.ts';
 import { describe, type Json, type JsonItem, type NftSets, toItem } from './nft-expression.ts';
 import { EXEMPTION_TABLE, parseStatement } from './nft-statement.ts';
 
@@ -136,12 +136,41 @@ function addRule(tables: Map<string, Table>, item: JsonItem, sets: NftSets): voi
     id: String(item['handle'] ?? chain.rules.length),
     steps: statements.flatMap((statement) => parseStatement(statement, { sets, table })),
   };
+  chain.rules.push({ ...rule, ...countersOf(statements) });
+}
+
+/** Of the rule's first counter; none where it has none. */
+function countersOf(statements: Json[]): Pick<Rule, 'packets' | 'bytes'> {
   const counter = toItem(statements.map(toItem).find((statement) => statement['counter'])?.['counter']);
-  if (counter['packets'] !== undefined) {
-    rule.packets = Number(counter['packets']);
-    rule.bytes = Number(counter['bytes'] ?? 0);
+  if (counter['packets'] === undefined) return {};
+  return { packets: Number(counter['packets']), bytes: Number(counter['bytes'] ?? 0) };
+}
+
+/**
+ * The ruleset with the counters of a listing that differs in nothing else: beside Istio's rules this takes a millisecond,
+ * and parsing again 15 and megabytes of values.
+ * @param listing JSON that nft printed
+ * @returns rules and chains of which no counter has moved are the same objects
+ * @throws SyntaxError if the listing is no JSON of nft
+ */
+export function withCountersOf(ruleset: Ruleset, listing: string): Ruleset {
+  const counters = new Map<string, Pick<Rule, 'packets' | 'bytes'>>();
+  for (const item of [toItem(JSON.parse(listing))['nftables'] ?? []].flat()) {
+    const rule = toItem(toItem(item)['rule']);
+    if (rule['handle'] === undefined) continue;
+    const place = `${scopeOf(rule)} ${rule['chain']} ${rule['handle']}`;
+    counters.set(place, countersOf([rule['expr'] ?? []].flat()));
   }
-  chain.rules.push(rule);
+  return ruleset.map((table) => {
+    const chains = [...table.chains.values()].map((chain) => {
+      const rules = chain.rules.map((rule) => {
+        const now = counters.get(`${tableName(table)} ${chain.name} ${rule.id}`);
+        return now?.packets === rule.packets && now?.bytes === rule.bytes ? rule : { ...rule, ...now };
+      });
+      return rules.every((rule, i) => rule === chain.rules[i]) ? chain : { ...chain, rules };
+    });
+    return { ...table, chains: new Map(chains.map((chain) => [chain.name, chain])) };
+  });
 }
 
 function collectSets(listing: string, setListings?: string[]): NftSets {

@@ -4,7 +4,7 @@ import { type CodedError, errors } from '../errors.ts';
 import { splitLines } from './iptables-save.ts';
 import { type Backend, type Chain, type Ruleset, type Table, tableFamilyOf, tableName } from './model.ts';
 import { type NamespaceAccess, ownNamespace } from './namespace-access.ts';
-import { chainsWithXt, neededListings, parseNft, parseTableText } from './nft-json.ts';
+import { chainsWithXt, neededListings, parseNft, parseTableText, withCountersOf } from './nft-json.ts';
 import { EXEMPTION_TABLE } from './nft-statement.ts';
 import { FAMILIES, type Family } from './packet.ts';
 import { canReadLegacy, readLegacyTables } from './proc.ts';
@@ -46,6 +46,9 @@ export interface SnapshotKeeping {
 
 /** Characters from which a text is kept as its digest: node:crypto alone takes a megabyte. */
 const LONG_TEXT = 262_144;
+
+/** Characters of a listing whose values may be in memory all together: they take twenty times as much. */
+const SMALL_TEXT = 65_536;
 
 /** One namespace: there is nothing to share. */
 const KEEP_ALL: SnapshotKeeping = {
@@ -95,12 +98,18 @@ export function makeRulesetReader(
     if (last?.texts === texts) return last.snapshot;
     const shape = keeping.digest(shapeOf(nft, [ipv4, ipv6]));
     const legacySave = { ipv4: ipv4.text, ipv6: ipv6.text };
+    const printed = nft?.dump.nft;
+    const before = last?.snapshot.shape === shape ? last.snapshot.ruleset : undefined;
+    const ruleset =
+      before && printed !== undefined && printed.length < SMALL_TEXT && ipv4.text + ipv6.text === ''
+        ? parseListing(printed, () => withCountersOf(before, printed))
+        : keeping.ruleset(
+            parseListing(printed, () => parseRuleset({ ...nft?.dump, legacySave })),
+            shape,
+            whole.length,
+          );
     const snapshot = {
-      ruleset: keeping.ruleset(
-        parseListing(nft?.dump.nft, () => parseRuleset({ ...nft?.dump, legacySave })),
-        shape,
-        whole.length,
-      ),
+      ruleset,
       nftWorks: nft !== undefined,
       legacyTables: { ipv4: ipv4.tables, ipv6: ipv6.tables },
       readError: { ...ipv4.readError, ...ipv6.readError },

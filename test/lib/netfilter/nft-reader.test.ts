@@ -1,8 +1,9 @@
+import { readFileSync } from 'node:fs';
 import t from 'tap';
 import type { RunCommand } from '../../../lib/command.ts';
 import { ownNamespace } from '../../../lib/netfilter/namespace-access.ts';
 import type { Json } from '../../../lib/netfilter/nft-expression.ts';
-import { neededListings } from '../../../lib/netfilter/nft-json.ts';
+import { neededListings, parseNft, withCountersOf } from '../../../lib/netfilter/nft-json.ts';
 import { parseRuleset } from '../../../lib/netfilter/ruleset.ts';
 import { makeRulesetReader, readNft, withoutCounters } from '../../../lib/netfilter/ruleset-reader.ts';
 import { judge } from '../../../lib/netfilter/verdict.ts';
@@ -140,4 +141,21 @@ t.test('the shape of a ruleset changes with its rules and not with its counters'
   t.equal(counted.ruleset[0]?.chains.get('c')?.rules[0]?.packets, 2);
   port = 9001;
   t.not((await read()).shape, first.shape);
+});
+
+t.test('a listing in which only counters have moved gives the same as one that is parsed anew', async (t) => {
+  const items = JSON.parse(readFileSync(new URL('exemption-listing.json', import.meta.url), 'utf8'));
+  const before = listing(items);
+  let packets = 0;
+  const after = before.replace(/"(packets|bytes)":\s*\d+/g, (_, name) => `"${name}": ${++packets}`);
+  const ruleset = parseNft(before);
+  const now = withCountersOf(ruleset, after);
+  t.ok(packets > 3);
+  t.same(now, parseNft(after));
+  t.not(now, parseNft(before));
+  t.equal(
+    withCountersOf(now, after)[0]?.chains.get('stray'),
+    now[0]?.chains.get('stray'),
+    'what has not moved is kept',
+  );
 });
