@@ -3,7 +3,7 @@
 import { fileURLToPath } from 'node:url';
 import { CHECKER_PORT } from '../../lib/contract.ts';
 import { containerResources } from '../../webhook/admission/container-resources.ts';
-import { READINESS_PROBES } from '../../webhook/admission/containers.ts';
+import { readinessProbe } from '../../webhook/admission/containers.ts';
 import { OPTIONS } from '../../webhook/webhook-options.ts';
 import { bytesOf, readPeakMemory } from '../harness/memory-limit.ts';
 import { kernelTest } from '../harness/netns/netns-test.ts';
@@ -14,7 +14,7 @@ import { install, startChecker } from '../harness/netns/shipped-programs.ts';
 const CLIENTS = fileURLToPath(new URL('../harness/traffic/hostile-clients.ts', import.meta.url));
 const LIMIT = bytesOf(containerResources(OPTIONS['checker-resources'].default).limits['memory'] ?? '');
 /** How long the kubelet waits for an answer, and after how many without one in a row it gives a pod up. */
-const { timeoutSeconds, failureThreshold } = READINESS_PROBES.http(CHECKER_PORT);
+const { timeoutSeconds, failureThreshold } = readinessProbe('http', CHECKER_PORT, 'sidecar');
 const WAIT = String(patient(timeoutSeconds));
 const PROBES = 10;
 

@@ -71,10 +71,13 @@ export function sidecarContainer(
   probe: 'http' | 'exec',
 ) {
   return {
-    ...checkerContainer(level, options, settings, probe),
-    command: SIDECAR_COMMAND,
+    ...staying(SIDECAR_COMMAND, options, settings),
+    ...common(level, options, settings),
     // The kubelet starts no other container before the hook has ended. In mode observe nothing is held back.
-    ...(options.mode === 'observe' ? {} : { lifecycle: { postStart: { exec: { command: WAIT_COMMAND } } } }),
+    ...(options.mode !== 'observe' && {
+      lifecycle: { postStart: { exec: { command: WAIT_COMMAND } } },
+      readinessProbe: readinessProbe(probe, options.port, 'sidecar'),
+    }),
     restartPolicy: 'Always',
   };
 }
@@ -91,15 +94,20 @@ export function checkerContainer(
   probe: 'http' | 'exec',
 ) {
   return {
-    name: CHECKER_CONTAINER,
-    command: CHECK_COMMAND,
+    ...staying(CHECK_COMMAND, options, settings),
     ...common(level, options, settings),
-    resources: settings.checkerResources,
-    ports: [{ name: 'idrop-checker', containerPort: options.port, protocol: 'TCP' }],
-    // No liveness probe: a restart of the checker repairs nothing. No startup probe: the next containers would wait for
-    // the kubelet's next look at it.
     // In mode observe nothing is held back: a probe can fail for other reasons than a verdict.
-    ...(options.mode === 'observe' ? {} : { readinessProbe: READINESS_PROBES[probe](options.port) }),
+    ...(options.mode !== 'observe' && { readinessProbe: readinessProbe(probe, options.port, 'container') }),
+  };
+}
+
+/** No liveness probe: a restart of the checker repairs nothing. No startup probe: the hook is faster. */
+function staying(command: string[], { port }: PodOptions, { checkerResources }: CheckerSettings) {
+  return {
+    name: CHECKER_CONTAINER,
+    command,
+    resources: checkerResources,
+    ports: [{ name: 'idrop-checker', containerPort: port, protocol: 'TCP' }],
   };
 }
 
@@ -120,23 +128,19 @@ export function ephemeralContainer(
   return { name, command, ...common(level, { ...options, mode }, settings) };
 }
 
-/** How the kubelet can ask the checker. */
-export const READINESS_PROBES = {
-  http: (port: number) => ({
-    httpGet: { path: '/readyz', port, scheme: 'HTTP' },
-    // A pod waits for the first successful probe: with a period of 5 s, pods were Ready 2 s later than without us.
-    periodSeconds: 2,
-    timeoutSeconds: 2,
-    failureThreshold: 3,
-  }),
-  // Each probe starts a process, about 50 ms of CPU under the container's limit: a longer period and timeout.
-  exec: () => ({
-    exec: { command: [...CHECK_COMMAND, '--probe'] },
-    periodSeconds: 10,
-    timeoutSeconds: 5,
-    failureThreshold: 2,
-  }),
-};
+/** How the kubelet asks the checker. @param placement sidecar: it is ready when its hook has ended */
+export function readinessProbe(kind: 'http' | 'exec', port: number, placement: 'sidecar' | 'container') {
+  if (kind === 'exec') {
+    // Each probe starts a process, about 50 ms of CPU under the container's limit: a longer period and timeout.
+    const exec = { command: [...CHECK_COMMAND, '--probe'] };
+    return { exec, periodSeconds: 10, timeoutSeconds: 5, failureThreshold: 2 };
+  }
+  const httpGet = { path: '/readyz', port, scheme: 'HTTP' };
+  // The kubelet asks at once when it finds the container running. A checker beside the application may not be ready then, and
+  // the pod waits for the next probe. A sidecar is, and each probe costs CPU for the pod's life.
+  const [periodSeconds, failureThreshold] = placement === 'sidecar' ? [5, 2] : [2, 3];
+  return { httpGet, periodSeconds, timeoutSeconds: 2, failureThreshold };
+}
 
 function common({ localhostAppArmor, seLinuxLevel }: PodLevelSettings, options: PodOptions, settings: Settings) {
   const { image, legacyIptables } = settings;

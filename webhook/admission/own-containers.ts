@@ -17,7 +17,7 @@ import {
   ephemeralContainer,
   type InjectionSettings,
   initContainer,
-  READINESS_PROBES,
+  readinessProbe,
   sidecarContainer,
 } from './containers.ts';
 
@@ -147,7 +147,7 @@ function differenceIn(container: JsonObject, role: Role, older: boolean, wanted?
   if (!isCommand(container['command'], expected.command, older)) return 'command';
   if (!isLifecycle(container['lifecycle'], expected.lifecycle, older)) return 'lifecycle';
   if (!contains(container['securityContext'], expected.securityContext)) return 'securityContext';
-  const probes = role === 'checker' || role === 'sidecar' ? probesOf(options, older) : [undefined];
+  const probes = probesOf(role, options, older);
   return probes.some((probe) => isProbe(container['readinessProbe'], probe, older)) ? undefined : 'readinessProbe';
 }
 
@@ -251,11 +251,13 @@ function hidesPrograms({ mountPath }: JsonObject): boolean {
 
 // Probes.
 
-type Probe = ReturnType<(typeof READINESS_PROBES)['http' | 'exec']>;
+type Probe = ReturnType<typeof readinessProbe>;
 
-/** In mode observe there is none; an older version had one there too. */
-function probesOf({ mode, port }: PodOptions, older: boolean): (Probe | undefined)[] {
-  const probes = [READINESS_PROBES.http(port), READINESS_PROBES.exec()];
+/** Only of containers that stay. In mode observe there is none; an older version had one there too. */
+function probesOf(role: Role, { mode, port }: PodOptions, older: boolean): (Probe | undefined)[] {
+  if (role !== 'sidecar' && role !== 'checker') return [undefined];
+  const placement = role === 'sidecar' ? 'sidecar' : 'container';
+  const probes = (['http', 'exec'] as const).map((kind) => readinessProbe(kind, port, placement));
   if (mode === 'observe') return older ? [undefined, ...probes] : [undefined];
   return probes;
 }

@@ -2,7 +2,7 @@ import t from 'tap';
 import { CHECK_COMMAND, type NodeMode } from '../../../lib/contract.ts';
 import type { JsonObject } from '../../../lib/json.ts';
 import { NO_POD_LEVEL } from '../../../lib/pod/pod-view.ts';
-import { ephemeralContainer } from '../../../webhook/admission/containers.ts';
+import { ephemeralContainer, readinessProbe } from '../../../webhook/admission/containers.ts';
 import { REASONS, remedyFor } from '../../../webhook/coverage/coverage-reasons.ts';
 import { type CoveredNamespace, podReason, STARTING_SECONDS } from '../../../webhook/coverage/pod-reason.ts';
 import { createProjection } from '../../../webhook/coverage/pod-record.ts';
@@ -35,6 +35,8 @@ const ephemeral = (
   },
 });
 
+const PLAIN_PROBE = readinessProbe('http', SETTINGS.options.port, 'container');
+
 /** Pods with one container of ours, which installs and checks. */
 const sidecarCases: [string, JsonObject, string][] = [
   ['one container, Ready', sidecarPod(), 'guarded'],
@@ -63,8 +65,8 @@ const sidecarCases: [string, JsonObject, string][] = [
     'altered',
   ],
   [
-    'one container that does not install',
-    sidecarPod({ change: { command: CHECK_COMMAND, lifecycle: null } }),
+    'the sidecar of the version before without its init container',
+    sidecarPod({ change: { command: CHECK_COMMAND, lifecycle: null, readinessProbe: PLAIN_PROBE } }),
     'webhook-missed',
   ],
 ];
