@@ -8,7 +8,7 @@ import { createRefusedCreations, refusalEvent } from '../../../webhook/coverage/
 // As controllers of Kubernetes 1.34 write them.
 const SECURITY =
   'Error creating: pods "store-6d4cf56db6-x7" is forbidden: violates PodSecurity "baseline:latest": non-default ' +
-  'capabilities (container "invalid-drop-init" must not include "NET_ADMIN" in securityContext.capabilities.add)';
+  'capabilities (container "invalid-drop-checker" must not include "NET_ADMIN" in securityContext.capabilities.add)';
 const QUOTA =
   'create Pod web-0 in StatefulSet web failed error: pods "web-0" is forbidden: exceeded quota: quota, requested: ' +
   'limits.memory=256Mi, used: limits.memory=0, limited: limits.memory=200Mi';
