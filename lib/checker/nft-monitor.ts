@@ -109,6 +109,8 @@ export class NftMonitor {
     if (this.tooLarge) this.delay = TOO_LARGE_DELAY;
     this.tooLarge = false;
     this.log('warn', 'monitor-ended', { message: `nft monitor ended: ${how}`, retryInSeconds: this.delay / 1000 });
+    // Also because the next check is as far away as checks are while it runs.
+    this.onChange([]);
     this.timer = setTimeout(() => {
       this.restarts++;
       this.start();

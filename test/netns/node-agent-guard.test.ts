@@ -388,7 +388,7 @@ kernelTest('without CAP_SYS_ADMIN it cannot tell, and says what it needs', async
 });
 
 kernelTest('a pod that fills its own sets costs the agent no memory', async (t, { pod }) => {
-  const { next } = await startGuard(t, pathOf(pod), { beLiberal: 'disabled' });
+  const { next } = await startGuard(t, pathOf(pod), { beLiberal: 'disabled' }, { interval: 200 });
   const elements = Array.from({ length: 200_000 }, (_, i) => `10.${i >> 16}.${(i >> 8) & 255}.${i & 255}`);
   const input = `table ip big { set s { type ipv4_addr; elements = { ${elements.join(', ')} }; }\n}\n`;
   await pod.must('nft', ['-f', '-'], { input });

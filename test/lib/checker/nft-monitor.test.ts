@@ -56,26 +56,29 @@ t.test('an alarm that the program prints is passed on, and is no change', async 
   monitor.stop();
 });
 
-t.test('a program that ends is started again, ever later, and each time the ruleset is checked', async (t) => {
-  const { monitor, changes, delays, next } = makeMonitor('process.exit(1)');
-  let ended = next();
-  monitor.start();
-  await ended;
-  t.equal(monitor.running, false);
-  for (const delay of [1000, 2000, 4000]) {
-    mock.timers.tick(delay - 1);
-    t.equal(monitor.running, false);
-    const looked = next();
-    ended = next();
-    mock.timers.tick(1);
-    await looked;
+t.test(
+  'a program that ends is started again, ever later, and at each end and start the ruleset is checked',
+  async (t) => {
+    const { monitor, changes, delays, next } = makeMonitor('process.exit(1)');
+    let ended = next();
+    monitor.start();
     await ended;
-  }
-  t.same(delays, [1, 2, 4, 8]);
-  t.same(changes, [0, 0, 0]);
-  t.equal(monitor.restarts, 3);
-  monitor.stop();
-});
+    t.equal(monitor.running, false);
+    for (const delay of [1000, 2000, 4000]) {
+      mock.timers.tick(delay - 1);
+      t.equal(monitor.running, false);
+      const looked = next();
+      ended = next();
+      mock.timers.tick(1);
+      await looked;
+      await ended;
+    }
+    t.same(delays, [1, 2, 4, 8]);
+    t.same(changes, Array(7).fill(0), 'at each of four ends, and three starts');
+    t.equal(monitor.restarts, 3);
+    monitor.stop();
+  },
+);
 
 t.test('a program that takes too much memory is ended, and started again after ten minutes', async (t) => {
   const { monitor, delays, next } = makeMonitor('setInterval(() => {}, 1000)', 2 ** 20);
