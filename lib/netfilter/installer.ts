@@ -88,10 +88,11 @@ export async function install(
     ]);
     const families = { ipv4, ipv6 };
     const changed = lacking || [ipv4, ipv6].some(({ action }) => action === 'inserted' || action === 'failed');
-    let check = changed ? await checkRuleset(read, undefined, namespace) : before;
+    // What an install does not change, such as listeners, is not read again: the kernel takes milliseconds for it.
+    let check = changed ? await checkRuleset(read, before, namespace) : before;
     if (noTable && unsparedReasons(check).length > 0) {
       await Promise.all(FAMILIES.map((family) => insertExemptionRule(check, family, options, namespace)));
-      check = await checkRuleset(read, undefined, namespace);
+      check = await checkRuleset(read, check, namespace);
     }
     const exemption = exemptionInstall(lacking, noTable, check);
     const warnings = lock.held ? [] : [errors.LOCK_BUSY(lock.holder, waited)];
