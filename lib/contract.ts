@@ -26,8 +26,14 @@ export const CHECK_COMMAND = [
   ...['node', '--disable-sigusr1', '--v8-pool-size=0', '--optimize-for-size'],
   '/opt/invalid-drop/check.js',
 ];
-/** The one container where the cluster has native sidecars: it installs, and goes on as the checker. */
-export const SIDECAR_COMMAND = [...CHECK_COMMAND, '--install'];
+/**
+ * The one container where the cluster has native sidecars: it installs, and goes on as the checker. It sets the flag of V8 by
+ * itself: on the command line it would make Node compile its own modules anew, 18 ms of CPU at each start.
+ */
+export const SIDECAR_COMMAND = [
+  ...['node', '--disable-sigusr1', '--v8-pool-size=0'],
+  ...['/opt/invalid-drop/check.js', '--install'],
+];
 /** Its postStart hook in mode enforce: ends when the checker says that it is ready, so that no container starts before. */
 export const WAIT_COMMAND = ['node', '--disable-sigusr1', '/opt/invalid-drop/wait.js'];
 /** The agent's. Its lists of pods and namespaces are let go of at once: --expose-gc. */

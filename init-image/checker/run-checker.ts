@@ -27,6 +27,7 @@ const REPORTED_FACTOR = 3;
  * @throws CodedError PORT_TAKEN, in mode enforce
  */
 export async function runChecker(values: CheckValues, installs: boolean, log: Log): Promise<void> {
+  compileForSize();
   const commandTimeout = values['command-timeout'] * 1000;
   const interval = values.interval * 1000;
   const programs = new AbortController();
@@ -77,7 +78,6 @@ export async function runChecker(values: CheckValues, installs: boolean, log: Lo
   const checked = checking.start();
   if (values.rescue === 'enabled') checking.startRescue();
   await checked;
-  compileForSize();
 }
 
 /** This process's namespace, with programs that end when the signal is given. */
