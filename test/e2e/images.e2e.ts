@@ -3,7 +3,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
-import { AGENT_COMMAND, CHECK_COMMAND, INSTALL_COMMAND } from '../../lib/contract.ts';
+import { AGENT_COMMAND, CHECK_COMMAND, INSTALL_COMMAND, SIDECAR_COMMAND, WAIT_COMMAND } from '../../lib/contract.ts';
 import packageJson from '../../package.json' with { type: 'json' };
 import { unpack } from '../../tools/images/oci-archive.ts';
 import { type Bom, readContents } from '../../tools/images/sbom.ts';
@@ -103,11 +103,12 @@ kernelTest(
 );
 
 kernelTest(
-  'init-image: the checker serves on a read-only root, answers a probe, and ends when told',
+  'init-image: the sidecar installs and serves on a read-only root, answers hook and probe, and ends when told',
   async (t, { pod }) => {
     const inPod = { user: '0:0', capabilities: ['net_admin'] };
-    await startInImage(pod, init.root, { ...inPod, command: INSTALL_COMMAND }).end();
-    const checker = startInImage(pod, init.root, { ...inPod, command: CHECK_COMMAND });
+    const checker = startInImage(pod, init.root, { ...inPod, command: SIDECAR_COMMAND });
+    const hook = await startInImage(pod, init.root, { ...inPod, command: WAIT_COMMAND }).end();
+    t.equal(hook.exitCode, 0, hook.stdout + hook.stderr);
     await checker.waitForOutput(/"event":"ready"/);
     const probe = await startInImage(pod, init.root, { ...inPod, command: [...CHECK_COMMAND, '--probe'] }).end();
     t.equal(probe.exitCode, 0, probe.stderr);

@@ -202,7 +202,7 @@ kernelTest('the hook waits until the checker is ready, and says nothing', async 
   t.notOk(early.closed || late.closed, 'they wait');
   await holder.stop('SIGKILL');
   for (const wait of [early, late]) t.match(await wait.end(), { exitCode: 0, stdout: '', stderr: '' });
-  t.match(sidecar.output, READY);
+  await sidecar.waitForOutput(READY);
 });
 
 kernelTest('the hook asks the port that the checker has', async (t, { pod }) => {
