@@ -6,6 +6,7 @@
 // can let the next container start some milliseconds before the rule is there, not without it: the checker ends where it does
 // not guard the pod.
 import { setTimeout as pause } from 'node:timers/promises';
+import { monotonicNow } from '../lib/clock.ts';
 import { describeError, errors } from '../lib/errors.ts';
 import { helpText, readOptions } from '../lib/options.ts';
 import { askNotReady } from './checker/readiness-probe.ts';
@@ -28,8 +29,7 @@ async function main(argv: string[], env: NodeJS.ProcessEnv): Promise<number> {
     return 0;
   }
   const ask = () => askNotReady(values.port, ANSWER_LIMIT);
-  const now = () => performance.now();
-  const reason = await waitUntilReady({ ask, pause, now }, LIMIT);
+  const reason = await waitUntilReady({ ask, pause, now: monotonicNow }, LIMIT);
   if (reason === undefined) return 0;
   tell(errors.WAIT_OVER(LIMIT / 1000, reason));
   return 1;

@@ -2,6 +2,7 @@
 // leaves undone may cost more than a little (docs/decisions/0019): one request a connection, a deadline for all of it, a
 // bound on connections and on what is read of each.
 import { createServer, type Server, type Socket } from 'node:net';
+import { monotonicNow } from './clock.ts';
 import { limitConnections } from './connection-limit.ts';
 
 export interface PageRequest {
@@ -136,7 +137,7 @@ function isLoopback(address: string | undefined): boolean {
  * @param milliseconds from the moment it was made
  * @param now milliseconds of a clock that never goes back
  */
-export function madeAtMostEvery<T>(milliseconds: number, make: () => T, now = () => performance.now()): () => T {
+export function madeAtMostEvery<T>(milliseconds: number, make: () => T, now = monotonicNow): () => T {
   let made: { value: T; at: number } | undefined;
   return () => {
     if (made === undefined || now() - made.at >= milliseconds) made = { value: make(), at: now() };

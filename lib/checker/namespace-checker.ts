@@ -1,4 +1,5 @@
 // All that keeps verifying one network namespace: checks on events and on a schedule, repairs, rescues.
+import { monotonicNow } from '../clock.ts';
 import type { Log } from '../log.ts';
 import { lacksExemption, listListeners, raisesAlarm } from '../netfilter/exemption-installer.ts';
 import type { InstallResult } from '../netfilter/installer.ts';
@@ -62,7 +63,7 @@ export class NamespaceChecker {
       repair: () => install(this.checker.last),
       reportsChanges: () => this.monitor.running,
       log,
-      now: () => performance.now(),
+      now: monotonicNow,
     });
     this.schedule = new CheckSchedule(
       async (trigger) => {
@@ -92,7 +93,7 @@ export class NamespaceChecker {
       forget: (connections) => forgetNotes(connections, commandTimeout, namespace.run),
       makeLiberal: (connection) => makeLiberal(connection, commandTimeout, namespace.run),
       log,
-      now: () => performance.now(),
+      now: monotonicNow,
       date: Date.now,
     });
   }

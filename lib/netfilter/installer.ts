@@ -1,4 +1,5 @@
 // Puts the rule in, and trusts only the ruleset that it reads back. Used by install and by the checker.
+import { monotonicNow } from '../clock.ts';
 import type { Protocol } from '../contract.ts';
 import { type CodedError, describeError, errors } from '../errors.ts';
 import {
@@ -75,9 +76,9 @@ export async function install(
   namespace: NamespaceAccess = ownNamespace,
   found?: RulesetCheck,
 ): Promise<InstallResult> {
-  const started = performance.now();
+  const started = monotonicNow();
   const lock = await namespace.lock(options.lockWait);
-  const waited = Math.round(performance.now() - started);
+  const waited = Math.round(monotonicNow() - started);
   try {
     const before = found ?? (await checkRuleset(read, undefined, namespace));
     const lacking = lacksExemption(before);
@@ -267,12 +268,12 @@ async function restore(
 ): Promise<void> {
   const program = programOf(family, backend, 'restore');
   const seconds = Math.max(1, Math.ceil(lockWait / 1000));
-  const deadline = performance.now() + lockWait;
+  const deadline = monotonicNow() + lockWait;
   for (let tries = 1; ; tries++) {
     const args = ['--noflush', '--wait', String(seconds)];
     const restored = await run(program, args, { timeout: lockWait + commandTimeout, input, env });
     if (restored.exitCode === 0) return;
-    const retry = restored.exitCode === RESOURCE_PROBLEM && tries < MAX_TRIES && performance.now() < deadline;
+    const retry = restored.exitCode === RESOURCE_PROBLEM && tries < MAX_TRIES && monotonicNow() < deadline;
     if (!retry) throw errors.COMMAND_FAILED(program, restored.exitCode, restored.stderr.trim().slice(0, 500));
   }
 }

@@ -1,5 +1,6 @@
 // Which local ports and addresses the TCP sockets of a network namespace have, as /proc/net tells.
 import { closeSync, openSync, readSync } from 'node:fs';
+import { monotonicNow } from '../clock.ts';
 import { addressOfWords } from './local-addresses.ts';
 import { type NamespaceAccess, ownNamespace } from './namespace-access.ts';
 import { type Family, familyOf, type PortRange } from './packet.ts';
@@ -16,7 +17,7 @@ export interface LocalSockets {
   listeners: Record<Family, SpecificListener[]>;
   /** net.ipv4.ip_local_port_range: local ports of connections that the namespace opens, both families. */
   ephemeralPorts: PortRange;
-  /** When they were read, by performance.now(), and how many TCP sockets were in use then. */
+  /** When they were read, by monotonicNow(), and how many TCP sockets were in use then. */
   seen?: { at: number; inUse: string };
 }
 
@@ -36,7 +37,7 @@ const STANDS_FOR = 300_000;
  *   listener the kernel walks through the sockets of all namespaces, which takes milliseconds
  */
 export function readLocalSockets(before?: LocalSockets, namespace: NamespaceAccess = ownNamespace): LocalSockets {
-  const seen = { at: performance.now(), inUse: socketsInUse(namespace) };
+  const seen = { at: monotonicNow(), inUse: socketsInUse(namespace) };
   const addresses = namespace.addresses();
   if (before?.seen?.inUse === seen.inUse && seen.at - before.seen.at < STANDS_FOR) return { ...before, addresses };
   const found = [

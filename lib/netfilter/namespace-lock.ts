@@ -2,6 +2,7 @@
 import { constants, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
+import { monotonicNow } from '../clock.ts';
 import { allows } from '../file-access.ts';
 
 /**
@@ -36,13 +37,13 @@ export interface NamespaceLock {
  * @returns the lock, or one that is not held. Never throws.
  */
 export async function takeNamespaceLock(limit: number, strangerLimit = STRANGER_LIMIT): Promise<NamespaceLock> {
-  const deadline = performance.now() + limit;
+  const deadline = monotonicNow() + limit;
   let strangerUntil = Number.POSITIVE_INFINITY;
   let isStranger = false;
   for (let pause = SHORT_PAUSE; ; pause = Math.min(pause * 2, LONG_PAUSE)) {
     const lock = await tryLock();
     if (lock) return lock;
-    const now = performance.now();
+    const now = monotonicNow();
     const left = Math.min(deadline, strangerUntil) - now;
     if (left <= 0) break;
     isStranger = !(await waitForHolder(left, strangerLimit));

@@ -1,4 +1,5 @@
 // One check of a network namespace: the verdict on each family and interface, and how reports tell it.
+import { monotonicNow } from '../clock.ts';
 import { errors } from '../errors.ts';
 import { type RuleReference, referTo } from './drop-rule.ts';
 import { evaluate, type WorkBudget } from './evaluator.ts';
@@ -66,14 +67,14 @@ export async function checkRuleset(
   namespace: NamespaceAccess = ownNamespace,
 ): Promise<RulesetCheck> {
   const snapshot = await read();
-  const started = performance.now();
+  const started = monotonicNow();
   const sockets = readLocalSockets(before?.sockets, namespace);
   const [ipv4, ipv6] = [readFamilyStatus('ipv4', namespace), readFamilyStatus('ipv6', namespace)];
   // Last: what went missing before because the process that shows them has ended is not there either.
   const interfaces = readInterfaces(namespace);
   const namespaceState = JSON.stringify([interfaces, ipv4, ipv6, { ...sockets, seen: null }]);
   if (before?.snapshot === snapshot && before.namespaceState === namespaceState)
-    return { ...before, at: Date.now(), sockets, took: performance.now() - started };
+    return { ...before, at: Date.now(), sockets, took: monotonicNow() - started };
   const isSameRuleset = before !== undefined && isSame(before.snapshot, snapshot);
   const carried =
     isSameRuleset && before.namespaceState === namespaceState
@@ -85,7 +86,7 @@ export async function checkRuleset(
     ipv6: checkFamily(snapshot, 'ipv6', interfaces, ipv6, sockets, work),
   };
   const tableSpares = isSameRuleset ? before.tableSpares : sparesAndNotes(snapshot.ruleset);
-  const took = performance.now() - started;
+  const took = monotonicNow() - started;
   return { at: Date.now(), families, tableSpares, snapshot, namespaceState, sockets, took };
 }
 

@@ -1,4 +1,5 @@
 // Reads the whole ruleset of a network namespace: nftables and iptables-legacy, with as few programs as can be.
+import { monotonicNow } from '../clock.ts';
 import type { ProgramOutput, RunCommand } from '../command.ts';
 import { type CodedError, errors } from '../errors.ts';
 import { splitLines } from './iptables-save.ts';
@@ -174,7 +175,7 @@ function keepOf({ listing, byParts, dump, xtError, elements }: NftDump, { text }
   };
 }
 
-/** What nft printed of sets, and when that of the exemption's was read, by performance.now(). */
+/** What nft printed of sets, and when that of the exemption's was read, by monotonicNow(). */
 interface SetElements {
   at: number;
   read: { words: string[]; text: string }[];
@@ -260,7 +261,7 @@ async function readElements(
   before: SetElements | undefined,
   quiet: boolean,
 ): Promise<SetElements | undefined> {
-  const now = performance.now();
+  const now = monotonicNow();
   const stands = before !== undefined && quiet && now - before.at < STANDS_FOR;
   const read: SetElements['read'] = [];
   const needed = before?.read.map(({ words }) => words) ?? parseListing(listing, () => neededListings(listing));
