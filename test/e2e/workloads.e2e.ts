@@ -7,6 +7,7 @@ import { apply, create, getJson, kubectl, tryKubectl } from '../harness/cluster/
 import { node, skipWithoutNode } from '../harness/cluster/node-side.ts';
 import {
   appContainer,
+  askChecker,
   barePod,
   containerNames,
   getPod,
@@ -17,12 +18,12 @@ import {
   waitReady,
 } from '../harness/cluster/pod-status.ts';
 import { cronJob, job, optedInNamespace, plainNamespace, STAYING } from '../harness/cluster/test-workloads.ts';
-import { askWebhook, install } from '../harness/cluster/webhook-installation.ts';
+import { askWebhook, configure, install } from '../harness/cluster/webhook-installation.ts';
 import { eventually } from '../harness/wait-until.ts';
 
 /** No scheduler has this name: such a pod is stored and never runs. */
 const STORED_ONLY = { schedulerName: 'nobody' };
-const BOTH = [INIT_CONTAINER, CHECKER_CONTAINER];
+const OURS = [CHECKER_CONTAINER];
 
 t.before(() => install());
 
@@ -54,15 +55,15 @@ t.test(
     for (const name of ['job', 'by-hand']) {
       const pod = await jobCompletes(namespace, name);
       t.equal(pod.status.phase, 'Succeeded');
-      t.same(containerNames(pod), [...BOTH, 'app'], name);
+      t.same(containerNames(pod), [...OURS, 'app'], name);
     }
     for (const kind of Object.keys(STAYING)) {
       const pod = await eventually(`the pod of the ${kind} is Ready`, async () =>
         (await getPods(namespace, `app=${kind.toLowerCase()}`)).find(isReady),
       );
-      t.same(containerNames(pod), [...BOTH, 'app'], kind);
+      t.same(containerNames(pod), [...OURS, 'app'], kind);
     }
-    t.same(containerNames(await waitReady(namespace, 'bare')), [...BOTH, 'app']);
+    t.same(containerNames(await waitReady(namespace, 'bare')), [...OURS, 'app']);
     const report = await eventually('coverage counts those that stay', async () => {
       const answer = JSON.parse(await askWebhook(`/coverage?namespace=${namespace}`));
       return answer.reasons.guarded === 4 && answer;
@@ -82,7 +83,7 @@ t.test('a namespace without the label: the same workloads, untouched', async (t)
   for (const pod of pods) t.same(containerNames(pod), ['app'], pod.metadata.name);
 });
 
-t.test('the pod is stored as the application asked, with our containers first', async (t) => {
+t.test('the pod is stored as the application asked, with our container first', async (t) => {
   const namespace = await optedInNamespace(t);
   const plain = await plainNamespace(t);
   const change = { ...STORED_ONLY, initContainers: [{ ...appContainer('first'), restartPolicy: 'Always' }] };
@@ -91,7 +92,7 @@ t.test('the pod is stored as the application asked, with our containers first', 
     createPod(barePod(namespace, 'pod', change, metadata)),
     createPod(barePod(plain, 'pod', change, metadata)),
   ]);
-  t.same(containerNames(guarded), [...BOTH, 'first', 'app']);
+  t.same(containerNames(guarded), [...OURS, 'first', 'app']);
   t.match(guarded.metadata, metadata);
   const without = (pod: Pod, names: string[]) => {
     const keep = ({ name }: { name: string }) => !names.includes(name);
@@ -99,13 +100,30 @@ t.test('the pod is stored as the application asked, with our containers first', 
     const spec = { ...pod.spec, initContainers: (pod.spec.initContainers ?? []).filter(keep) };
     return JSON.parse(JSON.stringify(spec).replace(mounts, '"token"'));
   };
-  t.same(without(guarded, BOTH), without(asSent, []), 'nothing else of the pod has changed');
+  t.same(without(guarded, OURS), without(asSent, []), 'nothing else of the pod has changed');
 });
 
-t.test('a dry run shows both containers and leaves nothing', async (t) => {
+t.test('without native sidecars an init container installs, and only pods that stay get a checker', async (t) => {
+  t.teardown(() => configure({ INVALID_DROP_NATIVE_SIDECARS: '' }));
+  await configure({ INVALID_DROP_NATIVE_SIDECARS: 'disabled' });
+  const namespace = await optedInNamespace(t);
+  await apply(STAYING.Deployment(namespace, 'store'), job(namespace, 'job'));
+  t.same(containerNames(await jobCompletes(namespace, 'job')), [INIT_CONTAINER, 'app']);
+  const pod = await eventually('the pod of the Deployment is Ready', async () =>
+    (await getPods(namespace, 'app=store')).find(isReady),
+  );
+  t.same(containerNames(pod), [INIT_CONTAINER, 'app', CHECKER_CONTAINER]);
+  t.equal(JSON.parse(await askChecker(namespace, pod.metadata.name, '/selfcheck')).guarded, true);
+  await eventually('coverage counts it', async () => {
+    const { reasons } = JSON.parse(await askWebhook(`/coverage?namespace=${namespace}`));
+    return reasons.guarded === 1;
+  });
+});
+
+t.test('a dry run shows our container and leaves nothing', async (t) => {
   const namespace = await optedInNamespace(t);
   const { pod } = await createPod(barePod(namespace, 'dry'), '--dry-run=server');
-  t.same(containerNames(pod), [...BOTH, 'app']);
+  t.same(containerNames(pod), [...OURS, 'app']);
   t.same(await getPods(namespace), []);
 });
 
@@ -121,7 +139,7 @@ t.test('a pod of fifty containers', async (t) => {
   const namespace = await optedInNamespace(t);
   const containers = Array.from({ length: 50 }, (_, i) => appContainer(`app-${i}`));
   const { pod } = await createPod(barePod(namespace, 'fifty', { ...STORED_ONLY, containers }));
-  t.same(containerNames(pod), [...BOTH, ...containers.map(({ name }) => name)]);
+  t.same(containerNames(pod), [...OURS, ...containers.map(({ name }) => name)]);
 });
 
 /** Requests are the limits, as the API server sets them where there are none. */
@@ -151,7 +169,7 @@ const QOS_CLASSES = [
 ];
 
 for (const [index, { title, change, annotations = {} }] of QOS_CLASSES.entries()) {
-  t.test(`QoS class: ${title}, with our containers and without`, async (t) => {
+  t.test(`QoS class: ${title}, with our container and without`, async (t) => {
     const [namespace, plain] = await Promise.all([optedInNamespace(t), plainNamespace(t)]);
     const sendTo = (one: string) =>
       createPod(barePod(one, `qos-${index}`, { ...STORED_ONLY, ...change }, { annotations }));
@@ -171,6 +189,8 @@ t.test('a Guaranteed pod runs as one', async (t) => {
   const pod = await waitReady(namespace, 'guaranteed');
   t.ok(isInjected(pod));
   t.equal(pod.status.qosClass, 'Guaranteed');
+  const resources = { requests: { cpu: '200m' }, limits: { cpu: '200m' } };
+  t.match(pod.spec.initContainers?.[0], { resources }, 'no whole core, which the CPU manager would take for it alone');
 });
 
 t.test('resources beyond the bound are refused, and the message has the bound', async (t) => {

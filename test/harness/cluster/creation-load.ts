@@ -2,9 +2,8 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { ApiError, reasonOf } from '../../../lib/cluster/api-error.ts';
 import { type ClusterClient, connectCluster } from '../../../lib/cluster/cluster-client.ts';
-import { CHECKER_CONTAINER, INIT_CONTAINER } from '../../../lib/contract.ts';
 import { renderTable } from '../../../lib/text-table.ts';
-import { barePod, type Pod } from './pod-status.ts';
+import { barePod, isInjected, type Pod } from './pod-status.ts';
 
 const WORKERS = 4;
 const PAUSE_MS = 40;
@@ -69,8 +68,7 @@ async function createOne(client: ClusterClient, namespace: string, phase: LoadPh
     const pod = barePod(namespace, 'load');
     const stored = (await client.create(`/api/v1/namespaces/${namespace}/pods?dryRun=All`, pod)) as unknown as Pod;
     phase.created += 1;
-    const names = (stored.spec.initContainers ?? []).map(({ name }) => name);
-    if (names.includes(INIT_CONTAINER) && names.includes(CHECKER_CONTAINER)) return '';
+    if (isInjected(stored)) return '';
     phase.missed += 1;
     return 'created without our containers';
   } catch (error) {

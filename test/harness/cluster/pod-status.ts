@@ -1,5 +1,5 @@
 // Pods and what is known of them.
-import { CHECKER_CONTAINER, CHECKER_PORT, INIT_CONTAINER } from '../../../lib/contract.ts';
+import { CHECKER_CONTAINER, CHECKER_PORT, INIT_CONTAINER, SIDECAR_COMMAND } from '../../../lib/contract.ts';
 import { eventually } from '../wait-until.ts';
 import { getJson, getRaw } from './kubectl.ts';
 
@@ -45,6 +45,7 @@ export interface ContainerStatus {
     waiting?: { reason: string; message?: string };
     terminated?: { exitCode: number; message?: string };
   };
+  lastState: object;
 }
 
 /** A container that stays until it is told to end. */
@@ -93,8 +94,10 @@ export function containerNames({ spec }: Pod): string[] {
   return [...(spec.initContainers ?? []), ...spec.containers].map(({ name }) => name);
 }
 
-/** True where both of our containers are in the pod. */
+/** True where the pod has what the webhook adds: the sidecar that installs, or an init container that does and a checker. */
 export function isInjected(pod: Pod): boolean {
+  const checker = pod.spec.initContainers?.find(({ name }) => name === CHECKER_CONTAINER);
+  if (checker?.command?.join(' ') === SIDECAR_COMMAND.join(' ')) return true;
   return [INIT_CONTAINER, CHECKER_CONTAINER].every((name) => containerNames(pod).includes(name));
 }
 
