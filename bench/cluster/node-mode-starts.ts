@@ -1,6 +1,5 @@
 // Node mode: how long a user waits for a pod, and whether the cure is in before the pod's first container.
 import { readFile } from 'node:fs/promises';
-import { setTimeout as wait } from 'node:timers/promises';
 import type { Tell } from '../../test/harness/progress-line.ts';
 import type { Layout } from '../../tools/cluster/cluster-layout.ts';
 import { pidsInCgroups } from '../../tools/cluster/cluster-processes.ts';
@@ -17,14 +16,9 @@ import {
   NODE_MODE_NAMESPACES,
   saysGuarded,
 } from './node-mode-setup.ts';
-import { mustBe, startPod } from './pod-times.ts';
+import { mustBe, startPod, waitBetweenRelists } from './pod-times.ts';
 
 const PAIRS = 20;
-/**
- * Milliseconds between two looks of the kubelet at its containers: it notices then that one has started. The last pod was
- * Ready just after one. So pods are created at all times between two: else all would wait for the same look.
- */
-const RELIST_PERIOD = 1000;
 const LEAST_PAIRS = 8;
 /** Seconds. */
 const PAIR_TIME = 150;
@@ -47,7 +41,7 @@ export async function benchNodeModeStart(api: Api, tell: Tell): Promise<Figure[]
     tell(`node mode: pod start: pair ${i + 1} of ${PAIRS}`);
     for (const namespace of i % 2 === 0 ? [NODE, NONE] : [NONE, NODE]) {
       const verify = mustBe(hasGate, namespace === NODE);
-      await wait((i / PAIRS) * RELIST_PERIOD);
+      await waitBetweenRelists(i, PAIRS);
       samples[namespace]?.push(await startPod(api, namespace, `paired-${i}`, verify));
     }
     await api.ask('DELETE', `${podsOf(NONE)}/paired-${i}?gracePeriodSeconds=0`);

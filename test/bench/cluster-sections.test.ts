@@ -13,10 +13,11 @@ t.test('an image is as large as its layers together', async (t) => {
   t.equal(layers?.value, 2);
 });
 
-t.test('our share of a start is what the guarded pod takes longer', async (t) => {
-  const [start, share] = describePodStart([900, 1000, 1100], [700, 750, 9000]);
-  t.match(start, { name: 'pod, scheduled to Ready, median of 3', value: 1000, reference: 750, ratio: 1.333 });
-  t.match(share, { value: 25, unit: '%' });
+t.test('what we add to a start is what the guarded pod takes longer, and is judged', async (t) => {
+  const [start, added] = describePodStart([1900, 2000, 2100], [700, 750, 9000], 1150);
+  t.match(start, { name: 'pod, scheduled to Ready, median of 3', value: 2000, reference: 750, goal: null });
+  t.match(added, { name: 'pod, added to it', value: 1250, unit: 'ms', goal: 'value <= 1150', ok: false });
+  t.match(describePodStart([1900], [750], 1150)[1], { value: 1150, ok: true });
 });
 
 t.test('a metric is summed over its labels, and not with others whose names begin alike', async (t) => {
