@@ -14,7 +14,7 @@ import {
   removeOwnTable,
   restoreInput,
 } from './drop-rule.ts';
-import { type ExemptionInstall, lacksExemption, putTable, ruleInput } from './exemption-installer.ts';
+import { type ExemptionInstall, lacksExemption, listListeners, putTable, ruleInput } from './exemption-installer.ts';
 import type { Backend } from './model.ts';
 import { type NamespaceAccess, ownNamespace } from './namespace-access.ts';
 import { runNftScript } from './nft-script.ts';
@@ -80,7 +80,12 @@ export async function install(
   const lock = await namespace.lock(options.lockWait);
   const waited = Math.round(monotonicNow() - started);
   try {
-    const before = found ?? (await checkRuleset(read, undefined, namespace));
+    const before = await withListeners(
+      found ?? (await checkRuleset(read, undefined, namespace)),
+      read,
+      options,
+      namespace,
+    );
     const lacking = lacksExemption(before);
     const [ipv4, ipv6, noTable] = await Promise.all([
       installFamily(before, 'ipv4', options, namespace),
@@ -101,6 +106,21 @@ export async function install(
   } finally {
     lock.release();
   }
+}
+
+/**
+ * INVALID packets to a listener that came after the table pass until it is listed, and no rule helps: without this, each
+ * install would fail in a pod whose application opened one while no checker ran.
+ * @returns the check, or that of the ruleset with the listeners that were added
+ */
+async function withListeners(
+  check: RulesetCheck,
+  read: () => Promise<RulesetSnapshot>,
+  { commandTimeout }: InstallOptions,
+  namespace: NamespaceAccess,
+): Promise<RulesetCheck> {
+  const added = await listListeners(check, commandTimeout, namespace.run);
+  return added ? await checkRuleset(read, undefined, namespace) : check;
 }
 
 function exemptionInstall(lacking: boolean, noTable: CodedError | undefined, check: RulesetCheck): ExemptionInstall {

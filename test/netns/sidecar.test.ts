@@ -74,6 +74,19 @@ kernelTest('a restart changes nothing where the rule and the table are', async (
   t.equal(await listing(pod), before);
 });
 
+kernelTest('a listener that came while it was down is listed before it is ready again', async (t, { pod }) => {
+  const first = startSidecar(pod);
+  await first.waitForOutput(READY);
+  await first.stop('SIGKILL');
+  await hold(
+    pod,
+    `require('node:net').createServer().listen(9001, '${ADDRESS.pod.ipv4}', () => console.log('listening'))`,
+  );
+  const second = startSidecar(pod);
+  await second.waitForOutput(READY);
+  t.match(await pod.must('nft', ['list', 'set', 'inet', 'invalid-drop', 'listeners4']), `${ADDRESS.pod.ipv4} . 9001`);
+});
+
 kernelTest('enforce: where it cannot read the ruleset it ends, and its last line says why', async (t, { pod }) => {
   const { exitCode, stdout } = await startSidecar(pod, {}, []).end();
   t.equal(exitCode, 1);
