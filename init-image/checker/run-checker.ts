@@ -1,8 +1,9 @@
 // The checker as a program that stays: its pages, its checks and repairs, and with --install the first install.
+import { setTimeout as pause } from 'node:timers/promises';
 import { NamespaceChecker } from '../../lib/checker/namespace-checker.ts';
 import { runCommand } from '../../lib/command.ts';
 import { compileForSize } from '../../lib/compile-for-size.ts';
-import { describeError, errors } from '../../lib/errors.ts';
+import { errors } from '../../lib/errors.ts';
 import type { Log } from '../../lib/log.ts';
 import { type InstallResult, install } from '../../lib/netfilter/installer.ts';
 import { type NamespaceAccess, ownNamespace } from '../../lib/netfilter/namespace-access.ts';
@@ -12,6 +13,7 @@ import type { PageServer } from '../../lib/page-server.ts';
 import { reportInstall } from '../install-report.ts';
 import { type CheckValues, installOptions } from '../program-options.ts';
 import { makeCheckerServer } from './checker-server.ts';
+import { installFirst } from './first-install.ts';
 
 /** Milliseconds between tries to get a port that is taken. */
 const PORT_RETRY = 5000;
@@ -34,6 +36,7 @@ export async function runChecker(values: CheckValues, installs: boolean, log: Lo
   const namespace = endedBy(programs.signal);
   const read = makeRulesetReader(commandTimeout, namespace);
   const options = installOptions(values, withLockFile(process.env, process.argv[1] ?? '/'));
+  const now = () => performance.now();
   const put = () => install(read, options, namespace);
 
   /** At once, whatever runs: a transaction of iptables or nft is carried out as a whole, or not at all. */
@@ -42,21 +45,20 @@ export async function runChecker(values: CheckValues, installs: boolean, log: Lo
     programs.abort();
     process.exit(exitCode);
   };
-  const installFirst = async (): Promise<InstallResult> => {
-    const result = await put().catch((error: unknown) => {
-      if (values.mode === 'observe') throw error;
-      log('error', 'failed', describeError(error));
-      return end(1);
-    });
+  const reportTry = (done: InstallResult | { code: string; message: string }) =>
+    'guarded' in done ? reportInstall(log, done) : log('error', 'failed', done);
+  const putFirst = async (): Promise<InstallResult> => {
+    if (values.mode === 'enforce') return (await installFirst({ put, report: reportTry, pause, now })) ?? end(1);
+    const result = await put();
     reportInstall(log, result);
-    return result.guarded || values.mode === 'observe' ? result : end(1);
+    return result;
   };
   const checking = new NamespaceChecker(
     { mode: values.mode, onDrift: values['on-drift'], interval, reportedInterval: interval * REPORTED_FACTOR },
     {
       namespace,
       read,
-      install: (found) => (found === undefined ? installFirst() : put()),
+      install: (found) => (found === undefined ? putFirst() : put()),
       log,
       commandTimeout,
       installsFirst: installs,

@@ -87,6 +87,19 @@ kernelTest('a listener that came while it was down is listed before it is ready 
   t.match(await pod.must('nft', ['list', 'set', 'inet', 'invalid-drop', 'listeners4']), `${ADDRESS.pod.ipv4} . 9001`);
 });
 
+kernelTest('enforce: started again in a pod that is not guarded for a while, it stays', async (t, { pod }) => {
+  const first = startSidecar(pod);
+  await first.waitForOutput(READY);
+  await first.stop('SIGKILL');
+  await pod.must('nft', ['-f', '-'], { input: SYNPROXY });
+  const second = startSidecar(pod);
+  await second.waitForOutput(/"event":"not-guarded"/);
+  t.match(await getPage(pod, `${PAGE}/readyz`), { status: 503, body: /no check has succeeded yet/ });
+  await pod.must('nft', ['delete', 'table', 'inet', 'protection']);
+  await second.waitForOutput(READY);
+  t.equal(await ready(pod), 200);
+});
+
 kernelTest('enforce: where it cannot read the ruleset it ends, and its last line says why', async (t, { pod }) => {
   const { exitCode, stdout } = await startSidecar(pod, {}, []).end();
   t.equal(exitCode, 1);
