@@ -125,7 +125,7 @@ function compare(container: JsonObject, role: Role, image: string, wanted?: Want
 const NEVER_WRITTEN = [...['args', 'envFrom', 'volumeDevices', 'livenessProbe', 'startupProbe', 'restartPolicyRules']];
 
 /**
- * Resources, image pulls, termination messages and unknown fields are not compared: quotas, admission plugins and new
+ * Resources, image pulls, policies of termination messages and unknown fields are not compared: quotas, admission plugins and new
  * versions of Kubernetes set them.
  * @param older whether flags of Node, options that are new, and times of the probe may differ
  * @returns the field that differs
@@ -134,6 +134,9 @@ function differenceIn(container: JsonObject, role: Role, older: boolean, wanted?
   const extra = NEVER_WRITTEN.find((field) => !isEmpty(container[field]));
   if (extra !== undefined) return extra;
   if (objectsAt(container, 'volumeMounts').some(hidesPrograms)) return 'volumeMounts';
+  const { terminationMessagePath } = container;
+  if (!isEmpty(terminationMessagePath) && hidesPrograms({ mountPath: terminationMessagePath }))
+    return 'terminationMessagePath';
   const env = environmentOf(container);
   const options = env && optionsOf(env, older);
   if (options === undefined || (role === 'install' && options.mode !== 'enforce')) return 'env';
@@ -243,7 +246,10 @@ const PROGRAMS = [
   ...['/etc/alternatives', '/etc/ld.so.cache', '/etc/ld.so.preload'],
 ];
 
-/** Service account tokens and the like are mounted into every container, and hide nothing. */
+/**
+ * Service account tokens and the like are mounted into every container, and hide nothing. The kubelet mounts an empty file at
+ * terminationMessagePath: of a program it leaves one that does nothing and ends well.
+ */
 function hidesPrograms({ mountPath }: JsonObject): boolean {
   const path = `${posix.resolve('/', shortText(mountPath, 4096))}/`.replace('//', '/');
   return PROGRAMS.some((program) => `${program}/`.startsWith(path) || path.startsWith(`${program}/`));
@@ -270,7 +276,9 @@ function isProbe(found: unknown, expected: Probe | undefined, older: boolean): b
   const { httpGet, exec, ...times } = { httpGet: undefined, exec: undefined, ...expected };
   if (!older && !contains(found, times)) return false;
   if (exec !== undefined) return isCommand(objectAt(found, 'exec')['command'], exec.command, older);
-  return [httpGet, REWRITTEN].some((handler) => contains(objectAt(found, 'httpGet'), handler));
+  const asked = objectAt(found, 'httpGet');
+  // Without a host the kubelet asks the pod.
+  return asked['host'] === undefined && [httpGet, REWRITTEN].some((handler) => contains(asked, handler));
 }
 
 // Images.
