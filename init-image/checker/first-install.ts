@@ -15,7 +15,7 @@ type Failure = { code: string; message: string };
 /** What it needs from outside; tests give their own. */
 export interface FirstInstall {
   put(): Promise<InstallResult>;
-  /** Called after each try. */
+  /** Called after the first try and the last. */
   report(done: InstallResult | Failure): void;
   /** @param milliseconds until it returns */
   pause(milliseconds: number): Promise<unknown>;
@@ -25,16 +25,24 @@ export interface FirstInstall {
 
 /** @returns undefined where the pod is not guarded, and waiting longer does not help */
 export async function installFirst({ put, report, pause, now }: FirstInstall): Promise<InstallResult | undefined> {
-  for (const end = now() + PATIENCE; ; await pause(GAP)) {
+  const start = now();
+  for (let tries = 1; ; tries++) {
     const done = await put().catch(describeError);
-    report(done);
-    if ('guarded' in done && done.guarded) return done;
-    if (now() >= end || !('guarded' in done ? wasThere(done) : PASSING.has(done.code))) return undefined;
+    const guarded = 'guarded' in done && done.guarded;
+    const isLast = guarded || now() - start >= PATIENCE || !mayPass(done);
+    if (tries === 1 || isLast) report(done);
+    if (isLast) return guarded ? done : undefined;
+    await pause(GAP);
   }
 }
 
-/** Something of ours was: the application may run already, and the checker of before would have stayed. */
-function wasThere({ families, exemption }: InstallResult): boolean {
+/**
+ * Whether it may succeed later: after errors of some kinds, and where something of ours was there before. Then the application may
+ * run already, and to end would be worse than to wait.
+ */
+function mayPass(done: InstallResult | Failure): boolean {
+  if ('code' in done) return PASSING.has(done.code);
+  const { families, exemption } = done;
   const left = FAMILIES.map((family) => families[family]);
   return exemption.action === 'left' || left.some((one) => one.action === 'left' && one.owner === OWNER);
 }
