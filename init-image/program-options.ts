@@ -48,7 +48,7 @@ export const CHECK_OPTIONS = {
   interval: wholeNumber(1, 3600, {
     env: 'INVALID_DROP_INTERVAL',
     default: 10,
-    help: 'Seconds from one check to the next. Three times as many while nft monitor runs and iptables-legacy holds no tables: then the kernel reports every change.',
+    help: 'Seconds from one check to the next. Three times as many while xtables-monitor runs and iptables-legacy holds no tables: then the kernel reports every change.',
   }),
   port: wholeNumber(1, 65535, {
     env: CHECKER_PORT_VARIABLE,

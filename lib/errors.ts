@@ -53,7 +53,7 @@ export const errors = defineErrors({
     `iptables-legacy holds ${family} tables here and cannot be read (${stderr}): it needs CAP_NET_RAW, ` +
     'so set the webhook option legacy-iptables=enabled',
   RULESET_UNSTEADY: (reads: number) =>
-    `the ruleset changed each of ${reads} times that it was read: another program keeps writing rules in this pod, and nft monitor shows which`,
+    `the ruleset changed each of ${reads} times that it was read: another program keeps writing rules in this pod, and xtables-monitor --event shows which`,
   NFT_UNREADABLE: (text: string) =>
     `the output of nft is not JSON ("${text.trim()}"): nft 0.9.8 or later is needed, ` +
     'and before 1.0.7 the last table may not have flags unless it has rules too',

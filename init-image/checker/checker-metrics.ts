@@ -164,14 +164,14 @@ export const METRICS: Metric<CheckerReport>[] = [
   {
     name: 'invalid_drop_monitor_up',
     type: 'gauge',
-    help: '1 while nft monitor runs, so that each change of the nft ruleset is checked at once.',
+    help: '1 while xtables-monitor runs, so that each change of the nft ruleset is checked at once.',
     labels: [],
     samples: (report) => [{ value: report.monitor.running ? 1 : 0 }],
   },
   {
     name: 'invalid_drop_monitor_restarts_total',
     type: 'counter',
-    help: 'Restarts of nft monitor.',
+    help: 'Restarts of xtables-monitor.',
     labels: [],
     samples: (report) => [{ value: report.monitor.restarts }],
   },

@@ -4,14 +4,14 @@ import type { Log } from '../log.ts';
 import { lacksExemption, listListeners, raisesAlarm } from '../netfilter/exemption-installer.ts';
 import type { InstallResult } from '../netfilter/installer.ts';
 import type { NamespaceAccess } from '../netfilter/namespace-access.ts';
-import { countInvalid, type Evidence, readEvidence } from '../netfilter/proc.ts';
+import { type Evidence, makeInvalidCounter, readEvidence } from '../netfilter/proc.ts';
 import { checkRuleset, type RulesetCheck } from '../netfilter/ruleset-check.ts';
 import type { ReadRuleset } from '../netfilter/ruleset-reader.ts';
 import { CheckSchedule } from './check-schedule.ts';
 import { Checker, type CheckerSettings } from './checker.ts';
 import { type CheckerReport, describeChecker } from './checker-report.ts';
 import { makeLiberal } from './liberal-connection.ts';
-import { NftMonitor } from './nft-monitor.ts';
+import { ALARM_MONITOR, CHANGE_MONITOR, NftMonitor } from './nft-monitor.ts';
 import { forgetNotes, readNotes } from './noted-connections.ts';
 import { Rescuer } from './rescuer.ts';
 
@@ -28,8 +28,8 @@ export interface NamespaceCheckerDependencies {
   afterCheck?(): Promise<void>;
   /** Where given, the first check installs, and is what that has read back. */
   installsFirst?: boolean;
-  /** Starts a program that prints each change of the ruleset, but no alarm, in place of nft monitor. */
-  monitorCommand?: readonly [string, ...string[]];
+  /** Whether the alarm for stray segments is heard, by a monitor that takes megabytes: else their count is looked at. */
+  hearsAlarm?: boolean;
   /** Milliseconds after each start of the monitor: what changed before it listened is found by a check then. */
   recheckAfter?: number;
   /** Milliseconds between checks at most, in a storm of changes. */
@@ -54,8 +54,8 @@ export class NamespaceChecker {
   private readonly dependencies: NamespaceCheckerDependencies;
 
   constructor(settings: CheckerSettings, dependencies: NamespaceCheckerDependencies) {
-    const { namespace, install, log, commandTimeout, afterCheck, longestGap, monitorCommand } = dependencies;
-    const [monitor, ...words] = monitorCommand ?? ['nft', 'monitor'];
+    const { namespace, install, log, commandTimeout, afterCheck, longestGap, hearsAlarm = false } = dependencies;
+    const [monitor, ...words] = hearsAlarm ? ALARM_MONITOR : CHANGE_MONITOR;
     this.dependencies = dependencies;
     this.checker = new Checker(settings, {
       check: (quiet) => this.check(quiet),
@@ -85,10 +85,11 @@ export class NamespaceChecker {
       },
       () => this.rescues && this.rescuer.alarm(),
       log,
+      { keepsRuleset: hearsAlarm },
     );
     this.rescuer = new Rescuer({
-      countInvalid: () => countInvalid(namespace),
-      hearsAlarm: () => !monitorCommand && this.monitor.running && raisesAlarm(this.checker.last),
+      countInvalid: makeInvalidCounter(namespace),
+      hearsAlarm: () => hearsAlarm && this.monitor.running && raisesAlarm(this.checker.last),
       readNotes: () => readNotes(commandTimeout, namespace.run),
       forget: (connections) => forgetNotes(connections, commandTimeout, namespace.run),
       makeLiberal: (connection) => makeLiberal(connection, commandTimeout, namespace.run),

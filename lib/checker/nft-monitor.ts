@@ -1,5 +1,5 @@
-// Keeps `nft monitor` or `xtables-monitor` running: the kernel reports each change of the nft ruleset at once, and the exemption's alarm.
-// iptables-legacy sends no events.
+// Keeps a program running that prints each change of the nft ruleset as the kernel reports it, and perhaps the exemption's
+// alarm. iptables-legacy sends no events.
 import type { ChildProcess } from 'node:child_process';
 import type { Log } from '../log.ts';
 import { anonymousMemory } from '../memory-budget.ts';
@@ -10,14 +10,19 @@ export interface RulesetChange {
   /** Name and id of the process that made it, as the kernel gives them; null where it does not. */
   process: string | null;
   pid: number | null;
-  /** The first few lines of what it did, as nft prints them. */
+  /** The first few lines of what it did, as the monitor prints them. */
   lines: string[];
 }
 
 const FIRST_DELAY = 1000;
 const LAST_DELAY = 60_000;
 
-/** `nft monitor` keeps the whole ruleset: 3.3 MB beside Istio's rules, 34 MB beside 8,000. Checks come more often without. */
+/** Prints each change with the process that made it, and keeps nothing: 0.2 MB. It writes to a pipe in large pieces. */
+export const CHANGE_MONITOR = ['stdbuf', '-oL', 'xtables-monitor', '--event'] as const;
+/** Prints the alarm too, which no other program does, and keeps the whole ruleset. */
+export const ALARM_MONITOR = ['nft', 'monitor'] as const;
+
+/** `nft monitor` takes 3.3 MB beside Istio's rules, 34 MB beside 8,000. Checks come more often without. */
 const MAX_MEMORY = 8 * 1024 ** 2;
 /** Milliseconds until a ruleset that was too large may have become small. */
 const TOO_LARGE_DELAY = 600_000;
@@ -45,20 +50,21 @@ export class NftMonitor {
   /**
    * @param onChange called for each change; with an empty list when events may have been missed
    * @param onAlarm called when the exemption's table has raised the alarm
-   * @param maxMemory bytes beyond which it is ended
+   * @param memory.keepsRuleset whether it is ended where the ruleset is too large for it
+   * @param memory.most bytes beyond which it is ended then
    */
   constructor(
     launch: StartMonitor,
     onChange: (changes: RulesetChange[]) => void,
     onAlarm: () => void,
     log: Log,
-    maxMemory = MAX_MEMORY,
+    { keepsRuleset, most = MAX_MEMORY }: { keepsRuleset: boolean; most?: number },
   ) {
     this.launch = launch;
     this.onChange = onChange;
     this.onAlarm = onAlarm;
     this.log = log;
-    this.maxMemory = maxMemory;
+    this.maxMemory = keepsRuleset ? most : Number.POSITIVE_INFINITY;
   }
 
   start(): void {
@@ -77,6 +83,7 @@ export class NftMonitor {
           this.tooLarge ? `it took more than ${this.maxMemory / 1024 ** 2} MiB: the ruleset is very large` : how,
         ),
     );
+    if (this.maxMemory === Number.POSITIVE_INFINITY) return;
     let looks = 0;
     this.looks = setInterval(() => {
       this.limitMemory();
@@ -88,7 +95,8 @@ export class NftMonitor {
   /** Ends it where the ruleset has grown too large; for a caller that knows of a change. */
   limitMemory(): void {
     const pid = this.child?.pid;
-    if (!this.running || pid === undefined || anonymousMemory(pid) <= this.maxMemory) return;
+    if (!this.running || pid === undefined || this.maxMemory === Number.POSITIVE_INFINITY) return;
+    if (anonymousMemory(pid) <= this.maxMemory) return;
     this.tooLarge = true;
     this.child?.kill('SIGKILL');
   }
@@ -108,7 +116,10 @@ export class NftMonitor {
     clearInterval(this.looks);
     if (this.tooLarge) this.delay = TOO_LARGE_DELAY;
     this.tooLarge = false;
-    this.log('warn', 'monitor-ended', { message: `nft monitor ended: ${how}`, retryInSeconds: this.delay / 1000 });
+    this.log('warn', 'monitor-ended', {
+      message: `the monitor of the ruleset ended: ${how}`,
+      retryInSeconds: this.delay / 1000,
+    });
     // Also because the next check is as far away as checks are while it runs.
     this.onChange([]);
     this.timer = setTimeout(() => {
@@ -128,7 +139,7 @@ const MAX_LINE = 2000;
  * that names itself with a line end ends the line early.
  */
 const GENERATION = /^# new generation \d+(?: by process (\d+) \((.*?)\)?)?$/;
-/** The same of `xtables-monitor --event`: `NEWGEN: GENID=20 PID=5737 NAME=nft`. It loads no ruleset, and raises no alarm. */
+/** The same of `xtables-monitor --event`: `NEWGEN: GENID=20 PID=5737 NAME=nft`. */
 const NEWGEN = /^NEWGEN: GENID=\d+ PID=(\d+) NAME=(.*)$/;
 /** Where the kernel's buffer was full: the change that is not told of may be the last one. xtables-monitor ends then. */
 const LOST = '# ERROR: We lost some netlink events!';

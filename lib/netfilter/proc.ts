@@ -34,6 +34,16 @@ export function countInvalid(namespace: NamespaceAccess = ownNamespace): number 
   return sumColumn(namespace.readNet('stat/nf_conntrack'), 'invalid');
 }
 
+/** As countInvalid, for who asks each second: the text is mostly the same as before. */
+export function makeInvalidCounter(namespace: NamespaceAccess): () => number | null {
+  let last: { text: string | undefined; count: number | null } | undefined;
+  return () => {
+    const text = namespace.readNet('stat/nf_conntrack');
+    if (last === undefined || text !== last.text) last = { text, count: sumColumn(text, 'invalid') };
+    return last.count;
+  };
+}
+
 /** /proc/net/stat/nf_conntrack: a header, then a line of hexadecimal numbers for each CPU. */
 export function sumColumn(text: string | undefined, name: string): number | null {
   const [header, ...lines] = (text ?? '')

@@ -28,7 +28,7 @@ for (const [stage, command, signal, exitCode] of [
   ['while a pod is admitted', /webhook\.js/, 'SIGTERM', 143],
   ['while small requests are sent', /exchange-peer\.ts/, 'SIGTERM', 143],
   ['during an upload', /upload\.ts/, 'SIGINT', 130],
-  ['while the checker runs', /nft monitor/, 'SIGTERM', 143],
+  ['while the checker runs', /xtables-monitor/, 'SIGTERM', 143],
 ] as const) {
   kernelTest(`a demo that is interrupted ${stage} leaves nothing behind`, async (t) => {
     const folder = t.testdir({});

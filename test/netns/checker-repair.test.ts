@@ -90,7 +90,7 @@ kernelTest('the log names the process that took the rule away', async (t, { pod 
   await pod.must('iptables-nft', ['-t', 'mangle', '-F']);
   await checker.waitForOutput(REPAIRED);
   const drift = eventsOf(checker).find(({ event }) => event === 'drift');
-  t.match(drift, { by: [{ process: 'iptables-nft', pid: Number, lines: [/^delete rule ip mangle PREROUTING/] }] });
+  t.match(drift, { by: [{ process: 'iptables-nft', pid: Number, lines: [/^-4 -t mangle -D PREROUTING /] }] });
 });
 
 kernelTest('each way to lose the legacy rule is seen on schedule and repaired', async (t, { pod }) => {
@@ -145,7 +145,7 @@ kernelTest('a monitor that is killed is started again, and drift is still repair
   t.equal((await install(pod)).exitCode, 0);
   const checker = await startChecker(pod, { INVALID_DROP_INTERVAL: '3600' });
   for (const pid of await pod.processes()) {
-    if ((await readFile(`/proc/${pid}/comm`, 'utf8')) === 'nft\n') process.kill(pid, 'SIGKILL');
+    if ((await readFile(`/proc/${pid}/comm`, 'utf8')) === 'xtables-monitor\n') process.kill(pid, 'SIGKILL');
   }
   await checker.waitForOutput(/"event":"monitor-ended"/);
   await pod.must('iptables-nft', ['-t', 'mangle', '-F']);

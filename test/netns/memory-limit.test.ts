@@ -77,7 +77,7 @@ kernelTest('thousands of rules that no verdict depends on cost no memory', async
   t.equal(installing.exitCode, 0, installing.stdout);
   const checker = startContainer(pod, limited(containerSpec('check', ['NET_ADMIN']), cgroup));
   await checker.waitForOutput(/"event":"ready"/);
-  t.match(checker.output, /"event":"monitor-ended"/, 'nft monitor would keep all rules');
+  t.notMatch(checker.output, /"event":"monitor-ended"/, 'each change is reported here too');
   await pod.must('iptables-nft', ['-t', 'mangle', '-F', 'PREROUTING']);
   await checker.waitForOutput(/"event":"repaired"/, 30_000);
   t.equal((await checker.stop('SIGTERM')).exitCode, 0);
