@@ -36,6 +36,11 @@ export const SIDECAR_COMMAND = [
 ];
 /** Its postStart hook in mode enforce: ends when the checker says that it is ready, so that no container starts before. */
 export const WAIT_COMMAND = ['node', '--disable-sigusr1', '/opt/invalid-drop/wait.js'];
+/**
+ * Of the image of both, which its Containerfile has too: glibc gives memory back that V8 has freed. Without it, it keeps more
+ * once a large block was freed.
+ */
+export const IMAGE_ENVIRONMENT = { MALLOC_TRIM_THRESHOLD_: '131072' };
 /** The agent's. Its lists of pods and namespaces are let go of at once: --expose-gc. */
 export const AGENT_COMMAND = [
   ...['node', '--disable-sigusr1', '--v8-pool-size=0', '--optimize-for-size', '--expose-gc'],

@@ -2,7 +2,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { NamespaceChecker } from '../../lib/checker/namespace-checker.ts';
 import { runCommand } from '../../lib/command.ts';
-import { compileForSize } from '../../lib/compile-for-size.ts';
+import { compileForSize, giveBackMemory } from '../../lib/compile-for-size.ts';
 import { errors } from '../../lib/errors.ts';
 import type { Log } from '../../lib/log.ts';
 import { type InstallResult, install } from '../../lib/netfilter/installer.ts';
@@ -80,6 +80,7 @@ export async function runChecker(values: CheckValues, installs: boolean, log: Lo
   const checked = checking.start();
   if (values.rescue === 'enabled') checking.startRescue();
   await checked;
+  giveBackMemory();
 }
 
 /** This process's namespace, with programs that end when the signal is given. */

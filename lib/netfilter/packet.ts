@@ -1,6 +1,6 @@
 // The packet that is evaluated, and the conditions that rules put on it: fields, values as iptables-save and nft print
 // them, and whether a packet meets a condition.
-import { BlockList, isIP } from 'node:net';
+import { BlockList, SocketAddress } from 'node:net';
 
 export type Family = 'ipv4' | 'ipv6';
 export const FAMILIES: Family[] = ['ipv4', 'ipv6'];
@@ -284,9 +284,20 @@ export function toFlags(text: string): number | undefined {
   return bits;
 }
 
+/** node:net's isIP has a pattern for which V8 keeps 150 KB of code. */
+function isAddress(text: string): boolean {
+  if (text.includes('%') || text.includes('\0')) return false;
+  try {
+    new SocketAddress({ address: text, family: familyOf(text) });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** The network as a value; without a length the one address. Undefined where the text is no address. */
 export function toNetwork(address: string, length?: number): Value | undefined {
-  const whole = { 0: 0, 4: 32, 6: 128 }[isIP(address.includes('%') ? '' : address)] ?? 0;
+  const whole = !isAddress(address) ? 0 : familyOf(address) === 'ipv4' ? 32 : 128;
   const bits = length ?? whole;
   return whole > 0 && Number.isInteger(bits) && bits >= 0 && bits <= whole ? { address, length: bits } : undefined;
 }

@@ -93,17 +93,19 @@ export function makeRulesetReader(
       readLegacy('ipv4', namespace, timeout),
       readLegacy('ipv6', namespace, timeout),
     ]);
-    known = nft && keepOf(nft, keeping);
+    // Of equal texts the old one is kept: each new one would be garbage that V8 finds late.
+    known = nft && { ...keepOf(nft, keeping), ...(nft.listing === known?.listing && { listing: known.listing }) };
     const whole = JSON.stringify([nft?.dump.nft, nft?.dump.setListings, ipv4, ipv6]);
     const texts = keeping.digest(whole);
     if (last?.texts === texts) return last.snapshot;
-    const shape = keeping.digest(shapeOf(nft, [ipv4, ipv6]));
+    const shapeNow = keeping.digest(shapeOf(nft, [ipv4, ipv6]));
+    const same = last?.snapshot.shape === shapeNow ? last.snapshot : undefined;
+    const shape = same?.shape ?? shapeNow;
     const legacySave = { ipv4: ipv4.text, ipv6: ipv6.text };
     const printed = nft?.dump.nft;
-    const before = last?.snapshot.shape === shape ? last.snapshot.ruleset : undefined;
     const ruleset =
-      before && printed !== undefined && printed.length < SMALL_TEXT && ipv4.text + ipv6.text === ''
-        ? parseListing(printed, () => withCountersOf(before, printed))
+      same && printed !== undefined && printed.length < SMALL_TEXT && ipv4.text + ipv6.text === ''
+        ? parseListing(printed, () => withCountersOf(same.ruleset, printed))
         : keeping.ruleset(
             parseListing(printed, () => parseRuleset({ ...nft?.dump, legacySave })),
             shape,

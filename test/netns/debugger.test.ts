@@ -1,7 +1,14 @@
 // SIGUSR1 opens Node's debugger, and whoever reaches that runs code with the capabilities of the process.
 import { readFile } from 'node:fs/promises';
 import t from 'tap';
-import { AGENT_COMMAND, CHECK_COMMAND, INSTALL_COMMAND, SIDECAR_COMMAND, WAIT_COMMAND } from '../../lib/contract.ts';
+import {
+  AGENT_COMMAND,
+  CHECK_COMMAND,
+  IMAGE_ENVIRONMENT,
+  INSTALL_COMMAND,
+  SIDECAR_COMMAND,
+  WAIT_COMMAND,
+} from '../../lib/contract.ts';
 import { IMAGES } from '../../tools/images/image-sources.ts';
 import { kernelTest } from '../harness/netns/netns-test.ts';
 import type { NetworkNamespace } from '../harness/netns/network-namespaces.ts';
@@ -45,4 +52,9 @@ t.test('each command that starts Node has the flag, and so has whatever kubectl 
     t.match(text, new RegExp(`^ENTRYPOINT \\["node", "${FLAG}", `, 'm'), image);
     t.match(text, new RegExp(`NODE_OPTIONS=${FLAG}\\b`), image);
   }
+});
+
+t.test('the image has the environment in which the checker is small', async (t) => {
+  const text = await readFile(new URL('../../init-image/Containerfile', import.meta.url), 'utf8');
+  for (const [name, value] of Object.entries(IMAGE_ENVIRONMENT)) t.match(text, new RegExp(`^ +${name}=${value}$`, 'm'));
 });
