@@ -13,6 +13,7 @@ import { benchDrift, benchDriftAtDefault } from './drift-bench.ts';
 import { type Figure, renderResults } from './figure.ts';
 import { benchInstall } from './install-bench.ts';
 import { benchLargeReviews } from './large-reviews-bench.ts';
+import { benchLargeRulesets } from './large-ruleset-bench.ts';
 import { describeMachine, readLoad, renderMachine } from './machine.ts';
 import { benchRescue } from './rescue-bench.ts';
 import { measureSections, renderMeasured } from './sections.ts';
@@ -27,6 +28,7 @@ const SECTIONS: Record<string, Section> = {
   // Both wait most of the time.
   'drift at the default schedule, or the checker': async (tell, scratch) =>
     (await Promise.all([benchDriftAtDefault(tell, scratch), benchChecker(tell)])).flat(),
+  'large rulesets': benchLargeRulesets,
   webhook: benchWebhook,
   'large reviews': benchLargeReviews,
 };

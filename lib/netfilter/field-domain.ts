@@ -152,7 +152,8 @@ function joined(intervals: readonly Interval[]): Domain {
 function intersect(a: Domain, b: Domain): Domain {
   const list: Interval[] = [];
   for (let i = 0, j = 0; i < a.length && j < b.length; ) {
-    const [one, other] = [a[i] as Interval, b[j] as Interval];
+    const one = a[i] as Interval;
+    const other = b[j] as Interval;
     const from = one[0] > other[0] ? one[0] : other[0];
     const to = one[1] < other[1] ? one[1] : other[1];
     if (from <= to) list.push([from, to]);
@@ -162,19 +163,23 @@ function intersect(a: Domain, b: Domain): Domain {
   return list;
 }
 
+/** What is left as it is stays the same object: a path divides hundreds of intervals by each of thousands of rules. */
 function subtract(a: Domain, b: Domain): Domain {
+  const list: Interval[] = [];
   let next = 0;
-  return a.flatMap(([from, to]) => {
-    const left: Interval[] = [];
+  for (const interval of a) {
+    const [from, to] = interval;
     let start = from;
     // What is before this interval is before all that follow.
     while ((b[next]?.[1] ?? from) < from) next++;
     for (let i = next; i < b.length; i++) {
       const [first, last] = b[i] as Interval;
       if (first > to) break;
-      if (first > start) left.push([start, first - 1n]);
+      if (first > start) list.push([start, first - 1n]);
       start = last + 1n;
     }
-    return start <= to ? [...left, [start, to] as Interval] : left;
-  });
+    if (start === from) list.push(interval);
+    else if (start <= to) list.push([start, to]);
+  }
+  return list;
 }

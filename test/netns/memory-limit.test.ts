@@ -83,6 +83,30 @@ kernelTest('thousands of rules that no verdict depends on cost no memory', async
   t.equal((await checker.stop('SIGTERM')).exitCode, 0);
 });
 
+/** All of them decide about arriving packets. */
+const DISTINCT = [
+  '*mangle\n:PREROUTING ACCEPT',
+  ...Array.from(
+    { length: 3000 },
+    (_, i) => `-A PREROUTING -s 10.${i >> 8}.${i & 255}.7/32 -p tcp -m tcp --dport ${1000 + i} -j ACCEPT`,
+  ),
+  'COMMIT\n',
+].join('\n');
+
+kernelTest(
+  'thousands of rules that have to be judged are judged within the memory of the container',
+  async (t, { pod }) => {
+    const cgroup = limitedCgroup(t);
+    if (cgroup === undefined) return void t.pass('no cgroup of this machine limits memory');
+    await pod.must('iptables-nft-restore', ['--noflush'], { input: DISTINCT });
+    const installing = await startContainer(pod, limited(containerSpec('install', ['NET_ADMIN']), cgroup)).end();
+    t.equal(installing.exitCode, 0, installing.stdout);
+    const checker = startContainer(pod, limited(containerSpec('check', ['NET_ADMIN']), cgroup));
+    await checker.waitForOutput(/"event":"ready"/);
+    t.equal((await checker.stop('SIGTERM')).exitCode, 0);
+  },
+);
+
 kernelTest('a ruleset too large for the container ends no installer of observe, and is told', async (t, { pod }) => {
   const cgroup = limitedCgroup(t);
   if (cgroup === undefined) return void t.pass('no cgroup of this machine limits memory');
