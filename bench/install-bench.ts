@@ -78,7 +78,7 @@ const NETFILTER = /^(nft|(ip6?|x|eb|arp)tables.*)$/;
 const STAND_IN = `#!/bin/sh
 name="\${0##*/}"
 PATH="$REAL_PATH"
-[ "$1" = monitor ] && exec "$name" "$@"
+case "$name $1" in "nft monitor" | xtables-monitor*) exec "$name" "$@" ;; esac
 record="$RECORDS/$(date +%s%N)-$$"
 printf '%s\\0' "$name" "$@" > "$record.args"
 tee "$record.input" | "$name" "$@"
