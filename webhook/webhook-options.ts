@@ -81,9 +81,9 @@ export const OPTIONS = {
   }),
   'checker-resources': resourcesOption({
     env: 'INVALID_DROP_CHECKER_RESOURCES',
-    // The application waits for the install at its start; later it needs a thousandth.
+    // The application waits for the install at its start; later it needs a thousandth. A quota counts the limit for the pod's life.
     help: 'For pods without the annotation. Requests and limits of the checker, which installs the rule, too, where the cluster has native sidecars.',
-    default: 'cpu=10m:1,memory=32Mi:128Mi',
+    default: 'cpu=10m:500m,memory=32Mi:128Mi',
   }),
   'max-resources': boundOption({
     env: 'INVALID_DROP_MAX_RESOURCES',

@@ -111,21 +111,24 @@ t.test('a LimitRange of usual size: its defaults are for the others, ours keeps 
   t.ok(isInjected(pod));
   const resources = [...(pod.spec.initContainers ?? []), ...pod.spec.containers].map(({ resources }) => resources);
   t.match(resources, [
-    { requests: { cpu: '10m', memory: '32Mi' }, limits: { cpu: '1', memory: '128Mi' } },
+    { requests: { cpu: '10m', memory: '32Mi' }, limits: { cpu: '500m', memory: '128Mi' } },
     { limits: { cpu: '500m', memory: '256Mi' } },
   ]);
 });
 
 t.test('a LimitRange that ours is not within: the refusal says so, and it can be made to fit', async (t) => {
   const namespace = await optedInNamespace(t);
-  const narrow = { min: { cpu: '50m', memory: '64Mi' }, max: { cpu: '500m', memory: '256Mi' } };
-  await apply(limitRange(namespace, { ...narrow, maxLimitRequestRatio: { cpu: '10' } }));
+  const [min, max] = [
+    { cpu: '50m', memory: '64Mi' },
+    { cpu: '400m', memory: '256Mi' },
+  ];
+  await apply(limitRange(namespace, { min, max, default: max, maxLimitRequestRatio: { cpu: '10' } }));
   const why = await refusal(barePod(namespace, 'pod'));
   t.match(why, 'minimum memory usage per Container is 64Mi, but request is 32Mi');
-  t.match(why, 'maximum cpu usage per Container is 500m, but limit is 1');
+  t.match(why, 'maximum cpu usage per Container is 400m, but limit is 500m');
 
   t.teardown(() => configure({ INVALID_DROP_CHECKER_RESOURCES: '' }));
-  await configure({ INVALID_DROP_CHECKER_RESOURCES: 'cpu=50m:500m,memory=64Mi:128Mi' });
+  await configure({ INVALID_DROP_CHECKER_RESOURCES: 'cpu=50m:400m,memory=64Mi:128Mi' });
   await apply(barePod(namespace, 'pod'));
   t.ok(isInjected(await waitReady(namespace, 'pod')));
 });

@@ -9,7 +9,7 @@ export const SETTINGS: InjectionSettings = {
   legacyIptables: false,
   nodeMode: 'disabled',
   initResources: { requests: { cpu: '10m', memory: '32Mi' }, limits: { cpu: '1', memory: '128Mi' } },
-  checkerResources: { requests: { cpu: '10m', memory: '32Mi' }, limits: { cpu: '1', memory: '128Mi' } },
+  checkerResources: { requests: { cpu: '10m', memory: '32Mi' }, limits: { cpu: '500m', memory: '128Mi' } },
   maxResources: { cpu: '1', memory: '512Mi', 'ephemeral-storage': '1Gi' },
   meshExcludeInboundPorts: '',
 };
