@@ -13,7 +13,7 @@ export function compileForSize(): void {
 /** Milliseconds until what starts beside the program has come up, and between one time and the next. */
 const [SETTLED, PERIOD] = [10_000, 600_000];
 /** Milliseconds between collections of what is new, half a millisecond each: without them it grows to a megabyte. */
-const MINOR_PERIOD = 20_000;
+const MINOR_PERIOD = 10_000;
 
 /**
  * From now on gives back what the start has taken, and what has become garbage since: V8 would keep 1.5 MB for as long as the
