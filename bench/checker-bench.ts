@@ -1,12 +1,12 @@
 // The idle checker: its memory against a bare HTTP server, and its share of a core.
 import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { CHECK_COMMAND, CHECKER_PORT, IMAGE_ENVIRONMENT } from '../lib/contract.ts';
+import { CHECKER_PORT, IMAGE_ENVIRONMENT } from '../lib/contract.ts';
 import { NetworkNamespace } from '../test/harness/netns/network-namespaces.ts';
 import type { Program } from '../test/harness/netns/processes.ts';
 import type { Tell } from '../test/harness/progress-line.ts';
 import { readinessProbe } from '../webhook/admission/containers.ts';
-import { CHECK, INSTALL, prepare } from './bench-pod.ts';
+import { prepare, SIDECAR } from './bench-pod.ts';
 import { type Figure, makeFigure } from './figure.ts';
 import { childrenOf, type Memory, readCpuSeconds, readMemory } from './proc-numbers.ts';
 import { median } from './samples.ts';
@@ -77,9 +77,8 @@ async function idle(tell: Tell, seconds: number): Promise<void> {
 async function startPod(): Promise<Pod> {
   const namespace = await new NetworkNamespace('checker').add();
   await prepare(namespace, 'istio-nft');
-  await namespace.must(process.execPath, [INSTALL]);
   const env = { ...process.env, ...IMAGE_ENVIRONMENT };
-  const checker = namespace.start(process.execPath, [...CHECK_COMMAND.slice(1, -1), CHECK], { env });
+  const checker = namespace.start(process.execPath, SIDECAR, { env });
   const barePort = String(CHECKER_PORT + 1);
   const bare = namespace.start(process.execPath, [script('bare-server.cjs'), barePort]);
   await Promise.all([checker.waitForOutput(/"event":"ready"/), bare.waitForOutput(/ready/)]);

@@ -1,11 +1,11 @@
 // What install and the checker take beside thousands of rules, with the programs that they run. The limit of their container
 // is 128 MiB.
 import { setTimeout as wait } from 'node:timers/promises';
-import { CHECK_COMMAND, IMAGE_ENVIRONMENT } from '../lib/contract.ts';
+import { IMAGE_ENVIRONMENT } from '../lib/contract.ts';
 import { NetworkNamespace } from '../test/harness/netns/network-namespaces.ts';
 import type { Program } from '../test/harness/netns/processes.ts';
 import type { Tell } from '../test/harness/progress-line.ts';
-import { CHECK } from './bench-pod.ts';
+import { SIDECAR } from './bench-pod.ts';
 import { type Figure, makeFigure } from './figure.ts';
 import { childrenOf, readMemory } from './proc-numbers.ts';
 
@@ -49,7 +49,7 @@ export async function benchLargeRulesets(tell: Tell): Promise<Figure[]> {
     const namespace = await new NetworkNamespace('large').add();
     await namespace.must('iptables-nft-restore', ['--noflush'], { input: `${lines.join('\n')}\nCOMMIT\n` });
     const env = { ...process.env, ...IMAGE_ENVIRONMENT };
-    const checker = namespace.start(process.execPath, [...CHECK_COMMAND.slice(1, -1), CHECK, '--install'], { env });
+    const checker = namespace.start(process.execPath, SIDECAR, { env });
     const value = (await peakUntilReady(checker)) / MB;
     await checker.stop();
     await namespace.remove();

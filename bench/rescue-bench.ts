@@ -1,11 +1,10 @@
 // From a stray segment to data that flows again, on connections that would hang: each has one segment half a window over.
 
-import { CHECK_COMMAND } from '../lib/contract.ts';
 import { addPair } from '../test/harness/netns/network-namespaces.ts';
 import type { ChangedExchange } from '../test/harness/never-worse/changed-exchange.ts';
 import { ExchangeObserver } from '../test/harness/never-worse/observe-exchanges.ts';
 import type { Tell } from '../test/harness/progress-line.ts';
-import { CHECK, INSTALL } from './bench-pod.ts';
+import { SIDECAR } from './bench-pod.ts';
 import { type Figure, makeFigure } from './figure.ts';
 import { median } from './samples.ts';
 
@@ -18,8 +17,7 @@ const HALF_OVER = 65_160 + 30_000;
 export async function benchRescue(tell: Tell): Promise<Figure[]> {
   const pair = await addPair();
   const observer = await ExchangeObserver.start(pair);
-  await pair.pod.must(process.execPath, [INSTALL]);
-  const checker = pair.pod.start(process.execPath, [...CHECK_COMMAND.slice(1, -1), CHECK]);
+  const checker = pair.pod.start(process.execPath, SIDECAR);
   await checker.waitForOutput(/"event":"ready"/);
   const seconds: number[] = [];
   let fine = 0;
