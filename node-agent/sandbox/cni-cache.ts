@@ -23,6 +23,8 @@ interface CniCacheSettings {
 const MAX_BYTES = 262_144;
 /** Names looked at, and files kept, the newest: a runtime that cannot delete leaves files of pods long gone. */
 const LIMITS = { names: 16_384, files: 4096 };
+/** Names that wait to be read. Beyond, the whole folder is: of one that is too large, a new file may then be missed. */
+const MAX_CHANGED = 16_384;
 const LOOK_PERIOD = 60_000;
 /** Symbolic links are refused, and a pipe must not make the open wait for a writer. */
 const FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
@@ -75,7 +77,7 @@ export class CniCache {
   /** Events that come while files are read are taken together. */
   private note(name: string | null): void {
     if (this.stopped) return;
-    if (name === null || this.changed.size >= this.limits.names) this.everything = true;
+    if (name === null || this.changed.size >= MAX_CHANGED) this.everything = true;
     else this.changed.add(name);
     this.reading ??= this.readChanged();
   }
