@@ -161,7 +161,7 @@ t.test('a pod that the webhook has injected is guarded already', async (t) => {
   await waitReady(namespace, 'new');
   const { exitCode, outcomes } = await guard([`${namespace}/new`, '--stay']);
   t.equal(exitCode, 0);
-  t.match(outcomes, { new: /^already-guarded: .*by its init container/ });
+  t.match(outcomes, { new: /^already-guarded: .*by its checker/ });
   t.same(ephemeralNames(await getPod(namespace, 'new')), []);
 });
 
