@@ -122,7 +122,7 @@ t.test('a LimitRange that ours is not within: the refusal says so, and it can be
     { cpu: '50m', memory: '64Mi' },
     { cpu: '400m', memory: '256Mi' },
   ];
-  await apply(limitRange(namespace, { min, max, default: max, maxLimitRequestRatio: { cpu: '10' } }));
+  await apply(limitRange(namespace, { min, max, default: max, maxLimitRequestRatio: { cpu: '8' } }));
   const why = await refusal(barePod(namespace, 'pod'));
   t.match(why, 'minimum memory usage per Container is 64Mi, but request is 32Mi');
   t.match(why, 'maximum cpu usage per Container is 400m, but limit is 500m');
