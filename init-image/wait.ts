@@ -35,7 +35,7 @@ async function main(argv: string[], env: NodeJS.ProcessEnv): Promise<number> {
   return 1;
 }
 
-/** The kubelet puts it into the pod's events: one line that people read. */
+/** The kubelet shows it in the container's state.waiting.message, not in an event: one line that people read. */
 function tell(error: unknown): void {
   const { code, message } = describeError(error);
   process.stdout.write(`${code}: ${message}\n`);
