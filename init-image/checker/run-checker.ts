@@ -1,6 +1,7 @@
 // The checker as a program that stays: its pages, its checks and repairs, and with --install the first install.
 import { setTimeout as pause } from 'node:timers/promises';
 import { NamespaceChecker } from '../../lib/checker/namespace-checker.ts';
+import { monotonicNow } from '../../lib/clock.ts';
 import { runCommand } from '../../lib/command.ts';
 import { compileForSize, giveBackMemory } from '../../lib/compile-for-size.ts';
 import { errors } from '../../lib/errors.ts';
@@ -36,7 +37,6 @@ export async function runChecker(values: CheckValues, installs: boolean, log: Lo
   const namespace = endedBy(programs.signal);
   const read = makeRulesetReader(commandTimeout, namespace);
   const options = installOptions(values, withLockFile(process.env, process.argv[1] ?? '/'));
-  const now = () => performance.now();
   const put = () => install(read, options, namespace);
 
   /** At once, whatever runs: a transaction of iptables or nft is carried out as a whole, or not at all. */
@@ -48,7 +48,8 @@ export async function runChecker(values: CheckValues, installs: boolean, log: Lo
   const reportTry = (done: InstallResult | { code: string; message: string }) =>
     'guarded' in done ? reportInstall(log, done) : log('error', 'failed', done);
   const putFirst = async (): Promise<InstallResult> => {
-    if (values.mode === 'enforce') return (await installFirst({ put, report: reportTry, pause, now })) ?? end(1);
+    if (values.mode === 'enforce')
+      return (await installFirst({ put, report: reportTry, pause, now: monotonicNow })) ?? end(1);
     const result = await put();
     reportInstall(log, result);
     return result;

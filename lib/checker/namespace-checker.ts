@@ -11,7 +11,7 @@ import { CheckSchedule } from './check-schedule.ts';
 import { Checker, type CheckerSettings } from './checker.ts';
 import { type CheckerReport, describeChecker } from './checker-report.ts';
 import { makeLiberal } from './liberal-connection.ts';
-import { ALARM_MONITOR, CHANGE_MONITOR, NftMonitor } from './nft-monitor.ts';
+import { ALARM_MONITOR, ALARM_MONITOR_MEMORY, CHANGE_MONITOR, NftMonitor } from './nft-monitor.ts';
 import { forgetNotes, readNotes } from './noted-connections.ts';
 import { Rescuer } from './rescuer.ts';
 
@@ -85,7 +85,7 @@ export class NamespaceChecker {
       },
       () => this.rescues && this.rescuer.alarm(),
       log,
-      { keepsRuleset: hearsAlarm },
+      hearsAlarm ? ALARM_MONITOR_MEMORY : undefined,
     );
     this.rescuer = new Rescuer({
       countInvalid: makeInvalidCounter(namespace),
@@ -142,7 +142,6 @@ export class NamespaceChecker {
     if (installsFirst && !last) return (await install(undefined)).check;
     const check = await checkRuleset(() => read(quiet && this.monitor.running), last, namespace);
     this.monitor.limitMemory();
-    const added = settings.onDrift === 'repair' && (await listListeners(check, commandTimeout, namespace.run));
-    return added ? await checkRuleset(read, undefined, namespace) : check;
+    return settings.onDrift === 'repair' ? await listListeners(check, read, commandTimeout, namespace) : check;
   }
 }

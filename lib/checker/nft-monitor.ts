@@ -23,7 +23,7 @@ export const CHANGE_MONITOR = ['stdbuf', '-oL', 'xtables-monitor', '--event'] as
 export const ALARM_MONITOR = ['nft', 'monitor'] as const;
 
 /** `nft monitor` takes 3.3 MB beside Istio's rules, 34 MB beside 8,000. Checks come more often without. */
-const MAX_MEMORY = 8 * 1024 ** 2;
+export const ALARM_MONITOR_MEMORY = 8 * 1024 ** 2;
 /** Milliseconds until a ruleset that was too large may have become small. */
 const TOO_LARGE_DELAY = 600_000;
 /** Looks at its memory while it loads the ruleset: how many, and milliseconds between them. */
@@ -40,31 +40,31 @@ export class NftMonitor {
   private timer: NodeJS.Timeout | undefined;
   private looks: NodeJS.Timeout | undefined;
   private delay = FIRST_DELAY;
-  private tooLarge = false;
+  /** Why it was ended for its memory. */
+  private tooLarge: string | undefined;
   private readonly launch: StartMonitor;
   private readonly onChange: (changes: RulesetChange[]) => void;
   private readonly onAlarm: () => void;
   private readonly log: Log;
-  private readonly maxMemory: number;
+  private readonly maxMemory: number | undefined;
 
   /**
    * @param onChange called for each change; with an empty list when events may have been missed
    * @param onAlarm called when the exemption's table has raised the alarm
-   * @param memory.keepsRuleset whether it is ended where the ruleset is too large for it
-   * @param memory.most bytes beyond which it is ended then
+   * @param maxMemory bytes beyond which it is ended, of a program that keeps the ruleset
    */
   constructor(
     launch: StartMonitor,
     onChange: (changes: RulesetChange[]) => void,
     onAlarm: () => void,
     log: Log,
-    { keepsRuleset, most = MAX_MEMORY }: { keepsRuleset: boolean; most?: number },
+    maxMemory?: number,
   ) {
     this.launch = launch;
     this.onChange = onChange;
     this.onAlarm = onAlarm;
     this.log = log;
-    this.maxMemory = keepsRuleset ? most : Number.POSITIVE_INFINITY;
+    this.maxMemory = maxMemory;
   }
 
   start(): void {
@@ -78,12 +78,9 @@ export class NftMonitor {
         if (changes.length > 0) this.onChange(changes);
         if (alarm) this.onAlarm();
       },
-      (how) =>
-        this.ended(
-          this.tooLarge ? `it took more than ${this.maxMemory / 1024 ** 2} MiB: the ruleset is very large` : how,
-        ),
+      (how) => this.ended(this.tooLarge ?? how),
     );
-    if (this.maxMemory === Number.POSITIVE_INFINITY) return;
+    if (this.maxMemory === undefined) return;
     let looks = 0;
     this.looks = setInterval(() => {
       this.limitMemory();
@@ -95,9 +92,9 @@ export class NftMonitor {
   /** Ends it where the ruleset has grown too large; for a caller that knows of a change. */
   limitMemory(): void {
     const pid = this.child?.pid;
-    if (!this.running || pid === undefined || this.maxMemory === Number.POSITIVE_INFINITY) return;
+    if (!this.running || pid === undefined || this.maxMemory === undefined) return;
     if (anonymousMemory(pid) <= this.maxMemory) return;
-    this.tooLarge = true;
+    this.tooLarge = `it took more than ${this.maxMemory / 1024 ** 2} MiB: the ruleset is very large`;
     this.child?.kill('SIGKILL');
   }
 
@@ -115,7 +112,7 @@ export class NftMonitor {
     this.running = false;
     clearInterval(this.looks);
     if (this.tooLarge) this.delay = TOO_LARGE_DELAY;
-    this.tooLarge = false;
+    this.tooLarge = undefined;
     this.log('warn', 'monitor-ended', {
       message: `the monitor of the ruleset ended: ${how}`,
       retryInSeconds: this.delay / 1000,

@@ -11,9 +11,11 @@ import {
   unlistedListeners,
 } from './exemption.ts';
 import type { Backend, Ruleset } from './model.ts';
+import type { NamespaceAccess } from './namespace-access.ts';
 import { runNftScript } from './nft-script.ts';
 import type { Family } from './packet.ts';
-import { exemptionTables, isExempt, type RulesetCheck } from './ruleset-check.ts';
+import { checkRuleset, exemptionTables, isExempt, type RulesetCheck } from './ruleset-check.ts';
+import type { RulesetSnapshot } from './ruleset-reader.ts';
 
 /**
  * What was done about the exemption. `table`: the whole nft table; `rule`: a rule of iptables for connections that the
@@ -93,16 +95,21 @@ export function ruleInput({ snapshot, sockets }: RulesetCheck, family: Family, b
 }
 
 /**
- * Adds listeners to the table that came after it, and of which no connection has told the kernel.
- * @returns whether any were added. Never throws.
+ * Adds listeners to the table that came after it, and of which no connection has told the kernel: INVALID packets to such a
+ * one pass, and no rule helps.
+ * @param read reads the namespace's ruleset
+ * @param timeout milliseconds for nft
+ * @returns the check, or that of the ruleset with the listeners that were added
+ * @throws CodedError as `read`
  */
 export async function listListeners(
-  { snapshot, sockets }: RulesetCheck,
+  check: RulesetCheck,
+  read: () => Promise<RulesetSnapshot>,
   timeout: number,
-  run: RunCommand = runCommand,
-): Promise<boolean> {
-  const missing = unlistedListeners(snapshot.ruleset, sockets);
-  if (missing.length === 0) return false;
-  const added = await runNftScript(missing.join('\n'), timeout, run).catch(() => undefined);
-  return added?.exitCode === 0;
+  namespace: NamespaceAccess,
+): Promise<RulesetCheck> {
+  const missing = unlistedListeners(check.snapshot.ruleset, check.sockets);
+  if (missing.length === 0) return check;
+  const added = await runNftScript(missing.join('\n'), timeout, namespace.run).catch(() => undefined);
+  return added?.exitCode === 0 ? await checkRuleset(read, undefined, namespace) : check;
 }

@@ -80,12 +80,9 @@ export async function install(
   const lock = await namespace.lock(options.lockWait);
   const waited = Math.round(monotonicNow() - started);
   try {
-    const before = await withListeners(
-      found ?? (await checkRuleset(read, undefined, namespace)),
-      read,
-      options,
-      namespace,
-    );
+    const now = found ?? (await checkRuleset(read, undefined, namespace));
+    // Else each install would fail in a pod whose application opened a listener while no checker ran.
+    const before = await listListeners(now, read, options.commandTimeout, namespace);
     const lacking = lacksExemption(before);
     const [ipv4, ipv6, noTable] = await Promise.all([
       installFamily(before, 'ipv4', options, namespace),
@@ -106,21 +103,6 @@ export async function install(
   } finally {
     lock.release();
   }
-}
-
-/**
- * INVALID packets to a listener that came after the table pass until it is listed, and no rule helps: without this, each
- * install would fail in a pod whose application opened one while no checker ran.
- * @returns the check, or that of the ruleset with the listeners that were added
- */
-async function withListeners(
-  check: RulesetCheck,
-  read: () => Promise<RulesetSnapshot>,
-  { commandTimeout }: InstallOptions,
-  namespace: NamespaceAccess,
-): Promise<RulesetCheck> {
-  const added = await listListeners(check, commandTimeout, namespace.run);
-  return added ? await checkRuleset(read, undefined, namespace) : check;
 }
 
 function exemptionInstall(lacking: boolean, noTable: CodedError | undefined, check: RulesetCheck): ExemptionInstall {

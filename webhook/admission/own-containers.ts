@@ -122,7 +122,7 @@ function compare(container: JsonObject, role: Role, image: string, wanted?: Want
 }
 
 /** Fields that the webhook never writes, and with which a container would do something else. */
-const NEVER_WRITTEN = [...['args', 'envFrom', 'volumeDevices', 'livenessProbe', 'startupProbe', 'restartPolicyRules']];
+const NEVER_WRITTEN = ['args', 'envFrom', 'volumeDevices', 'livenessProbe', 'startupProbe', 'restartPolicyRules'];
 
 /**
  * Resources, image pulls, policies of termination messages and unknown fields are not compared: quotas, admission plugins and new

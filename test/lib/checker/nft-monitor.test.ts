@@ -4,7 +4,7 @@ import { NftMonitor } from '../../../lib/checker/nft-monitor.ts';
 import { startCommand } from '../../../lib/command.ts';
 
 /** A monitor on a real program; `ended` resolves each time that its end has been seen. */
-function makeMonitor(program: string, memory: ConstructorParameters<typeof NftMonitor>[4] = { keepsRuleset: false }) {
+function makeMonitor(program: string, maxMemory?: number) {
   const changes: number[] = [];
   const alarms: number[] = [];
   const waiting: (() => void)[] = [];
@@ -23,7 +23,7 @@ function makeMonitor(program: string, memory: ConstructorParameters<typeof NftMo
       delays.push(details?.['retryInSeconds']);
       waiting.shift()?.();
     },
-    memory,
+    maxMemory,
   );
   const next = () => new Promise<void>((resolve) => waiting.push(resolve));
   return { monitor, changes, alarms, delays, next };
@@ -81,7 +81,7 @@ t.test(
 );
 
 t.test('a program that takes too much memory is ended, and started again after ten minutes', async (t) => {
-  const { monitor, delays, next } = makeMonitor('setInterval(() => {}, 1000)', { keepsRuleset: true, most: 2 ** 20 });
+  const { monitor, delays, next } = makeMonitor('setInterval(() => {}, 1000)', 2 ** 20);
   const ended = next();
   monitor.start();
   await ended;
@@ -97,7 +97,6 @@ t.test('a program that is not there is an end like any other', async (t) => {
       () => undefined,
       () => undefined,
       (_level, _event, details) => resolve(details?.['message']),
-      { keepsRuleset: false },
     );
     t.teardown(() => monitor.stop());
     monitor.start();
