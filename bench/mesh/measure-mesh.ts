@@ -2,7 +2,7 @@
 
 import { writeFile } from 'node:fs/promises';
 import { OPT_IN_LABEL } from '../../lib/contract.ts';
-import { apply, kubectl } from '../../test/harness/cluster/kubectl.ts';
+import { createNamespace, kubectl } from '../../test/harness/cluster/kubectl.ts';
 import { install } from '../../test/harness/cluster/webhook-installation.ts';
 import { stopAll } from '../../test/harness/netns/processes.ts';
 import { makeProgress } from '../../test/harness/progress-line.ts';
@@ -49,7 +49,7 @@ for (const [name, labels] of [
   [GUARDED, { 'istio-injection': 'enabled', [OPT_IN_LABEL]: 'enabled' }],
   [PLAIN, { 'istio-injection': 'enabled' }],
 ] as const) {
-  await apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels } });
+  await createNamespace(name, labels);
 }
 await waitForInjection(api, GUARDED);
 const wanted = process.argv.slice(2);

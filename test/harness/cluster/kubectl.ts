@@ -29,6 +29,15 @@ export function applyMany(objects: object[], limit?: number): Promise<string> {
   return kubectl(['apply', '-f', '-'], limit === undefined ? { input } : { input, limit });
 }
 
+/**
+ * Creates a namespace, and returns once pods can be created in it: the API server refuses them until the
+ * controller-manager has made the `default` ServiceAccount.
+ */
+export async function createNamespace(name: string, labels: Record<string, string>): Promise<void> {
+  await apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels } });
+  await kubectl(['wait', '--for=create', 'serviceaccount/default', '-n', name, '--timeout=120s'], { limit: 130_000 });
+}
+
 /** Creates objects, which may have a generateName; returns them as they are stored. */
 export async function create<T = KubernetesObject>(...objects: object[]): Promise<T[]> {
   const printed = await kubectl(['create', '-o', 'json', '-f', '-'], { input: JSON.stringify(listOf(objects)) });

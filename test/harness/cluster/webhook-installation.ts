@@ -2,7 +2,7 @@
 import { fileURLToPath } from 'node:url';
 import { OPT_IN_LABEL, OWN_NAMESPACE } from '../../../lib/contract.ts';
 import { eventually } from '../wait-until.ts';
-import { apply, getJson, getRaw, kubectl } from './kubectl.ts';
+import { createNamespace, getJson, getRaw, kubectl } from './kubectl.ts';
 import { barePod, isInjected } from './pod-status.ts';
 
 export const MANIFESTS = fileURLToPath(new URL('../../../manifests', import.meta.url));
@@ -26,7 +26,7 @@ export async function install(overlay = MANIFESTS): Promise<void> {
 async function admissionsArrive(): Promise<void> {
   const name = 'e2e-admissions';
   const labels = { [OPT_IN_LABEL]: 'enabled' };
-  await apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels } });
+  await createNamespace(name, labels);
   const input = JSON.stringify(barePod(name, 'canary'));
   await eventually('a pod that is created is injected', async () => {
     const printed = await kubectl(['create', '--dry-run=server', '-o', 'json', '-f', '-'], { input });
