@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 export PATH := $(PATH):/usr/sbin:/sbin
 
 .PHONY: help deps tools build check test test-kernels test-userlands run demo e2e bench bench-cluster bench-mesh images
-.PHONY: cluster-up cluster-down cluster-shell mesh-up e2e-mesh e2e-node coverage clean
+.PHONY: cluster-up cluster-down cluster-shell mesh-up e2e-mesh e2e-node e2e-release coverage clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
@@ -56,6 +56,11 @@ e2e-node: deps tools build images ## end-to-end tests of node agents, on two nod
 	@bash tools/install-debian.sh cluster
 	@bash tools/install-debian.sh user-namespaces
 	node test/e2e-node/run-e2e-node.ts $(E2E)
+
+e2e-release: deps tools build images ## end-to-end tests of a release, installed from a registry, on two nodes of their own (root)
+	@bash tools/install-debian.sh cluster
+	@bash tools/install-debian.sh user-namespaces
+	node test/e2e-release/run-e2e-release.ts $(E2E)
 
 bench: deps tools build ## measure, print a table, write bench/results.json (root)
 	node bench/bench.ts

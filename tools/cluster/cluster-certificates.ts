@@ -52,22 +52,33 @@ export async function writeCertificates(layout: Layout, nodes = 1): Promise<void
   const directory = layout.pki;
   await mkdir(directory, { recursive: true, mode: 0o700 });
   const write = (file: string, text: string) => writeFile(`${directory}/${file}`, text, { mode: 0o600 });
-  const caKeys = await makeKeys();
-  const caCertificate = issue({ commonName: 'kubernetes' }, caKeys, 'kubernetes', caKeys, [
+  const authority = await makeAuthority('kubernetes');
+  await Promise.all([
+    write('ca.crt', authority.certificate),
+    write('ca.key', authority.key),
+    write('service-accounts.key', pki.privateKeyToPem((await makeKeys()).privateKey)),
+    ...Object.entries(parties(firstNodes(layout, nodes))).map(async ([file, party]) => {
+      const { certificate, key } = await authority.issue(party);
+      await write(`${file}.crt`, certificate);
+      await write(`${file}.key`, key);
+    }),
+  ]);
+}
+
+/** Makes a CA. @returns certificate and key as PEM, and what issues a certificate with a key of its own */
+export async function makeAuthority(commonName: string) {
+  const keys = await makeKeys();
+  const certificate = sign({ commonName }, keys, commonName, keys, [
     { name: 'basicConstraints', cA: true, critical: true },
     { name: 'keyUsage', keyCertSign: true, cRLSign: true, digitalSignature: true, critical: true },
     { name: 'subjectKeyIdentifier' },
   ]);
-  await Promise.all([
-    write('ca.crt', caCertificate),
-    write('ca.key', pki.privateKeyToPem(caKeys.privateKey)),
-    write('service-accounts.key', pki.privateKeyToPem((await makeKeys()).privateKey)),
-    ...Object.entries(parties(firstNodes(layout, nodes))).map(async ([file, party]) => {
-      const keys = await makeKeys();
-      await write(`${file}.crt`, issue(party, keys, 'kubernetes', caKeys, extensionsOf(party)));
-      await write(`${file}.key`, pki.privateKeyToPem(keys.privateKey));
-    }),
-  ]);
+  const issue = async (party: Party) => {
+    const own = await makeKeys();
+    const issued = sign(party, own, commonName, keys, extensionsOf(party));
+    return { certificate: issued, key: pki.privateKeyToPem(own.privateKey) };
+  };
+  return { certificate, key: pki.privateKeyToPem(keys.privateKey), issue };
 }
 
 function extensionsOf({ names = [] }: Party): object[] {
@@ -80,7 +91,7 @@ function extensionsOf({ names = [] }: Party): object[] {
   ];
 }
 
-function issue(
+function sign(
   party: Party,
   keys: forge.pki.rsa.KeyPair,
   issuer: string,

@@ -18,8 +18,8 @@ export async function writeFiles(
   programs: Map<string, string>,
   runtime: Map<string, string>,
 ): Promise<void> {
-  const { bin, cni, files, logs, pids, data } = layout;
-  const directories = [bin, logs, pids, data, cni.bin, cni.conf, `${files}/static-pods`];
+  const { bin, cni, files, registries, logs, pids, data } = layout;
+  const directories = [bin, logs, pids, data, registries, cni.bin, cni.conf, `${files}/static-pods`];
   for (const directory of directories) await mkdir(directory, { recursive: true });
   for (const [name, path] of programs) await symlink(path, `${bin}/${name}`);
   const kubeconfigs = CLIENTS.map((name): [string, string] => [`${name}.kubeconfig`, credentialsOf(layout, name)]);
@@ -84,6 +84,8 @@ oom_score = 0
   sandbox_image = "${PAUSE_IMAGE}"
   restrict_oom_score_adj = true
   disable_apparmor = true
+[plugins."io.containerd.grpc.v1.cri".registry]
+  config_path = "${layout.registries}"
 [plugins."io.containerd.grpc.v1.cri".cni]
   bin_dir = "${layout.cni.bin}"
   conf_dir = "${layout.cni.conf}"
@@ -98,6 +100,8 @@ oom_score = 0
 disabled_plugins = ["io.containerd.internal.v1.opt"]
 [plugins."io.containerd.cri.v1.images".pinned_images]
   sandbox = "${PAUSE_IMAGE}"
+[plugins."io.containerd.cri.v1.images".registry]
+  config_path = "${layout.registries}"
 [plugins."io.containerd.cri.v1.runtime"]
   restrict_oom_score_adj = true
   disable_apparmor = true

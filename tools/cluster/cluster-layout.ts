@@ -76,6 +76,8 @@ export function layoutOf(name: string, number = 1) {
     logs: `${state}/log`,
     pids: `${state}/pid`,
     files: `${state}/files`,
+    /** Registries that the nodes trust beside those of public CAs: containerd's hosts.toml, in a folder for each. */
+    registries: `${state}/certs.d`,
     /** The pod network's programs, as links, and its configuration: add-ons of the network write here. */
     cni: { bin: `${state}/cni/bin`, conf },
     pki: `${state}/pki`,

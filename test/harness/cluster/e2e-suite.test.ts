@@ -3,6 +3,7 @@ import t from 'tap';
 import { E2E_SUITE } from '../../e2e/run-e2e.ts';
 import { E2E_MESH_SUITE } from '../../e2e-mesh/run-e2e-mesh.ts';
 import { E2E_NODE_SUITE } from '../../e2e-node/run-e2e-node.ts';
+import { E2E_RELEASE_SUITE } from '../../e2e-release/run-e2e-release.ts';
 import { stagesOf } from './e2e-suite.ts';
 
 const SUITE = {
@@ -27,7 +28,7 @@ t.test('a file that no stage names, and a name without a file, are errors', asyn
   });
 });
 
-for (const suite of [E2E_SUITE, E2E_MESH_SUITE, E2E_NODE_SUITE]) {
+for (const suite of [E2E_SUITE, E2E_MESH_SUITE, E2E_NODE_SUITE, E2E_RELEASE_SUITE]) {
   t.test(`each file of ${suite.folder} is in a stage`, async (t) => {
     t.doesNotThrow(() => stagesOf(suite, readdirSync(suite.folder)));
   });
