@@ -1,6 +1,6 @@
 // Every option of the webhook: flag, environment variable, default, allowed values. --help and the docs print it.
 import { NODE_MODE_VARIABLE, NODE_MODES, POD_OPTIONS, VERSION } from '../lib/contract.ts';
-import { duration, type OptionValues, oneOf, textLike, wholeNumber } from '../lib/options.ts';
+import { duration, type Option, type OptionValues, oneOf, textLike, wholeNumber } from '../lib/options.ts';
 import { CHECKER_PORT_OPTION, SWITCH } from '../lib/pod/pod-options.ts';
 import { boundOf, boundOption, containerResources, resourcesOption } from './admission/container-resources.ts';
 import type { InjectionSettings } from './admission/containers.ts';
@@ -9,6 +9,9 @@ const { mode, protocol, onDrift, rescue } = POD_OPTIONS;
 const ADDRESS = /^[0-9A-Za-z.:_-]{1,253}$/;
 const PORTS = /^(\d{1,5}(,\d{1,5})*)?$/;
 const IMAGE = /^[\w][\w.:/@-]{0,511}$/;
+/** A DNS subdomain, as names of Secrets are. */
+const SECRET_NAME = /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/;
+const MAX_PULL_SECRETS = 10;
 const LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'silent'] as const;
 
 export const OPTIONS = {
@@ -95,6 +98,11 @@ export const OPTIONS = {
     help: "The mesh's own default (Istio's Helm value global.proxy.excludeInboundPorts), which a pod's annotation replaces.",
     default: '',
   }),
+  'image-pull-secrets': secretNames({
+    env: 'INVALID_DROP_IMAGE_PULL_SECRETS',
+    help: 'Pull secrets that pods get beside the container, for a registry that asks for a password. Each of their namespaces must have Secrets of these names.',
+    default: [],
+  }),
   'body-limit': wholeNumber(1024, 64 * 1024 * 1024, {
     env: 'INVALID_DROP_BODY_LIMIT',
     // etcd stores 1.5 MiB; in JSON a pod is larger, by its field names and by escapes.
@@ -175,5 +183,15 @@ export function injectionSettings(configuration: Configuration): InjectionSettin
     checkerResources: containerResources(configuration['checker-resources']),
     maxResources: boundOf(configuration['max-resources']),
     meshExcludeInboundPorts: configuration['mesh-exclude-inbound-ports'],
+    imagePullSecrets: configuration['image-pull-secrets'],
   };
+}
+
+/** An option whose value is a list of names of Secrets; each counts once. */
+function secretNames(described: Pick<Option<string[]>, 'env' | 'help' | 'default'>): Option<string[]> {
+  const parse = (text: string) => {
+    const names = text === '' ? [] : [...new Set(text.split(','))];
+    return names.length <= MAX_PULL_SECRETS && names.every((name) => SECRET_NAME.test(name)) ? names : undefined;
+  };
+  return { ...described, allowed: `up to ${MAX_PULL_SECRETS} names of Secrets with commas between, or nothing`, parse };
 }

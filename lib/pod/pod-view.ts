@@ -7,15 +7,16 @@ export interface PodView {
   labels: Record<string, string>;
   spec: JsonObject;
   containers: JsonObject[];
-  /** undefined where the Pod has none (absent or null), as the next. */
+  /** undefined where the Pod has none (absent or null), as the next two. */
   initContainers: JsonObject[] | undefined;
   readinessGates: JsonObject[] | undefined;
+  imagePullSecrets: JsonObject[] | undefined;
 }
 
 /**
  * @param object a Pod as the API server sent it
- * @returns the view, which shares the Pod's objects; undefined where metadata, spec, containers, readiness gates, annotations
- *   or labels are not what the Pod API says they are
+ * @returns the view, which shares the Pod's objects; undefined where metadata, spec, containers, readiness gates, pull secrets,
+ *   annotations or labels are not what the Pod API says they are
  */
 export function viewPod(object: unknown): PodView | undefined {
   if (!isObject(object)) return undefined;
@@ -24,14 +25,16 @@ export function viewPod(object: unknown): PodView | undefined {
   const { containers } = spec;
   const initContainers = spec['initContainers'] ?? undefined;
   const readinessGates = spec['readinessGates'] ?? undefined;
+  const imagePullSecrets = spec['imagePullSecrets'] ?? undefined;
   const annotations = metadata['annotations'] ?? undefined;
   const labels = metadata['labels'] ?? {};
   if (!isObjectList(containers) || containers.length === 0) return undefined;
   if (initContainers !== undefined && !isObjectList(initContainers)) return undefined;
   if (readinessGates !== undefined && !isObjectList(readinessGates)) return undefined;
+  if (imagePullSecrets !== undefined && !isObjectList(imagePullSecrets)) return undefined;
   if (annotations !== undefined && !isTextMap(annotations)) return undefined;
   if (!isTextMap(labels)) return undefined;
-  return { annotations, labels, spec, containers, initContainers, readinessGates };
+  return { annotations, labels, spec, containers, initContainers, readinessGates, imagePullSecrets };
 }
 
 /** All containers that run in the pod, init containers first. */

@@ -25,6 +25,7 @@ t.test(
       checkerResources: SETTINGS.checkerResources,
       maxResources: SETTINGS.maxResources,
       meshExcludeInboundPorts: '',
+      imagePullSecrets: [],
     });
     t.match(read(), { 'listen-address': '127.0.0.1', port: 8443, 'metrics-port': 8080, kubeconfig: '' });
   },
@@ -43,6 +44,7 @@ t.test('each option of injection reaches the settings', async (t) => {
     '--init-resources=cpu=0.05:50m,memory=64Mi:1Gi',
     '--checker-resources=cpu=20m,memory=64Mi',
     '--max-resources=memory=2Gi',
+    '--image-pull-secrets=registry,mirror.example,registry',
   ];
   const ports = '--mesh-exclude-inbound-ports=9000,9001';
   t.strictSame(injectionSettings(read(...words, '--native-sidecars=disabled', '--legacy-iptables=enabled', ports)), {
@@ -63,6 +65,7 @@ t.test('each option of injection reaches the settings', async (t) => {
     checkerResources: { requests: { cpu: '20m', memory: '64Mi' }, limits: {} },
     maxResources: { memory: '2Gi' },
     meshExcludeInboundPorts: '9000,9001',
+    imagePullSecrets: ['registry', 'mirror.example'],
   });
 });
 
@@ -78,6 +81,26 @@ t.test('values that are not allowed are refused', async (t) => {
   ]) {
     t.throws(() => read(`--${word}`), { code: 'OPTION_INVALID' }, word);
   }
+});
+
+t.test('pull secrets: names of Secrets, not too many', async (t) => {
+  const ten = Array.from({ length: 10 }, (_, index) => `s${index}`);
+  for (const text of ['', 'a', 'a.b-c', ten.join(), [...ten, 's0'].join(), 'a'.repeat(253)])
+    t.doesNotThrow(() => read(`--image-pull-secrets=${text}`), text);
+  for (const text of [
+    ',',
+    'a,',
+    ',a',
+    'a,,b',
+    'a, b',
+    'A',
+    'a_b',
+    '-a',
+    'a/b',
+    [...ten, 's10'].join(),
+    'a'.repeat(254),
+  ])
+    t.throws(() => read(`--image-pull-secrets=${text}`), { code: 'OPTION_INVALID' }, text);
 });
 
 t.test('resources of any name that a container may have', async (t) => {

@@ -165,7 +165,16 @@ function coverageExample(): string {
   for (const [namespace, name, install, checker] of pods) {
     store.cover(namespace, { optedInAt: 0, forbidsNetAdmin: false, placement: 'pod' });
     const own = install === 'absent' ? ('none' as const) : ('current' as const);
-    const facts = { leftAlone: undefined, own, install, checker, observes: false, ephemeral: false, agent: undefined };
+    const facts = {
+      leftAlone: undefined,
+      own,
+      install,
+      checker,
+      unpulled: false,
+      observes: false,
+      ephemeral: false,
+      agent: undefined,
+    };
     const owner = { apiVersion: 'v1', kind: 'Pod', name, uid: name };
     store.put({ record: { namespace, name, facts, created: 1, startedAt: 0 }, owner, gone: false });
   }

@@ -39,6 +39,8 @@ export interface InjectionSettings {
    * Ports that the mesh excludes for pods without the annotation (Helm value global.proxy.excludeInboundPorts), or ''.
    */
   meshExcludeInboundPorts: string;
+  /** Names of the Secrets, in the pod's namespace, by which the kubelet pulls the image. */
+  imagePullSecrets: string[];
 }
 
 type Settings = Pick<InjectionSettings, 'image' | 'legacyIptables'>;

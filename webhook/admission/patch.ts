@@ -40,6 +40,9 @@ export interface PatchInputs extends InjectionPlan {
   hasAnnotations: boolean;
   /** New value of excludeInboundPorts; null where it stays as it is. */
   excludePorts: string | null;
+  /** Pull secrets that the pod lacks, and whether it has a list of them. */
+  pullSecrets: string[];
+  hasPullSecrets: boolean;
 }
 
 /**
@@ -47,7 +50,7 @@ export interface PatchInputs extends InjectionPlan {
  * @param plan what is missing in it
  */
 export function patchInputs(pod: PodView, plan: InjectionPlan, settings: InjectionSettings): PatchInputs {
-  const { initContainers, annotations } = pod;
+  const { initContainers, annotations, imagePullSecrets } = pod;
   const afterInit = (initContainers ?? []).findIndex(({ name }) => name === INIT_CONTAINER) + 1;
   const ports = () => excludeInboundPorts(pod, plan.options.port, settings.meshExcludeInboundPorts) ?? null;
   return {
@@ -58,6 +61,8 @@ export function patchInputs(pod: PodView, plan: InjectionPlan, settings: Injecti
     initIndex: initContainers === undefined ? null : afterInit,
     hasAnnotations: annotations !== undefined,
     excludePorts: addsChecker(plan) ? ports() : null,
+    pullSecrets: settings.imagePullSecrets.filter((name) => !imagePullSecrets?.some((one) => one['name'] === name)),
+    hasPullSecrets: imagePullSecrets !== undefined,
   };
 }
 
@@ -82,6 +87,7 @@ export function buildPatch(inputs: PatchInputs, settings: InjectionSettings): Pa
   return [
     ...init.map((container) => addInitContainer(inputs.initIndex, container)),
     ...checker.map((container) => add('/spec/containers/-', container)),
+    ...addPullSecrets(inputs),
     ...addAnnotations(inputs.hasAnnotations, {
       ...(excludePorts !== null && { [EXCLUDE_INBOUND_PORTS]: excludePorts }),
       [STATUS_ANNOTATION]: JSON.stringify({
@@ -129,6 +135,14 @@ export function encodePatch(operations: PatchOperation[]): string {
 /** Before all others, so that no packet comes before the rule; the checker after an init container that installs. */
 function addInitContainer(index: number | null, container: unknown): PatchOperation {
   return index === null ? add('/spec/initContainers', [container]) : add(`/spec/initContainers/${index}`, container);
+}
+
+/** After the pod's own, and those of its ServiceAccount, which the API server adds before it calls webhooks. */
+function addPullSecrets({ pullSecrets, hasPullSecrets }: PatchInputs): PatchOperation[] {
+  const secrets = pullSecrets.map((name) => ({ name }));
+  if (secrets.length === 0) return [];
+  if (!hasPullSecrets) return [add('/spec/imagePullSecrets', secrets)];
+  return secrets.map((secret) => add('/spec/imagePullSecrets/-', secret));
 }
 
 function addAnnotations(present: boolean, annotations: Record<string, string>): PatchOperation[] {

@@ -35,6 +35,12 @@ export const COVERAGE_REASONS = {
   },
   'observe-mode': { guarded: false, text: 'its mode is observe, so Ready does not mean guarded: ask its checker' },
   starting: { guarded: false, text: 'its containers have not started yet, or the agent has had no time to find it' },
+  'image-not-pulled': {
+    guarded: false,
+    text: "its node cannot pull the checker's image",
+    remedy:
+      'read why: kubectl describe pod POD; a registry with a password needs a pull secret in the namespace (webhook option image-pull-secrets), then delete the pod',
+  },
   'install-failed': {
     guarded: false,
     text: 'the rule could not be installed',

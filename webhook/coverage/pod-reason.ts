@@ -63,7 +63,8 @@ function reasonByAgent({ startedAt }: PodRecord, agent: ConditionFacts, namespac
 }
 
 function reasonOfInjected({ facts, startedAt }: PodRecord, now: number): CoverageReason {
-  const { install, checker, own, observes } = facts;
+  const { install, checker, own, observes, unpulled } = facts;
+  if (unpulled) return 'image-not-pulled';
   if (install === 'failed') return 'install-failed';
   if (install === 'waiting' || checker === 'waiting') return 'starting';
   if (observes) return 'observe-mode';

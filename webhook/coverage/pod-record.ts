@@ -23,6 +23,8 @@ export interface PodFacts {
   install: 'absent' | 'waiting' | 'failed' | 'done';
   /** failing: it has ended again and again. */
   checker: 'absent' | 'waiting' | 'failing' | 'running' | 'ready';
+  /** The kubelet cannot get the image of one of our containers. */
+  unpulled: boolean;
   observes: boolean;
   /** An ephemeral container has installed the rule into the network that the pod has now. */
   ephemeral: boolean;
@@ -111,6 +113,7 @@ function factsOf(pod: PodView, namespace: string, status: JsonObject, image: str
     own: ownContainers(pod, image).are,
     install: installOf(init, checker, status),
     checker: checkerOf(checker, status),
+    unpulled: [INIT_CONTAINER, CHECKER_CONTAINER].some((name) => waitsForImage(statusOf(status, name))),
     observes: observes(init) || observes(checker),
     ephemeral: ephemeralGuards(pod, status, image).installed !== undefined,
     agent: hasOwnContainers(pod) ? undefined : conditionFacts(pod, status),
@@ -177,6 +180,22 @@ function exitCodeOf(state: unknown): unknown {
 function waitsAfterFailure(status: JsonObject | undefined): boolean {
   const { reason } = objectAt(status, 'state', 'waiting');
   return reason === 'CrashLoopBackOff' || reason === 'PostStartHookError';
+}
+
+/** The kubelet's words for an image that it does not get (pkg/kubelet/images/types.go, and the CRI's errors). */
+const NO_IMAGE = [
+  'ErrImagePull',
+  'ImagePullBackOff',
+  'ErrImageNeverPull',
+  'ImageInspectError',
+  'InvalidImageName',
+  'RegistryUnavailable',
+  'SignatureValidationFailed',
+];
+
+function waitsForImage(status: JsonObject | undefined): boolean {
+  const { reason } = objectAt(status, 'state', 'waiting');
+  return NO_IMAGE.some((one) => one === reason);
 }
 
 /**

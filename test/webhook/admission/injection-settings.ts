@@ -12,6 +12,7 @@ export const SETTINGS: InjectionSettings = {
   checkerResources: { requests: { cpu: '10m', memory: '32Mi' }, limits: { cpu: '500m', memory: '128Mi' } },
   maxResources: { cpu: '1', memory: '512Mi', 'ephemeral-storage': '1Gi' },
   meshExcludeInboundPorts: '',
+  imagePullSecrets: [],
 };
 
 /** The request of an AdmissionReview that creates a pod. */

@@ -54,6 +54,7 @@ function* injections() {
       ...SETTINGS,
       nativeSidecars: random() < 0.7,
       meshExcludeInboundPorts: pick(random, ['', '9999', '15099']),
+      imagePullSecrets: pick(random, [[], ['registry', 'mirror']]),
     };
     const sent = JSON.stringify(podOrCopy(random, settings));
     const pod = JSON.parse(sent);
@@ -97,6 +98,20 @@ t.test('an annotation that was there begins the new value', async (t) => {
     if (added.includes('15099') && entries !== 1) t.fail(`round ${round}: twice`, { before, after });
   }
   t.pass();
+});
+
+t.test('a pod has each configured pull secret once, unless it came with it twice', async (t) => {
+  let added = 0;
+  for (const { round, settings, sent, patched } of injections()) {
+    const list = (patched.spec['imagePullSecrets'] ?? []) as JsonObject[];
+    const before = (JSON.parse(sent).spec.imagePullSecrets ?? []) as JsonObject[];
+    for (const name of settings.imagePullSecrets) {
+      const count = (secrets: JsonObject[]) => secrets.filter((secret) => secret['name'] === name).length;
+      if (count(list) !== Math.max(1, count(before))) t.fail(`round ${round}`, { list });
+    }
+    added += list.length - before.length;
+  }
+  t.ok(added > 50, `${added} pull secrets added`);
 });
 
 t.test('names stay unique, and what installs is before all others, unless it was there', async (t) => {
@@ -187,8 +202,18 @@ function withoutOurs(patched: PatchedPod, original: PatchedPod): JsonObject {
   return withoutNulls({
     ...rest,
     metadata: { ...metadata, annotations: before ? annotations : undefined },
-    spec: { ...spec, containers: keep(spec.containers), initContainers: init?.length ? init : undefined },
+    spec: {
+      ...spec,
+      containers: keep(spec.containers),
+      initContainers: init?.length ? init : undefined,
+      imagePullSecrets: withoutAdded(spec['imagePullSecrets'], original.spec['imagePullSecrets']),
+    },
   });
+}
+
+/** The pull secrets that the pod came with: those that are added stand after them. */
+function withoutAdded(after: unknown, before: unknown): unknown {
+  return Array.isArray(after) ? after.slice(0, Array.isArray(before) ? before.length : 0) : after;
 }
 
 /** An empty or null list or map that we may fill counts as absent. */
@@ -196,12 +221,13 @@ function withoutNulls(pod: JsonObject): JsonObject {
   const copy = JSON.parse(JSON.stringify(pod));
   if (!isObject(copy.metadata.annotations)) delete copy.metadata.annotations;
   if (!copy.spec.initContainers?.length) delete copy.spec.initContainers;
+  if (!copy.spec.imagePullSecrets?.length) delete copy.spec.imagePullSecrets;
   return copy;
 }
 
 t.test('a remembered patch is the patch, for every pod', async (t) => {
   const random = seeded(seed);
-  const settings = { ...SETTINGS, nativeSidecars: pick(random, [true, false]) };
+  const settings = { ...SETTINGS, nativeSidecars: pick(random, [true, false]), imagePullSecrets: ['registry'] };
   // The second forgets all the time.
   const all = [makePatchEncoder(settings), makePatchEncoder(settings, 3)];
   let count = 0;

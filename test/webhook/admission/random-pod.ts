@@ -23,6 +23,8 @@ const INCLUDE = 'traffic.sidecar.istio.io/includeInboundPorts';
 const PORT_LISTS = ['', '*', '9000', '15099', '9000,15099', ' 15099 , 9001 ', '9000,', '150990'];
 const SPECIAL_NAMES = ['istio-init', 'istio-validation', 'istio-proxy', 'invalid-drop-init', 'invalid-drop-checker'];
 
+const PULL_SECRETS = [null, [], [{ name: 'own' }], [{ name: 'registry' }, { name: 'own' }], [{}]];
+
 const GATES = [null, [], [{ conditionType: 'example.com/warm' }], [{ conditionType: 'invalid-drop.io/guarded' }]];
 
 /** Any JSON, nested at most `depth` times. */
@@ -104,6 +106,7 @@ export function randomPod(random: Random): JsonObject {
     metadata: { generateName: 'app-', annotations: randomAnnotations(random), future: randomJson(random, 3) },
     spec: {
       ...(random() < 0.5 && { readinessGates: pick(random, GATES) }),
+      ...(random() < 0.5 && { imagePullSecrets: pick(random, PULL_SECRETS) }),
       restartPolicy: pick(random, ['Always', 'OnFailure', 'Never', undefined]),
       containers: appNames.map((name) => randomContainer(random, name, guaranteed)),
       initContainers: initContainers.length > 0 ? initContainers : pick(random, [[], null, undefined]),

@@ -171,6 +171,7 @@ const FACTS = {
   own: 'none',
   install: 'absent',
   checker: 'absent',
+  unpulled: false,
   observes: false,
   ephemeral: false,
   agent: undefined,

@@ -16,7 +16,7 @@ interface Change {
   namespace?: string;
   image?: string;
   checkerImage?: string;
-  install?: 'waiting' | 'failed' | 'crashing' | 'again' | 'done';
+  install?: 'waiting' | 'unpulled' | 'failed' | 'crashing' | 'again' | 'done';
   checker?: 'none' | 'waiting' | 'crashing' | 'running' | 'ready';
   checkerRestarts?: number;
   checkerSince?: number;
@@ -32,6 +32,7 @@ interface Change {
 
 const INSTALL = {
   waiting: { state: { waiting: { reason: 'PodInitializing' } } },
+  unpulled: { state: { waiting: { reason: 'ErrImagePull' } } },
   failed: { state: { terminated: { exitCode: 1 } }, restartCount: 0 },
   crashing: {
     state: { waiting: { reason: 'CrashLoopBackOff' } },
@@ -51,6 +52,7 @@ const CHECKER_WAITS: Record<string, JsonObject> = {
 /** The sidecar that installs, as the kubelet reports it: before the pod is initialized, and after. */
 const SIDECAR = {
   waiting: { state: { waiting: { reason: 'PodInitializing' } } },
+  unpulled: { state: { waiting: { reason: 'ImagePullBackOff' } } },
   ended: { state: { terminated: { exitCode: 1 } } },
   // The kubelet ended it, and it ended well.
   'ended by the kubelet': { state: { terminated: { exitCode: 0 } } },

@@ -42,6 +42,12 @@ const sidecarCases: [string, JsonObject, string][] = [
   ['one container, Ready', sidecarPod(), 'guarded'],
   ['one container of an older tag', sidecarPod({ image: OLDER }), 'guarded-by-older-version'],
   ['one container that waits', sidecarPod({ is: 'waiting' }), 'starting'],
+  ['its image is not pulled', sidecarPod({ is: 'unpulled' }), 'image-not-pulled'],
+  [
+    'its image is gone from a node of a pod that runs',
+    sidecarPod({ is: 'unpulled', initialized: true }),
+    'image-not-pulled',
+  ],
   ['its install failed', sidecarPod({ is: 'ended' }), 'install-failed'],
   ['its hook failed', sidecarPod({ is: 'hook failed' }), 'install-failed'],
   ['its hook failed, and it ended well', sidecarPod({ is: 'ended by the kubelet' }), 'install-failed'],
@@ -98,6 +104,7 @@ const cases: [string, JsonObject, Partial<CoveredNamespace>, string][] = [
   ['no checker, installed', injectedPod({ checker: 'none' }), {}, 'guarded-without-checker'],
   ['no checker, not installed yet', injectedPod({ checker: 'none', install: 'waiting' }), {}, 'starting'],
   ['not installed yet', injectedPod({ install: 'waiting', checker: 'waiting' }), {}, 'starting'],
+  ['the image is not pulled', injectedPod({ install: 'unpulled', checker: 'waiting' }), {}, 'image-not-pulled'],
   ['the checker waits', injectedPod({ checker: 'waiting' }), {}, 'starting'],
   ['the checker runs since a moment', injectedPod({ checker: 'running', checkerSince: NOW - 5 }), {}, 'starting'],
   [
