@@ -10,11 +10,20 @@ export interface Option<T> {
   default: T;
   /** The allowed values, in words. */
   allowed: string;
+  /** The same as JSON Schema, for values.schema.json of the Helm chart. It may allow more than `parse`, never less. */
+  schema: ValueSchema;
   /** The value, or undefined where the text is not allowed. */
   parse(text: string): T | undefined;
   /** Where the text is not allowed: what to use instead, closer than `allowed`. */
   advice?(text: string): string | undefined;
 }
+
+/** Keywords of JSON Schema. A pattern is read by Go as well, so it uses what both languages have. */
+export type ValueSchema =
+  | { enum: readonly string[] }
+  | { type: 'integer'; minimum: number; maximum: number }
+  | { type: 'string'; pattern: string }
+  | { type: 'array'; items: { type: 'string'; pattern: string }; maxItems: number };
 
 export type OptionTable = Record<string, Option<unknown>>;
 export type OptionValues<T extends OptionTable> = { [K in keyof T]: T[K] extends Option<infer V> ? V : never };
@@ -23,7 +32,8 @@ type Described<T> = { env: string; help: string; default: T };
 
 /** An option whose value is one of a list of words. */
 export function oneOf<const V extends string>(values: readonly V[], described: Described<V>): Option<V> {
-  return { ...described, allowed: values.join(' or '), parse: (text) => values.find((value) => value === text) };
+  const parse = (text: string) => values.find((value) => value === text);
+  return { ...described, allowed: values.join(' or '), schema: { enum: values }, parse };
 }
 
 /** An option whose value is a whole number from `min` to `max`. */
@@ -32,12 +42,14 @@ export function wholeNumber(min: number, max: number, described: Described<numbe
     const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
     return value >= min && value <= max ? value : undefined;
   };
-  return { ...described, allowed: `a whole number from ${min} to ${max}`, parse };
+  const schema = { type: 'integer', minimum: min, maximum: max } as const;
+  return { ...described, allowed: `a whole number from ${min} to ${max}`, schema, parse };
 }
 
 /** An option whose value is any text that the pattern allows. */
 export function textLike(pattern: RegExp, allowed: string, described: Described<string>): Option<string> {
-  return { ...described, allowed, parse: (text) => (pattern.test(text) ? text : undefined) };
+  const parse = (text: string) => (pattern.test(text) ? text : undefined);
+  return { ...described, allowed, schema: { type: 'string', pattern: pattern.source }, parse };
 }
 
 const UNITS: Record<string, number> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };

@@ -193,5 +193,7 @@ function secretNames(described: Pick<Option<string[]>, 'env' | 'help' | 'default
     const names = text === '' ? [] : [...new Set(text.split(','))];
     return names.length <= MAX_PULL_SECRETS && names.every((name) => SECRET_NAME.test(name)) ? names : undefined;
   };
-  return { ...described, allowed: `up to ${MAX_PULL_SECRETS} names of Secrets with commas between, or nothing`, parse };
+  const allowed = `up to ${MAX_PULL_SECRETS} names of Secrets with commas between, or nothing`;
+  const items = { type: 'string', pattern: SECRET_NAME.source } as const;
+  return { ...described, allowed, schema: { type: 'array', items, maxItems: MAX_PULL_SECRETS }, parse };
 }

@@ -34,7 +34,9 @@ import { GUARD_OPTIONS } from '../../webhook/guard/guard-options.ts';
 import { GUARD_OUTCOMES } from '../../webhook/guard/guard-outcomes.ts';
 import { createMetrics } from '../../webhook/webhook-metrics.ts';
 import { OPTIONS } from '../../webhook/webhook-options.ts';
+import { CHART_VALUES } from './chart-values.ts';
 import { explainExample, nodeExample } from './explain-examples.ts';
+import type { GeneratedFile } from './generated-file.ts';
 
 const ROOT = new URL('../../', import.meta.url);
 const PAGES = [
@@ -44,6 +46,7 @@ const PAGES = [
   'docs/diagnose.md',
   'docs/metrics.md',
   'docs/running-pods.md',
+  'manifests/chart/README.md',
 ];
 
 function markdownTable(headings: string[], rows: string[][]): string {
@@ -57,6 +60,16 @@ function options(table: OptionTable): string {
   });
   return markdownTable(['flag', 'environment', 'default', 'allowed', 'meaning'], rows);
 }
+
+const chartValues = () =>
+  markdownTable(
+    ['value', 'default', 'meaning'],
+    CHART_VALUES.map(({ path, help, default: own, programDefault }) => [
+      `\`${path}\``,
+      own === undefined ? `(\`${JSON.stringify(programDefault)}\`)` : `\`${JSON.stringify(own)}\``,
+      help,
+    ]),
+  );
 
 function annotations(): string {
   const meaning: Record<string, string> = {
@@ -195,6 +208,7 @@ const resetKinds = () =>
 
 const PARTS: Record<string, () => string | Promise<string>> = {
   annotations,
+  'chart values': chartValues,
   'label values': labelValues,
   'webhook options': () => options(OPTIONS),
   'install options': () => options(INSTALL_OPTIONS),
@@ -214,8 +228,8 @@ const PARTS: Record<string, () => string | Promise<string>> = {
   'reset kinds': resetKinds,
 };
 
-/** Every page with generated parts: its path, its text now, and as it should be. */
-export async function readPages(): Promise<{ path: URL; now: string; wanted: string }[]> {
+/** Every page with generated parts. */
+export async function readPages(): Promise<GeneratedFile[]> {
   return Promise.all(
     PAGES.map(async (page) => {
       const path = new URL(page, ROOT);

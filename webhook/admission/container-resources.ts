@@ -31,7 +31,7 @@ const EXAMPLE = `${RESOURCES_FORM}, such as cpu=10m:1,memory=32Mi:128Mi,ephemera
 /** An option whose value is the resources of a container; read it with containerResources. */
 export function resourcesOption(described: { env: string; help: string; default: string }): Option<string> {
   const allowed = `${EXAMPLE}; without :LIMIT there is none`;
-  return checked(allowed, described, (text) => {
+  return checked(allowed, RESOURCES_PATTERN, described, (text) => {
     const read = readResources(text);
     if ('use' in read) return read.use;
     // Quotas on requests demand both of every container.
@@ -42,7 +42,7 @@ export function resourcesOption(described: { env: string; help: string; default:
 /** An option whose value bounds what annotations may ask for; read it with boundOf. */
 export function boundOption(described: { env: string; help: string; default: string }): Option<string> {
   const allowed = 'NAME=MOST with commas between, such as cpu=1,memory=512Mi; or none';
-  return checked(allowed, described, (text) => {
+  return checked(allowed, BOUND_PATTERN, described, (text) => {
     if (text === NO_BOUND) return undefined;
     const read = text.includes(':')
       ? { use: 'one amount for each name, such as cpu=1,memory=512Mi' }
@@ -52,6 +52,9 @@ export function boundOption(described: { env: string; help: string; default: str
 }
 
 const NO_BOUND = 'none';
+/** The form alone: names and quantities are for the program. */
+const RESOURCES_PATTERN = '^[^=:,]+=[^=:,]+(:[^=:,]+)?(,[^=:,]+=[^=:,]+(:[^=:,]+)?)*$';
+const BOUND_PATTERN = '^(none|[^=:,]+=[^=:,]+(,[^=:,]+=[^=:,]+)*)$';
 
 /** @param text what a resourcesOption allows */
 export function containerResources(text: string): ContainerResources {
@@ -68,11 +71,12 @@ export function boundOf(text: string): Amounts {
 /** @param problem what to use instead, where the text is not allowed */
 function checked(
   allowed: string,
+  pattern: string,
   described: { env: string; help: string; default: string },
   problem: (text: string) => string | undefined,
 ): Option<string> {
   const parse = (text: string) => (problem(text) === undefined ? text : undefined);
-  return { ...described, allowed, parse, advice: problem };
+  return { ...described, allowed, schema: { type: 'string', pattern }, parse, advice: problem };
 }
 
 /**
