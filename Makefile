@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 export PATH := $(PATH):/usr/sbin:/sbin
 
 .PHONY: help deps tools build check test test-kernels test-userlands run demo e2e bench bench-cluster bench-mesh images
-.PHONY: cluster-up cluster-down cluster-shell mesh-up e2e-mesh e2e-node e2e-release coverage clean
+.PHONY: cluster-up cluster-down cluster-shell mesh-up e2e-mesh e2e-node e2e-release coverage clean release publish
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
@@ -76,6 +76,10 @@ bench-mesh: deps tools build images ## measure with a real Istio (root)
 # Variables: REGISTRY, VERSION, TAG (suffix), COMMIT, BUILDER, BASE_IMAGE, NODE_IMAGE (docs/images.md).
 images: deps ## build the images, and save them with their SBOMs in .run/images
 	node --use-env-proxy tools/images/make-images.ts
+
+# Variables: RELEASE (folder), REGISTRY, COSIGN_KEY, COSIGN_PASSWORD, SIGN, PLAIN_HTTP (docs/releasing.md).
+publish: deps ## push the release, with signatures and attestations, to its registry
+	node --use-env-proxy tools/release/publish.ts
 
 # Variables: CLUSTER, NODES (1 to 4), USER_NAMESPACES, KUBE_PROXY_MODE, KUBE_PROXY_BE_LIBERAL, KUBEBUILDER_ASSETS.
 cluster-up: deps tools ## start a Kubernetes of one node in a network namespace of its own (root)
