@@ -77,6 +77,11 @@ bench-mesh: deps tools build images ## measure with a real Istio (root)
 images: deps ## build the images, and save them with their SBOMs in .run/images
 	node --use-env-proxy tools/images/make-images.ts
 
+# Variables: REGISTRY (required), VERSION, SOURCE, COSIGN_KEY, COSIGN_PASSWORD, SIGN, ALLOW_DIRTY, RELEASE (folder).
+release: deps ## make what a release page has, in .run/release (docs/releasing.md)
+	@bash tools/install-debian.sh release
+	node --use-env-proxy tools/release/make-release.ts
+
 # Variables: RELEASE (folder), REGISTRY, COSIGN_KEY, COSIGN_PASSWORD, SIGN, PLAIN_HTTP (docs/releasing.md).
 publish: deps ## push the release, with signatures and attestations, to its registry
 	node --use-env-proxy tools/release/publish.ts

@@ -4,6 +4,7 @@
 #   netfilter  kernel tests, demo and bench
 #   cluster    the one-node cluster; no service is started
 #   user-namespaces  what a container runtime is built with, for a node of the cluster
+#   release    make release, which cannot run without: then the exit code is 1
 #   kernels    test-kernels and test-userlands, which cannot run without: then the exit code is 1
 set -euo pipefail
 declare -A package_of
@@ -23,6 +24,12 @@ case "$1" in
   user-namespaces)
     package_of=([gcc]=gcc [/usr/include/stdio.h]=libc6-dev [pkg-config]=pkg-config [/usr/include/seccomp.h]=libseccomp-dev)
     ;;
+  release)
+    package_of=(
+      [mmdebstrap]=mmdebstrap [libdeflate-gzip]=libdeflate-tools [git]=git
+      [x86_64-linux-gnu-strip]=binutils-x86-64-linux-gnu [aarch64-linux-gnu-strip]=binutils-aarch64-linux-gnu
+    )
+    ;;
   kernels)
     package_of=([qemu-system-x86_64]=qemu-system-x86 [mmdebstrap]=mmdebstrap [depmod]=kmod [cpio]=cpio)
     [ "${2:-}" = arm64 ] && package_of[qemu-system-aarch64]=qemu-system-arm
@@ -35,7 +42,7 @@ done
 [ ${#missing[@]} -eq 0 ] && exit 0
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
   echo "missing: ${missing[*]} (install these Debian packages, or run as root where apt-get is)" >&2
-  [ "$1" != kernels ]
+  [[ "$1" != kernels && "$1" != release ]]
   exit
 fi
 # Debian asks this program before it starts a service (invoke-rc.d(8)); where there is one, it stays.

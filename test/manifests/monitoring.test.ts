@@ -5,6 +5,7 @@ import { METRICS } from '../../init-image/checker/checker-metrics.ts';
 import { KINDS } from '../../lib/resets/reset-kind.ts';
 import { AGENT_METRICS } from '../../node-agent/pages/agent-metrics.ts';
 import { RESET_METRICS } from '../../node-agent/resets/reset-metrics.ts';
+import packageJson from '../../package.json' with { type: 'json' };
 import { createCoverageMetrics } from '../../webhook/coverage/coverage-metrics.ts';
 import { COVERAGE_REASONS, isGuarded, REASONS } from '../../webhook/coverage/coverage-reasons.ts';
 import { createMetrics } from '../../webhook/webhook-metrics.ts';
@@ -21,6 +22,8 @@ interface Rules {
   groups: { rules: Alert[] }[];
 }
 
+/** Absolute, since an alert is read far from the repository; `make release` sets another repository or version. */
+const RUNBOOK = `${packageJson.repository}/blob/v${packageJson.version}/docs/runbook.md`;
 const rules = loadYaml<Rules>(await read('manifests/monitoring/rules.yaml'));
 const alerts = rules.groups.flatMap((group) => group.rules);
 const dashboard = await read('manifests/monitoring/dashboard.json');
@@ -66,7 +69,7 @@ t.test('each alert has a section in the runbook, and each section an alert', asy
   const sections = [...(await read('docs/runbook.md')).matchAll(/^## (.+)$/gm)].map(([, title]) => title);
   t.strictSame(sections.sort(), alerts.map(({ alert }) => alert).sort());
   for (const { alert, annotations } of alerts) {
-    t.equal(annotations.runbook_url, `docs/runbook.md#${alert.toLowerCase()}`);
+    t.equal(annotations.runbook_url, `${RUNBOOK}#${alert.toLowerCase()}`);
     t.match(annotations.summary, /\.$/);
   }
 });

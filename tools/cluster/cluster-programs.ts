@@ -16,25 +16,26 @@ const COMPONENT_VERSION = 'k8s.io/component-base/version';
 const kubernetes = (name: string) => [name, `k8s.io/kubernetes/cmd/${name}`] as const;
 const tool = (name: string) => fileURLToPath(new URL(`../${name}`, import.meta.url));
 
-const MODULES: Module[] = [
-  {
-    directory: tool('kubernetes'),
-    packages: new Map<string, string>([
-      kubernetes('kube-apiserver'),
-      kubernetes('kube-controller-manager'),
-      kubernetes('kube-scheduler'),
-      kubernetes('kubelet'),
-      kubernetes('kube-proxy'),
-      kubernetes('kubectl'),
-      ['pause', './pause'],
-    ]),
-    // Without them a program says v0.0.0, and the others refuse it.
-    variables: {
-      [`${COMPONENT_VERSION}.gitVersion`]: `v${VERSION}`,
-      [`${COMPONENT_VERSION}.gitMajor`]: MAJOR,
-      [`${COMPONENT_VERSION}.gitMinor`]: MINOR,
-    },
+const KUBERNETES: Module = {
+  directory: tool('kubernetes'),
+  packages: new Map<string, string>([
+    kubernetes('kube-apiserver'),
+    kubernetes('kube-controller-manager'),
+    kubernetes('kube-scheduler'),
+    kubernetes('kubelet'),
+    kubernetes('kube-proxy'),
+    kubernetes('kubectl'),
+    ['pause', './pause'],
+  ]),
+  // Without them a program says v0.0.0, and the others refuse it.
+  variables: {
+    [`${COMPONENT_VERSION}.gitVersion`]: `v${VERSION}`,
+    [`${COMPONENT_VERSION}.gitMajor`]: MAJOR,
+    [`${COMPONENT_VERSION}.gitMinor`]: MINOR,
   },
+};
+const MODULES: Module[] = [
+  KUBERNETES,
   { directory: tool('coredns'), packages: new Map([['coredns', '.']]), variables: {} },
 ];
 /**
@@ -100,6 +101,15 @@ export async function findPrograms(
     for (const [name, path] of await buildMissing(module, missing, settings.cache, tell, signal)) found.set(name, path);
   }
   return found;
+}
+
+/**
+ * Builds kubectl alone, which renders manifests.
+ * @returns its path
+ * @throws CodedError as findPrograms
+ */
+export async function buildKubectl(cache: string, tell: (text: string) => void, signal: AbortSignal): Promise<string> {
+  return (await buildMissing(KUBERNETES, ['kubectl'], cache, tell, signal)).get('kubectl') ?? '';
 }
 
 /**

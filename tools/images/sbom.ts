@@ -37,8 +37,12 @@ export interface NpmKnowledge {
   sbom: { components: SbomComponent[] };
 }
 
-/** @param image its name and tag */
-export function makeSbom(image: { name: string; version: string }, contents: ImageContents, npm: NpmKnowledge): Bom {
+/** @param image its name and tag, and its purl where it has a digest */
+export function makeSbom(
+  image: { name: string; version: string; purl?: string },
+  contents: ImageContents,
+  npm: NpmKnowledge,
+): Bom {
   const { debianVersion, nodeVersion } = contents;
   const components = [
     { type: 'operating-system', name: 'debian', version: debianVersion, 'bom-ref': `debian@${debianVersion}` },
@@ -46,7 +50,25 @@ export function makeSbom(image: { name: string; version: string }, contents: Ima
     ...debianComponents(contents.dpkgStatus, debianVersion),
     ...npmComponents(contents.bundledPackages, npm),
   ];
-  const component = { type: 'container', 'bom-ref': `${image.name}:${image.version}`, ...image };
+  return bill({ type: 'container', 'bom-ref': `${image.name}:${image.version}`, ...image }, components);
+}
+
+/**
+ * The bill of a program that is one bundle.
+ * @param nodeVersion of the Node in it; undefined where it has none
+ * @param bundledPackages paths in the lock file
+ */
+export function makeProgramSbom(
+  program: { name: string; version: string; purl?: string },
+  { nodeVersion, bundledPackages }: { nodeVersion: string | undefined; bundledPackages: string[] },
+  npm: NpmKnowledge,
+): Bom {
+  const node = nodeVersion === undefined ? [] : [nodeComponent(nodeVersion)];
+  const component = { type: 'application', 'bom-ref': `${program.name}@${program.version}`, ...program };
+  return bill(component, [...node, ...npmComponents(bundledPackages, npm)]);
+}
+
+function bill(component: SbomComponent, components: SbomComponent[]): Bom {
   return {
     bomFormat: 'CycloneDX',
     specVersion: '1.5',
@@ -105,10 +127,15 @@ export async function readContents(root: string): Promise<ImageContents> {
   const release = await readFile(`${root}/usr/lib/os-release`, 'utf8');
   return {
     dpkgStatus: await readFile(`${root}/var/lib/dpkg/status`, 'utf8'),
-    debianVersion: release.match(/^VERSION_ID="?([^"\n]*)/m)?.[1] ?? 'unknown',
+    debianVersion: debianVersionOf(release),
     nodeVersion: nodeVersion(await readFile(`${root}/usr/local/bin/node`)),
     bundledPackages: JSON.parse(await readFile(`${root}/opt/invalid-drop/bundled-packages.json`, 'utf8')),
   };
+}
+
+/** @param release the text of os-release(5) */
+export function debianVersionOf(release: string): string {
+  return release.match(/^VERSION_ID="?([^"\n]*)/m)?.[1] ?? 'unknown';
 }
 
 /** Read from the URL of its headers inside the binary, which may be for another architecture. */

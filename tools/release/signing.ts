@@ -33,6 +33,17 @@ export async function signFile({ cosign, ...signer }: Signer, file: string, bund
   await must(cosign, ['sign-blob', ...common(signer), '--bundle', bundle, file], { limit: LIMIT });
 }
 
+/** Signs an in-toto statement. @param file one of its subjects, whose hash cosign looks for in the statement */
+export async function signStatement(
+  { cosign, ...signer }: Signer,
+  statement: string,
+  file: string,
+  bundle: string,
+): Promise<void> {
+  const args = ['attest-blob', ...common(signer), '--statement', statement, '--bundle', bundle, file];
+  await must(cosign, args, { limit: LIMIT });
+}
+
 /** Signs what is in a registry, and the images in it where it is an index. @param reference NAME@DIGEST */
 export async function signReference({ cosign, ...signer }: Signer, reference: string): Promise<void> {
   const args = ['sign', ...common(signer), ...signer.registryFlags, '--recursive', reference];

@@ -1,0 +1,56 @@
+// The operator's command in a release: the npm package, self-contained programs for Linux, and a bill of materials each.
+import { existsSync } from 'node:fs';
+import { cp, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { must } from '../../test/harness/netns/processes.ts';
+import { makeProgramSbom, type NpmKnowledge } from '../images/sbom.ts';
+import { NODE_PACKAGES } from './node-binary.ts';
+import { errors } from './release-errors.ts';
+import { PLATFORMS, type Platform } from './release-list.ts';
+
+const LIMIT = 120_000;
+/** As kubectl finds it. */
+const PROGRAM = 'kubectl-invalid_drop';
+const PACKAGE = 'kubectl-invalid-drop';
+
+/** Makes the self-contained program of an architecture. */
+type MakeStandalone = (platform: Platform, out: string) => Promise<void>;
+
+export interface CommandInputs {
+  /** Of the repository, with the bundle in dist/cli. */
+  root: string;
+  scratch: string;
+  output: string;
+  version: string;
+  npm: NpmKnowledge;
+}
+
+export async function makeCommandFiles({ root, scratch, output, version, npm }: CommandInputs): Promise<void> {
+  const bundle = `${root}/dist/cli`;
+  if (!existsSync(`${bundle}/package.json`))
+    throw errors.RELEASE_PART_MISSING("the operator's command", `npm run build has to make ${bundle}`);
+  const work = await mkdtemp(`${scratch}/cli-`);
+  await cp(bundle, `${work}/package`, { recursive: true });
+  const description = JSON.parse(await readFile(`${bundle}/package.json`, 'utf8'));
+  await writeFile(`${work}/package/package.json`, `${JSON.stringify({ ...description, version }, null, 2)}\n`);
+  // npm writes no times and no owners of this machine.
+  const packed = await must('npm', ['pack', '--silent', `--pack-destination=${work}`], {
+    cwd: `${work}/package`,
+    limit: LIMIT,
+  });
+  await rename(`${work}/${packed.trim()}`, `${output}/${PACKAGE}-${version}.tgz`);
+  const bundledPackages = JSON.parse(await readFile(`${bundle}/bundled-packages.json`, 'utf8')) as string[];
+  const writeBom = (file: string, program: { name: string; purl?: string }, nodeVersion: string | undefined) =>
+    writeFile(
+      `${output}/sbom/${file}.cdx.json`,
+      `${JSON.stringify(makeProgramSbom({ version, ...program }, { nodeVersion, bundledPackages }, npm), null, 2)}\n`,
+    );
+  await writeBom(PACKAGE, { name: PACKAGE, purl: `pkg:npm/${PACKAGE}@${version}` }, undefined);
+  const module = new URL('standalone.ts', import.meta.url);
+  const { makeStandalone } = (await import(module.href)) as { makeStandalone: MakeStandalone };
+  for (const platform of PLATFORMS) {
+    const file = `${PROGRAM}-linux-${platform}`;
+    await makeStandalone(platform, `${output}/${file}`);
+    await writeBom(file, { name: file }, NODE_PACKAGES[platform].version);
+  }
+  await rm(work, { recursive: true });
+}
