@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import t from 'tap';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
-const FOLDERS = ['lib', 'init-image', 'node-agent', 'webhook', 'tools', 'demo', 'bench', 'test'];
+const FOLDERS = ['lib', 'cli', 'init-image', 'node-agent', 'webhook', 'tools', 'demo', 'bench', 'test'];
 
 /** A source file: its path below the root, and its text. */
 interface SourceFile {
@@ -20,10 +20,12 @@ const MAY_IMPORT: Record<string, string[]> = {
   'init-image': ['init-image', 'lib'],
   webhook: ['webhook', 'lib'],
   'node-agent': ['node-agent', 'lib'],
+  // The command builds the containers that the webhook builds, and decides about a pod as its coverage does.
+  cli: ['cli', 'lib', 'webhook/admission', 'webhook/coverage', 'webhook/webhook-options.ts'],
   // Tooling shares code with the tests by test/harness.
-  tools: ['tools', 'webhook', 'init-image', 'node-agent', 'lib', 'test/harness'],
+  tools: ['tools', 'cli', 'webhook', 'init-image', 'node-agent', 'lib', 'test/harness'],
   demo: ['demo', 'tools', 'webhook', 'init-image', 'node-agent', 'lib', 'test/harness'],
-  bench: ['bench', 'demo', 'tools', 'webhook', 'init-image', 'node-agent', 'lib', 'test/harness'],
+  bench: ['bench', 'demo', 'tools', 'cli', 'webhook', 'init-image', 'node-agent', 'lib', 'test/harness'],
   test: [...FOLDERS, 'build.ts'],
 };
 

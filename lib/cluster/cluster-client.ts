@@ -30,7 +30,7 @@ export interface WatchEvent {
 /** Each path is one of the API server's, from the slash on. All reject with ApiError, or with the network's error. */
 export interface ClusterClient {
   get(path: string, query?: Query): Promise<JsonObject>;
-  create(path: string, body: JsonObject): Promise<JsonObject>;
+  create(path: string, body: JsonObject, query?: Query): Promise<JsonObject>;
   /** Refused with status 409 where the body's resourceVersion is not the present one. */
   replace(path: string, body: JsonObject): Promise<JsonObject>;
   /** @param operations JSON Patch (RFC 6902) */
@@ -64,15 +64,22 @@ export function connectCluster(kubeconfig: string): ClusterClient {
  * @throws CodedError CLUSTER_CONFIGURATION
  */
 export function connectOperator(kubeconfig: string, context: string): OperatorClient {
+  return clientFor(loadOperatorConfig(kubeconfig, context));
+}
+
+/** The configuration of connectOperator, for the library's streams. */
+export function loadOperatorConfig(kubeconfig: string, context: string): KubeConfig {
   const config = loadConfig(kubeconfig);
-  if (context === '') return clientFor(config);
+  if (context === '') return config;
   if (!config.getContextObject(context))
     throw errors.CLUSTER_CONFIGURATION(kubeconfig, `it has no context "${shortText(context, 100)}"`);
   config.setCurrentContext(context);
-  return clientFor(config);
+  return config;
 }
 
-function clientFor(config: KubeConfig): OperatorClient {
+/** A client with a connection of its own to the configuration's current context. */ export function clientFor(
+  config: KubeConfig,
+): OperatorClient {
   const server = config.getCurrentCluster()?.server ?? '';
   const { httpApi } = createConfiguration();
   const connection = shareConnection();
@@ -104,7 +111,7 @@ function clientFor(config: KubeConfig): OperatorClient {
 
   return {
     get: (path, query = {}) => request(HttpMethod.GET, path, { query }),
-    create: (path, body) => request(HttpMethod.POST, path, { body }),
+    create: (path, body, query = {}) => request(HttpMethod.POST, path, { body, query }),
     replace: (path, body) => request(HttpMethod.PUT, path, { body }),
     patch: (path, body) => request(HttpMethod.PATCH, path, { body, type: 'application/json-patch+json' }),
     mergePatch: (path, body, query = {}) =>
