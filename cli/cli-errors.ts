@@ -15,4 +15,9 @@ export const errors = defineErrors({
   CLUSTER_UNREACHABLE: (why: string) =>
     `the API server does not answer (${why}): check --kubeconfig and --context, and the network between`,
   CLUSTER_REFUSES: (why: string) => `the API server refused the request (${why})`,
+  GUARD_TARGETS_MISSING: () =>
+    'no pod is named: name pods as NAMESPACE/POD, or as POD with --namespace; --namespace alone selects all its pods',
+  GUARD_TARGET_INVALID: (text: string) => `"${text}" does not name a pod: write NAMESPACE/POD, or POD`,
+  GUARD_IMAGE_UNKNOWN: (why: string) =>
+    `the webhook's Deployment does not name the image to inject (${why}): name it with --image`,
 });

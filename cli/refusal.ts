@@ -58,7 +58,7 @@ const NETWORK = /^(?:E[A-Z]+|UND_ERR_\w+|CERT_\w+|.*_CERT\w*|ERR_TLS\w+|ERR_SSL\
 
 function isOfNetwork(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
-  if (error.name === 'TimeoutError' || error.name === 'AbortError') return true;
+  if (error.name === 'TimeoutError' || error.name === 'AbortError' || error.message === 'fetch failed') return true;
   const code = (one: unknown) => (one as { code?: unknown } | undefined)?.code;
   return [code(error), code(error.cause)].some((one) => typeof one === 'string' && NETWORK.test(one));
 }

@@ -8,7 +8,7 @@ export const VERSION = '0.1.0';
 export const INIT_CONTAINER = 'invalid-drop-init';
 export const CHECKER_CONTAINER = 'invalid-drop-checker';
 
-/** Names of the ephemeral containers that `webhook.js guard` adds, before `-1`, `-2` and so on: none can be removed. */
+/** Names of the ephemeral containers that `kubectl invalid-drop guard` adds, before `-1`, `-2` and so on: none can be removed. */
 export const GUARD_CONTAINER = 'invalid-drop-guard';
 export const GUARD_CHECKER_CONTAINER = 'invalid-drop-guard-checker';
 

@@ -13,7 +13,6 @@ import { printable, printableLines } from '../lib/printable.ts';
 import { buildServer, useCertificate } from './admission-server.ts';
 import { startCertificates } from './certificates/start-certificates.ts';
 import { coveragePage } from './coverage/coverage-report.ts';
-import { guardCommand } from './guard/guard-command.ts';
 import { buildHealthServer } from './health-server.ts';
 import { canaryAddition } from './selfcheck/canary.ts';
 import { reportTable, runChecks, type SelfcheckReport, selfcheckPage } from './selfcheck/selfcheck-report.ts';
@@ -28,12 +27,10 @@ import { type Configuration, injectionSettings, OPTIONS } from './webhook-option
 const USAGE = `Usage: webhook.js [options]
        webhook.js selfcheck [options]
        webhook.js coverage [options]
-       webhook.js guard NAMESPACE/POD... | --namespace NAMESPACE [options]
 
 Serves POST /mutate over HTTPS for a MutatingWebhookConfiguration.
 selfcheck asks the webhook that runs on this host, prints what it checked, and exits with 0 (all is well) or 1.
-coverage prints which pods of opted-in namespaces are guarded, and why the others are not.
-guard puts the rule into pods that run already; guard --help says how.`;
+coverage prints which pods of opted-in namespaces are guarded, and why the others are not.`;
 const COMMANDS = ['selfcheck', 'coverage'] as const;
 const CLOSE_MS = 10_000;
 const STDOUT = 1;
@@ -129,30 +126,9 @@ async function selfcheck(port: number, print: (text: string) => void): Promise<n
   return report.ok ? 0 : 1;
 }
 
-/** Runs with the operator's own kubeconfig and permissions. @returns exit code */
-function guard(argv: string[], print: (text: string) => void): Promise<number> {
-  const note = (text: string) => void process.stderr.write(text);
-  const stop = new AbortController();
-  // A second signal ends the process at once.
-  process.once('SIGINT', () => stop.abort());
-  return guardCommand(argv, {
-    env: process.env,
-    connect: async (kubeconfig, context) =>
-      (await import('../lib/cluster/cluster-client.ts')).connectOperator(kubeconfig, context),
-    print,
-    progress: process.stderr.isTTY ? note : undefined,
-    note: (text) => note(`invalid-drop guard: ${printable(text)}\n`),
-    stop: stop.signal,
-  });
-}
-
 async function main(): Promise<void> {
   const argv = process.argv.slice(2);
   const print = (text: string) => void process.stdout.write(text);
-  if (argv[0] === 'guard') {
-    process.exitCode = await guard(argv.slice(1), print);
-    return;
-  }
   const command = COMMANDS.find((name) => name === argv[0]);
   const { values, given } = readOptions(OPTIONS, command ? argv.slice(1) : argv, process.env, ['help']);
   if (given.has('help')) print(helpText(USAGE, OPTIONS));

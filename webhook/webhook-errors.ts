@@ -25,9 +25,4 @@ export const errors = defineErrors({
     `no webhook answers on port ${port} of this host (${why}): run this in the webhook's container, or name its port with --metrics-port`,
   CLUSTER_NEEDED: (option: string, value: string) =>
     `${option}="${value}" needs a cluster: name one with --kubeconfig, or leave ${option} out`,
-  GUARD_TARGETS_MISSING: () =>
-    'no pod is named: name pods as NAMESPACE/POD, or as POD with --namespace; --namespace alone selects all its pods',
-  GUARD_TARGET_INVALID: (text: string) => `"${text}" does not name a pod: write NAMESPACE/POD, or POD with --namespace`,
-  GUARD_IMAGE_UNKNOWN: (why: string) =>
-    `the webhook's Deployment does not name the image to inject (${why}): name it with --image`,
 });

@@ -23,7 +23,7 @@ const ADVICE = {
   rescue:
     'Let the checker rescue such connections: remove the annotation invalid-drop.io/rescue: disabled, read its log for rescue-failed, or guard the pod (docs/running-pods.md).',
   guard:
-    'Guard the pod without a restart (webhook.js guard, docs/running-pods.md), or label its namespace and restart it. If the resets end, INVALID packets were the cause.',
+    'Guard the pod without a restart (kubectl invalid-drop guard, docs/running-pods.md), or label its namespace and restart it. If the resets end, INVALID packets were the cause.',
   'other-causes':
     'Look for the usual causes: the application closed first, an idle time-out, a port without a listener (docs/diagnose.md).',
   'watch-node': 'Watch the resets on the node, which shows the cause of each one: --explain --node (docs/diagnose.md).',

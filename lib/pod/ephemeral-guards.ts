@@ -1,4 +1,4 @@
-// What the ephemeral containers of `webhook.js guard` have done for a pod. Pure. Read from what they are and from their
+// What the ephemeral containers of `kubectl invalid-drop guard` have done for a pod. Pure. Read from what they are and from their
 // status, never from an annotation.
 import { GUARD_CHECKER_CONTAINER, GUARD_CONTAINER } from '../contract.ts';
 import { isObject, type JsonObject, objectAt, objectsAt, secondsOf, shortText } from '../json.ts';

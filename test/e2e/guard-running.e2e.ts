@@ -25,7 +25,7 @@ import { run } from '../harness/netns/processes.ts';
 import { countStrays, startStrays, stopStrays } from '../harness/netns/stray-segments.ts';
 import { eventually } from '../harness/wait-until.ts';
 
-const PROGRAM = fileURLToPath(new URL('../../dist/webhook.js', import.meta.url));
+const PROGRAM = fileURLToPath(new URL('../../dist/cli/kubectl-invalid_drop.cjs', import.meta.url));
 const DOCUMENT = new URL('../../docs/running-pods.md', import.meta.url);
 const LEVEL = 'pod-security.kubernetes.io/enforce';
 const DROP = /ct state invalid.* drop/;
@@ -284,8 +284,8 @@ t.test('the permissions in the documentation are enough, and a missing one is na
   const denied = await guard(['mine', ...args, '--image=any:1'], { KUBECONFIG });
   t.match(denied.outcomes, { mine: /^forbidden: .*needs permission to get pods in namespace/ });
   const unlisted = await guard([...args, '--image=any:1'], { KUBECONFIG });
-  t.equal(unlisted.exitCode, 1);
-  t.match(unlisted.stderr, /needs permission to list pods in namespace/);
+  t.equal(unlisted.exitCode, 2);
+  t.match(unlisted.stderr, /RIGHT_MISSING: "system:serviceaccount:.*:operator" may not list pods in namespace/);
   const { stderr, exitCode } = await guard(['mine', ...args], { KUBECONFIG });
   t.equal(exitCode, 2);
   t.match(stderr, /GUARD_IMAGE_UNKNOWN: .*--image/);

@@ -130,8 +130,8 @@ t.test('wrong values are refused at start, all at once, with exit code 2', async
   t.match(stderr, /--mode="off" is not allowed: use enforce or observe/);
   t.match(stderr, /--port="none" is not allowed: use a whole number from 0 to 65535/);
   t.equal((await runWebhook('--nonsense')).code, 2);
-  const hostile = await runWebhook('guard', 'x\u001b[2J\ny');
-  t.match(hostile.stderr, /GUARD_TARGET_INVALID: "x\\u001b\[2J\\ny" .*\n$/, 'escaped for a terminal');
+  const hostile = await runWebhook('x\u001b[2J\ny');
+  t.match(hostile.stderr, /OPTION_UNKNOWN: .*"x\\u001b\[2J\\ny".*\n$/, 'escaped for a terminal');
 });
 
 t.test('a kubeconfig that is not there is refused with exit code 2', async (t) => {

@@ -1,6 +1,9 @@
 // The parts of the documentation that are made from the program, and where they stand: between
 // `<!-- NAME -->` and `<!-- end -->`.
 import { readFile } from 'node:fs/promises';
+import { COMMON_OPTIONS } from '../../cli/common-options.ts';
+import { GUARD_OPTIONS } from '../../cli/guard/guard-options.ts';
+import { GUARD_OUTCOMES } from '../../cli/guard/guard-outcomes.ts';
 import { METRICS } from '../../init-image/checker/checker-metrics.ts';
 import { CHECK_OPTIONS, INSTALL_OPTIONS } from '../../init-image/program-options.ts';
 import {
@@ -30,8 +33,6 @@ import { createCoverageMetrics } from '../../webhook/coverage/coverage-metrics.t
 import { COVERAGE_REASONS, REASONS, remedyFor } from '../../webhook/coverage/coverage-reasons.ts';
 import { coverageReport, coverageTable } from '../../webhook/coverage/coverage-report.ts';
 import { createCoverageStore } from '../../webhook/coverage/coverage-store.ts';
-import { GUARD_OPTIONS } from '../../webhook/guard/guard-options.ts';
-import { GUARD_OUTCOMES } from '../../webhook/guard/guard-outcomes.ts';
 import { createMetrics } from '../../webhook/webhook-metrics.ts';
 import { OPTIONS } from '../../webhook/webhook-options.ts';
 import { CHART_VALUES } from './chart-values.ts';
@@ -42,6 +43,7 @@ const ROOT = new URL('../../', import.meta.url);
 const PAGES = [
   'README.md',
   'docs/configuration.md',
+  'docs/cli.md',
   'docs/coverage.md',
   'docs/diagnose.md',
   'docs/metrics.md',
@@ -214,6 +216,7 @@ const PARTS: Record<string, () => string | Promise<string>> = {
   'install options': () => options(INSTALL_OPTIONS),
   'check options': () => options(CHECK_OPTIONS),
   'agent options': () => options(AGENT_OPTIONS),
+  'cli options': () => options(COMMON_OPTIONS),
   'guard options': () => options(GUARD_OPTIONS),
   'guard outcomes': guardOutcomes,
   'skip reasons': skipReasons,

@@ -81,7 +81,7 @@ export function ownContainers(pod: PodView, image: string, wanted?: WantedContai
   return worst === undefined ? { are: 'none', difference: '' } : { are: worst.is, difference: worst.difference };
 }
 
-/** Whether an ephemeral container is one that `webhook.js guard` adds. */
+/** Whether an ephemeral container is one that `kubectl invalid-drop guard` adds. */
 export function isOwnEphemeral(container: JsonObject, role: 'install' | 'check', image: string): boolean {
   return areOurs(compare(container, role, image).is);
 }

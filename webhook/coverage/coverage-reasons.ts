@@ -11,7 +11,8 @@ interface Meaning {
   remedy?: string;
 }
 
-const RESTART = 'restart its workload (kubectl rollout restart), or guard it without a restart (webhook.js guard)';
+const RESTART =
+  'restart its workload (kubectl rollout restart), or guard it without a restart (kubectl invalid-drop guard)';
 
 const CONDITION =
   "read the message of its condition invalid-drop.io/guarded (kubectl get pod POD -o yaml), and the agent's log";
@@ -26,7 +27,7 @@ export const COVERAGE_REASONS = {
   },
   'guarded-while-running': {
     guarded: true,
-    text: 'webhook.js guard installed the rule and verified it once; later verdicts are not visible to the webhook',
+    text: 'kubectl invalid-drop guard installed the rule and verified it once; later verdicts are not visible to the webhook',
   },
   'guarded-by-older-version': { guarded: true, text: 'guarded, by another image than the configured one' },
   'guarded-by-agent': {
@@ -89,7 +90,7 @@ export const COVERAGE_REASONS = {
   altered: {
     guarded: false,
     text: FOREIGN_CONTAINER_REASONS.altered,
-    remedy: 'take it out of the template, and the webhook adds its own; webhook.js guard says what differs',
+    remedy: 'take it out of the template, and the webhook adds its own; kubectl invalid-drop guard says what differs',
   },
   ...LEFT_ALONE,
   'no-node-agents': {

@@ -1,4 +1,5 @@
 import t from 'tap';
+import { planGuard } from '../../../cli/guard/guard-plan.ts';
 import {
   LEFT_ALONE_REASONS,
   type LeftAloneReason,
@@ -9,7 +10,6 @@ import {
 import { decide } from '../../../webhook/admission/admission.ts';
 import { podReason } from '../../../webhook/coverage/pod-reason.ts';
 import { createProjection } from '../../../webhook/coverage/pod-record.ts';
-import { planGuard } from '../../../webhook/guard/guard-plan.ts';
 import { creationOf, SETTINGS } from '../../webhook/admission/injection-settings.ts';
 
 const reasons = Object.keys(SKIP_REASONS) as SkipReason[];

@@ -6,7 +6,7 @@ import {
   type GuardResult,
   resultLine,
   resultTable,
-} from '../../../webhook/guard/guard-outcomes.ts';
+} from '../../../cli/guard/guard-outcomes.ts';
 
 const result = (pod: string, outcome: GuardOutcome, detail = ''): GuardResult => ({
   namespace: 'storage',

@@ -4,13 +4,15 @@ import { writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { loadYaml } from '@kubernetes/client-node';
 import t, { type Test } from 'tap';
-import { connectOperator } from '../../../lib/cluster/cluster-client.ts';
+import { connectCli } from '../../../cli/connect.ts';
+import { guardCommand } from '../../../cli/guard/guard-command.ts';
+import { runCommandLine } from '../../../cli/run-command.ts';
 import type { JsonObject } from '../../../lib/json.ts';
-import { guardCommand } from '../../../webhook/guard/guard-command.ts';
-import { SETTINGS } from '../admission/injection-settings.ts';
-import { injectedPod } from '../coverage/made-pods.ts';
-import { kubeconfigFor, startFakeApiServer } from '../fake-api-server.ts';
+import { SETTINGS } from '../../webhook/admission/injection-settings.ts';
+import { injectedPod } from '../../webhook/coverage/made-pods.ts';
+import { kubeconfigFor, startFakeApiServer } from '../../webhook/fake-api-server.ts';
 import { LATER, runningPod } from './running-pod.ts';
 
 type Pod = ReturnType<typeof runningPod>;
@@ -65,9 +67,10 @@ async function guard(t: Test, argv: string[], setting: Setting = {}) {
   const path = join(t.testdir({}), 'kubeconfig');
   writeFileSync(path, kubeconfigFor(api, {}));
   const [printed, told, noted] = [[] as string[], [] as string[], [] as string[]];
-  const code = await guardCommand(argv, {
-    env: { KUBECONFIG: setting.kubeconfigBefore ? `${setting.kubeconfigBefore}:${path}` : path },
-    connect: async (...where) => connectOperator(...where),
+  const KUBECONFIG = setting.kubeconfigBefore ? `${setting.kubeconfigBefore}:${path}` : path;
+  const code = await runCommandLine(['guard', ...argv], [guardCommand], {
+    env: { KUBECONFIG },
+    connect: async (where) => connectCli(where),
     print: (text) => printed.push(text),
     progress: (text) => told.push(text),
     note: (text) => noted.push(text),
@@ -268,16 +271,18 @@ t.test('without agents nobody asks for the namespace; with agents it takes a per
 
 t.test('where there is no webhook the image has to be named', async (t) => {
   const webhook = failure(404, 'not found');
-  await t.rejects(guard(t, ['storage/store-0'], { webhook }), { code: 'GUARD_IMAGE_UNKNOWN', message: /--image/ });
+  const unknown = await guard(t, ['storage/store-0'], { webhook });
+  t.equal(unknown.code, 2);
+  t.match(unknown.noted, [/^GUARD_IMAGE_UNKNOWN: .*--image/]);
   const { code, pods, noted } = await guard(t, ['storage/store-0', '--image=own:1'], { webhook });
   t.equal(code, 0);
   t.match(pods[0]?.spec['ephemeralContainers'], [{ image: 'own:1' }]);
   t.match(noted, [/so the defaults apply: status 404/]);
 });
 
-t.test('an API server that cannot say what is there: exit code 1, and why', async (t) => {
+t.test('an API server that cannot say what is there: exit code 2, and why', async (t) => {
   const { code, noted } = await guard(t, ['storage/store-0'], { webhook: failure(503, 'etcd is away') });
-  t.equal(code, 1);
+  t.equal(code, 2);
   t.match(noted, [/etcd is away/]);
 });
 
@@ -295,20 +300,40 @@ t.test('of several kubeconfig files those that are there are merged, and --conte
   const chosen = await guard(t, ['storage/store-0', '--context=x'], { kubeconfigBefore });
   t.equal(chosen.code, 0);
   const current = await guard(t, ['storage/store-0'], { kubeconfigBefore });
-  t.equal(current.code, 1);
-  t.match(current.noted, [/fetch failed/]);
+  t.equal(current.code, 2);
+  t.match(current.noted, [/^CLUSTER_UNREACHABLE: .*fetch failed/]);
 });
 
 t.test('a context that the kubeconfig does not have is refused', async (t) => {
-  await t.rejects(guard(t, ['storage/store-0', '--context=prod']), {
-    code: 'CLUSTER_CONFIGURATION',
-    message: /it has no context "prod"/,
-  });
+  const { code, noted } = await guard(t, ['storage/store-0', '--context=prod']);
+  t.equal(code, 2);
+  t.match(noted, [/^CLUSTER_CONFIGURATION: .*it has no context "prod"/]);
 });
 
 t.test('--help asks nobody', async (t) => {
   const { code, printed, requests } = await guard(t, ['--help']);
   t.equal(code, 0);
-  t.match(printed, /^Usage: webhook\.js guard[\s\S]*--max-failures/);
+  t.match(printed, /^Usage: kubectl invalid-drop guard[\s\S]*--stay[\s\S]*--max-failures/);
   t.same(requests, []);
+});
+
+t.test(
+  'a pod without a namespace is in that of the context, as kubectl takes it; without a pod -n is needed',
+  async (t) => {
+    const pods = [runningPod({ namespace: 'default' })];
+    const { code, printed } = await guard(t, ['store-0'], { pods });
+    t.equal(code, 0);
+    t.match(printed, /default +store-0 +guarded /);
+    const missing = await guard(t, []);
+    t.match(missing, { code: 2, noted: [/^GUARD_TARGETS_MISSING: /], requests: [] });
+    const everywhere = await guard(t, ['-A']);
+    t.match(everywhere, { code: 2, noted: [/^ARGUMENT_NOT_TAKEN: /], requests: [] });
+  },
+);
+
+t.test('as JSON and YAML', async (t) => {
+  const { printed } = await guard(t, ['storage/store-0', '-o', 'json']);
+  t.match(JSON.parse(printed), { pods: [{ namespace: 'storage', pod: 'store-0', outcome: 'guarded', kind: 'ok' }] });
+  const yaml = await guard(t, ['storage/store-0', '-oyaml']);
+  t.match(loadYaml(yaml.printed), { pods: [{ pod: 'store-0', outcome: 'guarded' }] });
 });

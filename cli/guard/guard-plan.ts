@@ -6,9 +6,9 @@ import { guardedCondition } from '../../lib/pod/guarded-condition.ts';
 import type { Placement } from '../../lib/pod/placement.ts';
 import { readPodOptions } from '../../lib/pod/pod-options.ts';
 import { hasContainer, type PodView, podLevelSettings, viewPod } from '../../lib/pod/pod-view.ts';
-import { ephemeralContainer, type InjectionSettings } from '../admission/containers.ts';
-import { areForeign, areOurs, ownContainers } from '../admission/own-containers.ts';
-import { createProjection, ephemeralGuards, type PodFacts } from '../coverage/pod-record.ts';
+import { ephemeralContainer, type InjectionSettings } from '../../webhook/admission/containers.ts';
+import { areForeign, areOurs, ownContainers } from '../../webhook/admission/own-containers.ts';
+import { createProjection, ephemeralGuards, type PodFacts } from '../../webhook/coverage/pod-record.ts';
 import type { GuardOutcome } from './guard-outcomes.ts';
 
 /** One container to add or to wait for. */

@@ -2,7 +2,7 @@
 import type { JsonObject } from '../../../lib/json.ts';
 import { NO_POD_LEVEL } from '../../../lib/pod/pod-view.ts';
 import { ephemeralContainer } from '../../../webhook/admission/containers.ts';
-import { SETTINGS } from '../admission/injection-settings.ts';
+import { SETTINGS } from '../../webhook/admission/injection-settings.ts';
 
 export const SANDBOX_AT = '2030-01-01T10:00:00Z';
 export const LATER = '2030-01-01T11:00:00Z';

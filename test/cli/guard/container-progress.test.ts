@@ -1,5 +1,5 @@
 import t from 'tap';
-import { progressOf } from '../../../webhook/guard/guard-pod.ts';
+import { progressOf } from '../../../cli/guard/guard-pod.ts';
 import { LATER, runningPod } from './running-pod.ts';
 
 const NAME = 'invalid-drop-guard-1';

@@ -1,8 +1,8 @@
 import t from 'tap';
+import { planGuard } from '../../../cli/guard/guard-plan.ts';
 import type { JsonObject } from '../../../lib/json.ts';
-import { planGuard } from '../../../webhook/guard/guard-plan.ts';
-import { SETTINGS } from '../admission/injection-settings.ts';
-import { injectedPod, sidecarPod } from '../coverage/made-pods.ts';
+import { SETTINGS } from '../../webhook/admission/injection-settings.ts';
+import { injectedPod, sidecarPod } from '../../webhook/coverage/made-pods.ts';
 import { EARLIER, ENDED_WELL, type Ephemeral, LATER, runningPod } from './running-pod.ts';
 
 const RUNNING = { running: { startedAt: LATER } };

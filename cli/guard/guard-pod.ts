@@ -4,7 +4,7 @@ import { ApiError, reasonOf } from '../../lib/cluster/api-error.ts';
 import type { OperatorClient, Query } from '../../lib/cluster/cluster-client.ts';
 import { isObject, type JsonObject, objectAt, objectsAt, shortText } from '../../lib/json.ts';
 import type { Placement } from '../../lib/pod/placement.ts';
-import type { InjectionSettings } from '../admission/containers.ts';
+import type { InjectionSettings } from '../../webhook/admission/containers.ts';
 import type { GuardOutcome, GuardResult, GuardTarget } from './guard-outcomes.ts';
 import { type GuardStep, planGuard } from './guard-plan.ts';
 
@@ -177,7 +177,6 @@ function parseLine(line: string): JsonObject {
 /** What was asked of the API server, and the permission that it takes. */
 const PERMISSIONS = {
   read: 'get pods',
-  list: 'list pods',
   namespace: 'get namespaces',
   change: 'patch pods/ephemeralcontainers',
 } as const;

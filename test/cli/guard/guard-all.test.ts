@@ -1,6 +1,6 @@
 import t from 'tap';
-import { guardAll } from '../../../webhook/guard/guard-command.ts';
-import type { GuardOutcome, GuardResult, GuardTarget } from '../../../webhook/guard/guard-outcomes.ts';
+import { guardAll } from '../../../cli/guard/guard-command.ts';
+import type { GuardOutcome, GuardResult, GuardTarget } from '../../../cli/guard/guard-outcomes.ts';
 
 const targets = (count: number) => Array.from({ length: count }, (_, index) => ({ namespace: 'a', pod: `p-${index}` }));
 

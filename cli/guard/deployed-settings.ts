@@ -6,9 +6,9 @@ import { OWN_NAMESPACE } from '../../lib/contract.ts';
 import { CodedError } from '../../lib/errors.ts';
 import { type JsonObject, objectsAt, textsIn } from '../../lib/json.ts';
 import { readOptions } from '../../lib/options.ts';
-import type { InjectionSettings } from '../admission/containers.ts';
-import { errors } from '../webhook-errors.ts';
-import { injectionSettings, OPTIONS } from '../webhook-options.ts';
+import type { InjectionSettings } from '../../webhook/admission/containers.ts';
+import { injectionSettings, OPTIONS } from '../../webhook/webhook-options.ts';
+import { errors } from '../cli-errors.ts';
 
 const NAME = 'invalid-drop-webhook';
 const PATH = `/apis/apps/v1/namespaces/${OWN_NAMESPACE}/deployments/${NAME}`;
