@@ -7,8 +7,9 @@ export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 # iptables, ip and friends live here, and a plain user's PATH may lack it.
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: help deps tools build check test test-kernels test-userlands run demo e2e bench bench-cluster bench-mesh images
-.PHONY: cluster-up cluster-down cluster-shell mesh-up e2e-mesh e2e-node e2e-release coverage clean release publish
+.PHONY: help deps tools build check test test-browser screenshots test-kernels test-userlands run demo e2e bench
+.PHONY: bench-cluster bench-mesh images cluster-up cluster-down cluster-shell mesh-up e2e-mesh e2e-node e2e-release coverage
+.PHONY: clean release publish
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
@@ -30,6 +31,13 @@ check: deps ## types, lint and format
 
 test: deps tools build check ## types, lint, unit tests and kernel tests (root)
 	npm test --silent
+
+test-browser: deps ## tests of the status page in Debian's Chromium; screenshots in .run/screenshots
+	@bash tools/install-debian.sh browser
+	CI=true TAP_TIMEOUT=300 tap run --jobs=1 test/browser/*.browser.ts
+
+screenshots: test-browser ## the same, and the README's screenshot anew
+	cp .run/screenshots/status-readme.png docs/status-page.png
 
 # Variables: KERNEL (5.10, 6.1, 6.12, arm64 or turn), TESTS (parts of test files' paths, by commas), RULESETS, CONNECTIONS,
 # SEED.

@@ -9,7 +9,10 @@ export interface PageRequest {
   query: URLSearchParams;
   /** Header Accept, or ''. */
   accept: string;
-  /** True where the client is in the same network namespace, as kubectl exec and kubectl port-forward are. */
+  /**
+   * True where the client is in the same network namespace, as kubectl exec and kubectl port-forward are, and asks for a
+   * loopback name.
+   */
   local: boolean;
 }
 
@@ -17,6 +20,8 @@ export interface Page {
   status: number;
   /** Media type; plain text where it is absent. */
   type?: string;
+  /** Further headers, names in lower case. */
+  headers?: Record<string, string>;
   body: string;
 }
 
@@ -103,13 +108,23 @@ async function pageFor(head: string, pages: Pages, local: boolean): Promise<Page
   if (page === undefined) return { status: 404, body: `no such page: ${Object.keys(pages).join(' ')}\n` };
   const accept = /\r\naccept:([^\r\n]*)/i.exec(head)?.[1]?.trim() ?? '';
   try {
-    return await page({ query: new URLSearchParams(query), accept, local });
+    return await page({ query: new URLSearchParams(query), accept, local: local && asksForLoopback(head) });
   } catch {
     return { status: 500, body: 'no report can be made\n' };
   }
 }
 
-function send(socket: Socket, { status, type, body }: Page, headOnly: boolean): void {
+/**
+ * A page of another site, open in the browser of somebody who runs kubectl port-forward, may give its own name the address
+ * 127.0.0.1 (DNS rebinding). Its scripts may then read the answers; the header Host still has its name. A program that sends no
+ * Host is no browser.
+ */
+function asksForLoopback(head: string): boolean {
+  const hosts = [...head.matchAll(/\r\nhost:[ \t]*([^\r\n]*)/gi)].map(([, host = '']) => host.trim());
+  return hosts.every((host) => /^(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?$/i.test(host));
+}
+
+function send(socket: Socket, { status, type, headers = {}, body }: Page, headOnly: boolean): void {
   if (socket.destroyed) return;
   const head = [
     `HTTP/1.1 ${status} ${STATUS[status] ?? ''}`,
@@ -117,6 +132,8 @@ function send(socket: Socket, { status, type, body }: Page, headOnly: boolean): 
     `content-type: ${type ?? 'text/plain; charset=utf-8'}`,
     `content-length: ${Buffer.byteLength(body)}`,
     'cache-control: no-store',
+    'x-content-type-options: nosniff',
+    ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`),
     'connection: close',
   ].join('\r\n');
   socket.end(`${head}\r\n\r\n${headOnly ? '' : body}`);

@@ -68,7 +68,7 @@ function forbiddenImports(files: SourceFile[]): string[] {
 function importsOfTests(files: SourceFile[]): string[] {
   return files.flatMap((file) =>
     importsOf(file)
-      .filter((to) => /\.(test|e2e|mesh|node|release)\.ts$/.test(to))
+      .filter((to) => /\.(test|e2e|mesh|node|release|browser)\.ts$/.test(to))
       .map((to) => `${file.path} imports ${to}`),
   );
 }

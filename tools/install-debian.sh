@@ -5,6 +5,7 @@
 #   cluster    the one-node cluster; no service is started
 #   user-namespaces  what a container runtime is built with, for a node of the cluster
 #   release    make release, which cannot run without: then the exit code is 1
+#   browser    the tests of the status page
 #   kernels    test-kernels and test-userlands, which cannot run without: then the exit code is 1
 set -euo pipefail
 declare -A package_of
@@ -30,6 +31,9 @@ case "$1" in
       [x86_64-linux-gnu-strip]=binutils-x86-64-linux-gnu [aarch64-linux-gnu-strip]=binutils-aarch64-linux-gnu
     )
     ;;
+  browser)
+    package_of=([chromium]=chromium [/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf]=fonts-dejavu-core)
+    ;;
   kernels)
     package_of=([qemu-system-x86_64]=qemu-system-x86 [mmdebstrap]=mmdebstrap [depmod]=kmod [cpio]=cpio)
     [ "${2:-}" = arm64 ] && package_of[qemu-system-aarch64]=qemu-system-arm
@@ -42,7 +46,7 @@ done
 [ ${#missing[@]} -eq 0 ] && exit 0
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
   echo "missing: ${missing[*]} (install these Debian packages, or run as root where apt-get is)" >&2
-  [[ "$1" != kernels && "$1" != release ]]
+  [[ "$1" != kernels && "$1" != release && "$1" != browser ]]
   exit
 fi
 # Debian asks this program before it starts a service (invoke-rc.d(8)); where there is one, it stays.

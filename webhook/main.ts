@@ -15,9 +15,16 @@ import { startCertificates } from './certificates/start-certificates.ts';
 import { coveragePage } from './coverage/coverage-report.ts';
 import { buildHealthServer } from './health-server.ts';
 import { canaryAddition } from './selfcheck/canary.ts';
-import { reportTable, runChecks, type SelfcheckReport, selfcheckPage } from './selfcheck/selfcheck-report.ts';
+import {
+  reportTable,
+  runChecks,
+  type SelfcheckReport,
+  selfcheckPage,
+  sharedReport,
+} from './selfcheck/selfcheck-report.ts';
 import { type EnabledFeatures, selfchecks } from './selfcheck/selfchecks.ts';
 import { createShutdown } from './shutdown.ts';
+import { certificateFacts, statusPage } from './status-page/status-page.ts';
 import { startWatches, type Watches } from './watches.ts';
 import { errors } from './webhook-errors.ts';
 import { logDestination } from './webhook-log.ts';
@@ -74,6 +81,7 @@ async function serve(configuration: Configuration): Promise<void> {
     features,
     watches: watches.synced,
   });
+  const selfcheckReport = sharedReport(() => runChecks(checks, VERSION, reasonOf));
   const health = buildHealthServer({
     registry: metrics.registry,
     notReady: () => [
@@ -82,7 +90,13 @@ async function serve(configuration: Configuration): Promise<void> {
       ...certificates.notReady(),
     ],
     pages: {
-      '/selfcheck': selfcheckPage(() => runChecks(checks, VERSION, reasonOf)),
+      '/': statusPage({
+        version: VERSION,
+        coverage: () => watches?.coverage(),
+        selfcheck: selfcheckReport,
+        certificates: () => certificateFacts(certificates, configuration.certificates),
+      }),
+      '/selfcheck': selfcheckPage(selfcheckReport),
       '/coverage': coveragePage(() => watches?.coverage()),
     },
   });

@@ -27,7 +27,7 @@ export const OPTIONS = {
   }),
   'metrics-port': wholeNumber(0, 65535, {
     env: 'INVALID_DROP_METRICS_PORT',
-    help: 'Plain HTTP port of /metrics, /healthz, /readyz, /selfcheck and /coverage. 0 selects a free port.',
+    help: 'Plain HTTP port of the status page (/), /metrics, /healthz, /readyz, /selfcheck and /coverage. 0 selects a free port.',
     default: 8080,
   }),
   image: textLike(IMAGE, 'an image reference', {

@@ -7,6 +7,7 @@ const PAGES: Pages = {
   '/small': () => ({ status: 200, body: 'here\n' }),
   '/asked': ({ query, accept, local }) => ({ status: 200, body: JSON.stringify([query.get('a'), accept, local]) }),
   '/large': () => ({ status: 200, body: 'x'.repeat(50_000_000) }),
+  '/headers': () => ({ status: 200, headers: { 'x-own': 'yes' }, body: '' }),
   '/broken': async () => {
     throw new Error('secret');
   },
@@ -46,6 +47,33 @@ t.test('a request is answered with its page, and the connection ends', async (t)
   );
   const asked = await say(port, 'GET /asked?a=%20b HTTP/1.1\r\nX: y\r\nAccept:  text/plain \r\n\r\n');
   t.match(asked, /\r\n\r\n\[" b","text\/plain",true\]$/);
+});
+
+t.test('names of other sites make nobody local, although their address is loopback', async (t) => {
+  const { port } = await serve(t);
+  const isLocal = async (...hosts: string[]) => {
+    const headers = hosts.map((host) => `${host}\r\n`).join('');
+    return /,true\]$/.test(await say(port, `GET /asked HTTP/1.1\r\n${headers}\r\n`));
+  };
+  for (const host of ['localhost', 'LOCALHOST:8080', '127.0.0.1:8080', '[::1]:8080', '127.0.0.1 '])
+    t.equal(await isLocal(`Host: ${host}`), true, host);
+  t.equal(await isLocal(), true, 'no browser');
+  const others = [
+    'evil.example',
+    'evil.example:8080',
+    'localhost.evil.example',
+    '127.0.0.1.evil.example',
+    '',
+    '127.0.0.2',
+  ];
+  for (const host of others) t.equal(await isLocal(`host:${host}`), false, host);
+  t.equal(await isLocal('Host: localhost', 'Host: evil.example'), false, 'each of several counts');
+});
+
+t.test('a page has headers of its own, and none is guessed to be of another type', async (t) => {
+  const { port } = await serve(t);
+  const answer = await say(port, 'GET /headers HTTP/1.1\r\n\r\n');
+  t.match(answer, /\r\nx-content-type-options: nosniff\r\n[\s\S]*x-own: yes\r\n/);
 });
 
 t.test('a request that comes byte by byte, and whose sender then ends its side, is answered', async (t) => {

@@ -65,3 +65,29 @@ export function expiryTime(cert: string): number {
 export function issueTime(cert: string): number {
   return certificatesIn(cert)[0]?.validFromDate.getTime() ?? 0;
 }
+
+/** What a person is told of a certificate. Times are milliseconds since 1970. */
+export interface CertificateDescription {
+  subject: string;
+  issuer: string;
+  from: number;
+  until: number;
+  /** When two thirds of its lifetime are over. */
+  renewal: number;
+  fingerprint: string;
+}
+
+/** @param pem only its first certificate counts @returns undefined where it cannot be read */
+export function describeCertificate(pem: string): CertificateDescription | undefined {
+  const [leaf] = certificatesIn(pem);
+  if (leaf === undefined) return undefined;
+  const names = leaf.subjectAltName?.replaceAll('DNS:', '') ?? '';
+  return {
+    subject: names === '' ? leaf.subject : names,
+    issuer: leaf.issuer,
+    from: leaf.validFromDate.getTime(),
+    until: leaf.validToDate.getTime(),
+    renewal: renewalTime(leaf.toString()),
+    fingerprint: leaf.fingerprint256,
+  };
+}

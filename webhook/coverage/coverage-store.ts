@@ -131,9 +131,13 @@ export function createCoverageStore(changed: (change: Change) => void, now: () =
       const sorted = asked.sort(([a], [b]) => (a < b ? -1 : 1));
       return sorted.map(([namespace, { settings, counts }]) => ({ namespace, placement: settings.placement, counts }));
     },
-    /** Every pod with its reason. */
-    *pods(): Generator<{ namespace: string; pod: string; reason: CoverageReason }> {
+    /**
+     * Every pod with its reason.
+     * @param only a namespace; '' for all
+     */
+    *pods(only = ''): Generator<{ namespace: string; pod: string; reason: CoverageReason }> {
       for (const [namespace, { pods }] of namespaces) {
+        if (only !== '' && namespace !== only) continue;
         for (const [pod, { reason }] of pods) yield { namespace, pod, reason };
       }
     },

@@ -54,16 +54,17 @@ export function reportTable({ checks }: SelfcheckReport): string {
 const REPORT_FOR = 5000;
 
 /**
- * @param run is called once in five seconds at most, whoever asks
+ * The report for all who ask.
+ * @param run is called once in five seconds at most
  * @param now milliseconds of a clock that never goes back
  */
-export function selfcheckPage(run: () => Promise<SelfcheckReport>, now?: () => number): () => Promise<Page> {
-  return madeAtMostEvery(
-    REPORT_FOR,
-    async () => {
-      const report = await run();
-      return jsonPage(report.ok ? 200 : 503, report);
-    },
-    now,
-  );
+export function sharedReport(run: () => Promise<SelfcheckReport>, now?: () => number): () => Promise<SelfcheckReport> {
+  return madeAtMostEvery(REPORT_FOR, run, now);
+}
+
+export function selfcheckPage(report: () => Promise<SelfcheckReport>): () => Promise<Page> {
+  return async () => {
+    const data = await report();
+    return jsonPage(data.ok ? 200 : 503, data);
+  };
 }
