@@ -21,33 +21,12 @@ const common = {
   logLevel: 'warning',
 } as const;
 const init = { install: 'init-image/install.ts', check: 'init-image/check.ts', wait: 'init-image/wait.ts' };
-/** undici, which the Kubernetes client library asks by, needs it. */
-const CLI_NODE = [22, 19];
-/** Before any other line of the program: an older Node cannot load what follows. */
-const CLI_BANNER = `(function () {
-  var has = process.versions.node.split('.').map(Number);
-  if (has[0] > ${CLI_NODE[0]} || (has[0] === ${CLI_NODE[0]} && has[1] >= ${CLI_NODE[1]})) return;
-  process.stderr.write('NODE_TOO_OLD: kubectl invalid-drop needs Node ${CLI_NODE.join('.')} or later, and this is ' + process.versions.node +
-    ': install a newer Node, or take the self-contained program of the release\\n');
-  process.exit(2);
-})();`;
-const CLI = { 'cli/kubectl-invalid_drop': 'cli/kubectl-invalid-drop.ts' };
 // Node keeps the source in memory: without its white space the webhook's is 1.5 MB smaller. The checker's, of which there is
 // one in each pod, has short names too: 0.1 MB.
 const small = { ...common, minifyWhitespace: true };
 await listPackages('init-image', await build({ ...small, minifyIdentifiers: true, entryPoints: init }));
 await listPackages('webhook', await build({ ...small, entryPoints: { webhook: 'webhook/main.ts' } }));
 await listPackages('node-agent', await build({ ...small, entryPoints: { agent: 'node-agent/agent.ts' } }));
-await listPackages(
-  'cli',
-  await build({
-    ...small,
-    target: 'node22.19',
-    banner: { js: `#!/usr/bin/env node\n${CLI_BANNER}` },
-    entryPoints: CLI,
-    outExtension: { '.js': '.cjs' },
-  }),
-);
 
 async function listPackages(image: string, { metafile }: { metafile: Metafile }): Promise<void> {
   const paths = Object.values(metafile.outputs).flatMap(({ inputs }) =>

@@ -3,6 +3,7 @@ import type { KubeConfig } from '@kubernetes/client-node';
 import type { OperatorClient } from '../lib/cluster/cluster-client.ts';
 import type { OptionTable, OptionValues } from '../lib/options.ts';
 import type { COMMON_OPTIONS, CommonSwitch } from './common-options.ts';
+import type { CompletionNames } from './completion-names.ts';
 
 /** Exit codes, the same for each command. */
 export const EXIT = {
@@ -55,6 +56,8 @@ export interface CommandDefinition<T extends OptionTable, S extends string> {
   switches: Record<S, string>;
   /** Positional arguments that are taken at most. */
   positionals: number;
+  /** Candidates for positional arguments. @param before the words that stand before the one being written */
+  complete?(before: string[], names: CompletionNames): Promise<string[]>;
   /** @returns exit code @throws what run-command.ts explains and turns into EXIT.cannot */
   run(args: CommandArguments<T, S>, context: CommandContext): Promise<number>;
 }

@@ -20,4 +20,15 @@ export const errors = defineErrors({
   GUARD_TARGET_INVALID: (text: string) => `"${text}" does not name a pod: write NAMESPACE/POD, or POD`,
   GUARD_IMAGE_UNKNOWN: (why: string) =>
     `the webhook's Deployment does not name the image to inject (${why}): name it with --image`,
+  PORT_FORWARD_FAILED: (pod: string, port: number, why: string) =>
+    `no connection to port ${port} of pod ${pod} (${why}): see that the pod runs`,
+  WEBHOOK_NOT_READY: () =>
+    'no replica of the webhook is Ready in namespace invalid-drop-system: see kubectl get pods -n invalid-drop-system',
+  PAGE_TOO_LARGE: (bytes: number) => `the webhook's answer has more than ${bytes} bytes: ask for one namespace with -n`,
+  PAGE_UNEXPECTED: (path: string, status: number, text: string) =>
+    `the webhook answers ${path} with status ${status} and no report ("${text}"): use the version of this command that is installed in the cluster`,
+  COVERAGE_OFF: () => 'coverage is off in this installation: set the webhook option coverage=enabled',
+  LOCAL_PORT_TAKEN: (port: number, why: string) =>
+    `cannot listen on port ${port} of 127.0.0.1 (${why}): choose another one with --port`,
+  SHELL_UNKNOWN: (kind: string, known: string) => `there is no completion for "${kind}": use one of ${known}`,
 });

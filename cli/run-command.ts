@@ -6,6 +6,8 @@ import { readArguments, splitCommand } from './arguments.ts';
 import { type Command, type CommandContext, EXIT } from './cli-command.ts';
 import { errors } from './cli-errors.ts';
 import { COMMON_OPTIONS, type CommonValues } from './common-options.ts';
+import { clusterNames } from './completion/cluster-names.ts';
+import { completionOutput } from './completion/completion.ts';
 import { explainFailure } from './refusal.ts';
 
 /** What the process gives; `connect` gets the options that say where to. */
@@ -24,6 +26,21 @@ export async function runCommandLine(
 ): Promise<number> {
   const { print, note, env } = surroundings;
   try {
+    if (argv[0] === COMPLETE) {
+      const words = argv.slice(1);
+      const where = {
+        kubeconfig: flagIn(words, 'kubeconfig') || env['KUBECONFIG'] || '',
+        context: flagIn(words, 'context'),
+      };
+      print(
+        await completionOutput(
+          words,
+          commands,
+          clusterNames(() => surroundings.connect(where)),
+        ),
+      );
+      return EXIT.well;
+    }
     const { name, rest } = splitCommand(argv);
     if (name === undefined && rest.some((one) => one === '--help' || one === '-h')) {
       print(overview(commands));
@@ -49,6 +66,15 @@ export async function runCommandLine(
     note(explained instanceof CodedError ? `${explained.code}: ${explained.message}` : printable(String(explained)));
     return EXIT.cannot;
   }
+}
+
+/** What the scripts of `completion` call. */
+const COMPLETE = '__complete';
+
+function flagIn(words: string[], flag: string): string {
+  const index = words.findIndex((word) => word === `--${flag}` || word.startsWith(`--${flag}=`));
+  const [, joined] = words[index]?.split('=', 2) ?? [];
+  return joined ?? (index >= 0 ? (words[index + 1] ?? '') : '');
 }
 
 function overview(commands: readonly Command[]): string {

@@ -21,7 +21,10 @@ const MAY_IMPORT: Record<string, string[]> = {
   webhook: ['webhook', 'lib'],
   'node-agent': ['node-agent', 'lib'],
   // The command builds the containers that the webhook builds, and decides about a pod as its coverage does.
-  cli: ['cli', 'lib', 'webhook/admission', 'webhook/coverage', 'webhook/webhook-options.ts'],
+  cli: [
+    ...['cli', 'lib', 'webhook/admission', 'webhook/certificates', 'webhook/coverage', 'webhook/selfcheck'],
+    'webhook/webhook-options.ts',
+  ],
   // Tooling shares code with the tests by test/harness.
   tools: ['tools', 'cli', 'webhook', 'init-image', 'node-agent', 'lib', 'test/harness'],
   demo: ['demo', 'tools', 'webhook', 'init-image', 'node-agent', 'lib', 'test/harness'],

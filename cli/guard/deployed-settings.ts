@@ -11,7 +11,7 @@ import { injectionSettings, OPTIONS } from '../../webhook/webhook-options.ts';
 import { errors } from '../cli-errors.ts';
 
 const NAME = 'invalid-drop-webhook';
-const PATH = `/apis/apps/v1/namespaces/${OWN_NAMESPACE}/deployments/${NAME}`;
+export const DEPLOYMENT_PATH = `/apis/apps/v1/namespaces/${OWN_NAMESPACE}/deployments/${NAME}`;
 
 /**
  * @param image in place of the one that the webhook injects; '' for that one
@@ -24,7 +24,7 @@ export async function readSettings(
   note: (text: string) => void,
 ): Promise<InjectionSettings> {
   try {
-    const settings = settingsOf(await client.get(PATH));
+    const settings = settingsOf(await client.get(DEPLOYMENT_PATH));
     return { ...settings, image: image || settings.image };
   } catch (error) {
     if (!isAnswer(error)) throw error;

@@ -8,6 +8,7 @@ import { durationMs } from '../../lib/options.ts';
 import { placementOf } from '../../lib/pod/placement.ts';
 import { type CliClient, type CommandArguments, type CommandContext, defineCommand } from '../cli-command.ts';
 import { errors } from '../cli-errors.ts';
+import { namespaceIn } from '../completion-names.ts';
 import { formatResult } from '../output.ts';
 import { readSettings } from './deployed-settings.ts';
 import { GUARD_OPTIONS, GUARD_SWITCHES, type NamedPod, namedPods, targetsOf } from './guard-options.ts';
@@ -27,6 +28,7 @@ Exit 0: all pods are guarded. 1: some are not. 2: an argument is wrong, or the c
   options: GUARD_OPTIONS,
   switches: GUARD_SWITCHES,
   positionals: Number.POSITIVE_INFINITY,
+  complete: (before, names) => names.pods(namespaceIn(before)),
   async run(args, context) {
     const { values, given, positionals } = args;
     // Its own containers cannot be taken out again: not for the whole cluster by one letter.

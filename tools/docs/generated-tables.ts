@@ -2,8 +2,10 @@
 // `<!-- NAME -->` and `<!-- end -->`.
 import { readFile } from 'node:fs/promises';
 import { COMMON_OPTIONS } from '../../cli/common-options.ts';
+import { DASHBOARD_OPTIONS } from '../../cli/dashboard/dashboard-command.ts';
 import { GUARD_OPTIONS } from '../../cli/guard/guard-options.ts';
 import { GUARD_OUTCOMES } from '../../cli/guard/guard-outcomes.ts';
+import { STATUS_OPTIONS } from '../../cli/status/status-command.ts';
 import { METRICS } from '../../init-image/checker/checker-metrics.ts';
 import { CHECK_OPTIONS, INSTALL_OPTIONS } from '../../init-image/program-options.ts';
 import {
@@ -217,6 +219,8 @@ const PARTS: Record<string, () => string | Promise<string>> = {
   'check options': () => options(CHECK_OPTIONS),
   'agent options': () => options(AGENT_OPTIONS),
   'cli options': () => options(COMMON_OPTIONS),
+  'status options': () => options(STATUS_OPTIONS),
+  'dashboard options': () => options(DASHBOARD_OPTIONS),
   'guard options': () => options(GUARD_OPTIONS),
   'guard outcomes': guardOutcomes,
   'skip reasons': skipReasons,

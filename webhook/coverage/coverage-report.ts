@@ -2,7 +2,7 @@
 
 import { jsonPage, madeAtMostEvery, type Page, type PageRequest } from '../../lib/page-server.ts';
 import { textTable } from '../../lib/text-table.ts';
-import { COVERAGE_REASONS, type CoverageReason, isGuarded, REASONS } from './coverage-reasons.ts';
+import { COVERAGE_REASONS, type CoverageReason, isGuarded, REASONS, remedyFor } from './coverage-reasons.ts';
 import type { Counts, CoverageStore } from './coverage-store.ts';
 import type { CoveredNamespace } from './pod-reason.ts';
 import type { RefusedCreation } from './refused-creations.ts';
@@ -122,8 +122,16 @@ function inOrder(counts: Counts): Counts {
   return Object.fromEntries(REASONS.flatMap((reason) => (counts[reason] ? [[reason, counts[reason]]] : [])));
 }
 
-/** The report for a terminal: a line for each namespace, then what is not guarded. */
-export function coverageTable(report: CoverageReport): string {
+/** Of a pod with one of our reasons; an older or newer webhook may have others. */
+const meaningOf = (reason: CoverageReason) =>
+  Object.hasOwn(COVERAGE_REASONS, reason) ? COVERAGE_REASONS[reason].text : '';
+const counts = (reason: string) => Object.hasOwn(COVERAGE_REASONS, reason) && isGuarded(reason as CoverageReason);
+
+/**
+ * The report for a terminal: a line for each namespace, then what is not guarded.
+ * @param wide with what to do about each pod
+ */
+export function coverageTable(report: CoverageReport, wide = false): string {
   const { synced, total, guarded, namespaces, notGuarded, notGuardedMore, refused, refusedMore, names } = report;
   const summary = `${guarded} of ${total} pods in ${namespaces.length} namespaces are guarded${synced ? '' : ' (not all have been listed yet)'}\n`;
   const byNamespace = namespaces.map((one) => [
@@ -132,15 +140,19 @@ export function coverageTable(report: CoverageReport): string {
     String(one.total),
     String(one.guarded),
     Object.entries(one.reasons)
-      .filter(([reason]) => !isGuarded(reason as CoverageReason))
+      .filter(([reason]) => !counts(reason))
       .map(([reason, count]) => `${count} ${reason}`)
       .join(', '),
   ]);
-  const byPod = notGuarded.map(({ namespace, pod, reason }) => [namespace, pod, reason, COVERAGE_REASONS[reason].text]);
+  const byPod = notGuarded.map(({ namespace, pod, reason }) => [
+    ...[namespace, pod, reason, meaningOf(reason)],
+    ...(wide ? [(Object.hasOwn(COVERAGE_REASONS, reason) && remedyFor(reason)) || ''] : []),
+  ]);
   const parts = [summary];
   if (byNamespace.length > 0)
     parts.push(textTable([['NAMESPACE', 'PLACEMENT', 'PODS', 'GUARDED', 'NOT GUARDED'], ...byNamespace]));
-  if (byPod.length > 0) parts.push(textTable([['NAMESPACE', 'POD', 'REASON', 'MEANING'], ...byPod]));
+  if (byPod.length > 0)
+    parts.push(textTable([['NAMESPACE', 'POD', 'REASON', 'MEANING', ...(wide ? ['WHAT TO DO'] : [])], ...byPod]));
   if (names !== undefined)
     parts.push(`The names of ${notGuardedMore} pods that are not guarded are to be had ${names}\n`);
   else if (notGuardedMore > 0) parts.push(`and ${notGuardedMore} more\n`);
