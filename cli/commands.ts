@@ -4,10 +4,12 @@ import { completionCommand } from './completion/completion-command.ts';
 import { coverageCommand } from './coverage-command.ts';
 import { dashboardCommand } from './dashboard/dashboard-command.ts';
 import { guardCommand } from './guard/guard-command.ts';
+import { preflightCommand } from './preflight/preflight-command.ts';
 import { statusCommand } from './status/status-command.ts';
 import { versionCommand } from './version-command.ts';
 
 export const COMMANDS: readonly Command[] = [
+  preflightCommand,
   statusCommand,
   coverageCommand,
   guardCommand,

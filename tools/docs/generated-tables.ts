@@ -40,6 +40,7 @@ import { OPTIONS } from '../../webhook/webhook-options.ts';
 import { CHART_VALUES } from './chart-values.ts';
 import { explainExample, nodeExample } from './explain-examples.ts';
 import type { GeneratedFile } from './generated-file.ts';
+import { preflightExample } from './preflight-example.ts';
 
 const ROOT = new URL('../../', import.meta.url);
 const PAGES = [
@@ -49,6 +50,7 @@ const PAGES = [
   'docs/coverage.md',
   'docs/diagnose.md',
   'docs/metrics.md',
+  'docs/preflight.md',
   'docs/running-pods.md',
   'manifests/chart/README.md',
 ];
@@ -232,6 +234,7 @@ const PARTS: Record<string, () => string | Promise<string>> = {
   'coverage table': coverageExample,
   'explain example': explainExample,
   'node example': nodeExample,
+  'preflight example': preflightExample,
   'reset kinds': resetKinds,
 };
 

@@ -1,0 +1,180 @@
+// What `preflight` asks the API server, and what it answered. Nothing here judges.
+import { ApiError, reasonOf } from '../../lib/cluster/api-error.ts';
+import type { ClusterClient, Query } from '../../lib/cluster/cluster-client.ts';
+import { isObject, type JsonObject, objectAt, shortText } from '../../lib/json.ts';
+
+/** One answer. `right`: the permission that is missing, such as "list nodes". */
+export type ApiAnswer<T> =
+  | { state: 'read'; value: T }
+  | { state: 'absent' }
+  | { state: 'refused'; right: string }
+  | { state: 'failed'; why: string };
+
+/** Objects of a list; `more`: there are others that were not read. */
+export interface ListedObjects {
+  objects: JsonObject[];
+  more: boolean;
+}
+
+/** Objects of a page, and the most pages of each list. */
+const PAGE = 250;
+/** 5,000 nodes, which is the most that Kubernetes is made for, and as many pods of the mesh. */
+const MOST_PAGES = 20;
+
+/** Label that Istio's injector gives each pod with a sidecar. */
+const ISTIO_PODS = 'security.istio.io/tlsMode=istio';
+
+const LISTS = {
+  nodes: { path: '/api/v1/nodes', right: 'list nodes' },
+  namespaces: { path: '/api/v1/namespaces', right: 'list namespaces' },
+  daemonSets: { path: '/apis/apps/v1/daemonsets', right: 'list daemonsets' },
+  proxyPods: {
+    path: '/api/v1/namespaces/kube-system/pods',
+    query: { labelSelector: 'component=kube-proxy' },
+    right: 'list pods in namespace kube-system',
+  },
+  istiods: {
+    path: '/apis/apps/v1/deployments',
+    query: { labelSelector: 'app=istiod' },
+    right: 'list deployments',
+  },
+  webhooks: {
+    path: '/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations',
+    right: 'list mutatingwebhookconfigurations',
+  },
+} satisfies Record<string, { path: string; query?: Query; right: string }>;
+
+const OBJECTS = {
+  version: { path: '/version', right: 'get /version' },
+  apiGroups: { path: '/apis', right: 'get /apis' },
+  kubeProxyConfig: configMap('kube-system', 'kube-proxy'),
+  eksProxyConfig: configMap('kube-system', 'kube-proxy-config'),
+  calicoInstallation: {
+    path: '/apis/operator.tigera.io/v1/installations/default',
+    right: 'get installations.operator.tigera.io',
+  },
+  felixConfiguration: {
+    path: '/apis/crd.projectcalico.org/v1/felixconfigurations/default',
+    right: 'get felixconfigurations.crd.projectcalico.org',
+  },
+} satisfies Record<string, { path: string; right: string }>;
+
+/** Its ConfigMap cilium-config is in the same namespace. */
+const CILIUM = /^cilium$/;
+
+/** All that was asked. */
+export interface ClusterAnswers {
+  lists: Record<keyof typeof LISTS | 'meshedPods', ApiAnswer<ListedObjects>>;
+  objects: Record<keyof typeof OBJECTS, ApiAnswer<JsonObject>>;
+  /** By NAMESPACE/NAME: Istio's, Cilium's. */
+  configMaps: Record<string, ApiAnswer<JsonObject>>;
+}
+
+type Client = Pick<ClusterClient, 'get'>;
+
+/**
+ * Asks for everything that is read-only and cheap: some lists and some objects. Never rejects for a missing right.
+ * @param namespace of the pods to look at; '' for all
+ */
+export async function askCluster(client: Client, namespace: string): Promise<ClusterAnswers> {
+  const pods = namespace === '' ? '/api/v1/pods' : `/api/v1/namespaces/${namespace}/pods`;
+  const where = namespace === '' ? '' : ` in namespace ${namespace}`;
+  const meshedPods = { path: pods, query: { labelSelector: ISTIO_PODS }, right: `list pods${where}` };
+  const lists = await all({ ...LISTS, meshedPods }, (one) => list(client, one));
+  const objects = await all(OBJECTS, (one) => object(client, one));
+  const maps = Object.fromEntries(mapsToRead(lists).map(({ key, ...map }) => [key, map]));
+  return { lists, objects, configMaps: await all(maps, (one) => object(client, one)) };
+}
+
+/** One after the other: an API server that is loaded has one request of this command at a time. */
+async function all<K extends string, Q, A>(questions: Record<K, Q>, ask: (question: Q) => Promise<A>) {
+  const answers: [string, A][] = [];
+  for (const [key, question] of Object.entries<Q>(questions)) answers.push([key, await ask(question)]);
+  return Object.fromEntries(answers) as Record<K, A>;
+}
+
+interface Question {
+  path: string;
+  query?: Query;
+  right: string;
+}
+
+async function list(client: Client, { path, query, right }: Question): Promise<ApiAnswer<ListedObjects>> {
+  return answered(right, async () => {
+    const objects: JsonObject[] = [];
+    let next = '';
+    for (let page = 0; page < MOST_PAGES; page += 1) {
+      const answer = await client.get(path, { ...query, limit: String(PAGE), ...(next && { continue: next }) });
+      const items = answer['items'];
+      if (Array.isArray(items)) for (const item of items.filter(isObject)) objects.push(item);
+      next = shortText(objectAt(answer, 'metadata')['continue'], 10_000);
+      if (next === '') break;
+    }
+    return { objects, more: next !== '' };
+  });
+}
+
+const object = (client: Client, { path, right }: Question) => answered(right, () => client.get(path));
+
+async function answered<T>(right: string, ask: () => Promise<T>): Promise<ApiAnswer<T>> {
+  try {
+    return { state: 'read', value: await ask() };
+  } catch (error) {
+    // Wrong credentials, or no API server: nothing else will be answered either.
+    if (!(error instanceof ApiError) || error.status === 401) throw error;
+    if (error.status === 404) return { state: 'absent' };
+    if (error.status === 403) return { state: 'refused', right };
+    return { state: 'failed', why: reasonOf(error) };
+  }
+}
+
+function configMap(namespace: string, name: string) {
+  return {
+    path: `/api/v1/namespaces/${namespace}/configmaps/${name}`,
+    right: `get configmap ${name} in namespace ${namespace}`,
+  };
+}
+
+type FoundMap = ReturnType<typeof configMap> & { key: string };
+
+/** At most so many: a cluster has a few revisions of Istio. */
+const MOST_MAPS = 20;
+
+function mapsToRead(lists: ClusterAnswers['lists']): FoundMap[] {
+  const found = new Map<string, FoundMap>();
+  const add = (namespace: string, name: string) => {
+    const key = `${namespace}/${name}`;
+    if (namespace !== '') found.set(key, { key, ...configMap(namespace, name) });
+  };
+  for (const { metadata } of objectsOf(lists.daemonSets)) {
+    const { namespace, name } = objectAt(metadata);
+    if (CILIUM.test(shortText(name))) add(shortText(namespace), 'cilium-config');
+  }
+  for (const istiod of objectsOf(lists.istiods)) {
+    add(shortText(objectAt(istiod, 'metadata')['namespace']), meshMap(istiod));
+  }
+  return [...found.values()].slice(0, MOST_MAPS);
+}
+
+/** Of the default revision it has no suffix. */
+function meshMap(istiod: JsonObject): string {
+  const revision = shortText(objectAt(istiod, 'metadata', 'labels')['istio.io/rev'], 63);
+  return revision === '' || revision === 'default' ? 'istio' : `istio-${revision}`;
+}
+
+/** The objects of an answer; none where there is none. */
+export function objectsOf(answer: ApiAnswer<ListedObjects>): JsonObject[] {
+  return answer.state === 'read' ? answer.value.objects : [];
+}
+
+/** The value of a ConfigMap's key; '' where it is not there. Longer ones than a ConfigMap may be are cut. */
+export function mapText(answer: ApiAnswer<JsonObject> | undefined, key: string): string {
+  return answer?.state === 'read' ? shortText(objectAt(answer.value, 'data')[key], 1024 * 1024) : '';
+}
+
+/** Why an answer is missing, in words: "could not read nodes: needs list nodes". Empty where it is there, or absent. */
+export function missingWords(what: string, answer: ApiAnswer<unknown>): string {
+  if (answer.state === 'refused') return `could not read ${what}: needs the right to ${answer.right}`;
+  if (answer.state === 'failed') return `could not read ${what}: ${answer.why}`;
+  return '';
+}
