@@ -28,7 +28,17 @@ async function registryUp(): Promise<number> {
 export const E2E_RELEASE_SUITE: Suite = {
   folder: 'test/e2e-release',
   suffix: '.release.ts',
-  stages: [{ why: '', files: ['chart-templates.release.ts', 'pull-secrets.release.ts', 'registry.release.ts'] }],
+  stages: [
+    {
+      why: '',
+      files: [
+        'chart-templates.release.ts',
+        'chart-upgrade.release.ts',
+        'pull-secrets.release.ts',
+        'registry.release.ts',
+      ],
+    },
+  ],
   fileLimitSeconds: 600,
   prepare: [twoNodesUp, registryUp],
 };

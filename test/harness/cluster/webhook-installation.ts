@@ -23,7 +23,7 @@ export async function install(overlay = MANIFESTS): Promise<void> {
  * Waits until a pod that is created is injected. API server and kube-proxy hear of a new configuration and of new
  * replicas a moment after these are Ready, and until then pods are created as they are.
  */
-async function admissionsArrive(): Promise<void> {
+export async function admissionsArrive(): Promise<void> {
   const name = 'e2e-admissions';
   const labels = { [OPT_IN_LABEL]: 'enabled' };
   await createNamespace(name, labels);
