@@ -9,7 +9,7 @@ export PATH := $(PATH):/usr/sbin:/sbin
 
 .PHONY: help deps tools build check test test-browser screenshots test-kernels test-userlands run demo e2e bench
 .PHONY: bench-cluster bench-mesh images cluster-up cluster-down cluster-shell mesh-up e2e-mesh e2e-node e2e-release coverage
-.PHONY: clean release publish
+.PHONY: clean release test-release publish
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
@@ -89,6 +89,11 @@ images: deps ## build the images, and save them with their SBOMs in .run/images
 release: deps ## make what a release page has, in .run/release (docs/releasing.md)
 	@bash tools/install-debian.sh release
 	node --use-env-proxy tools/release/make-release.ts
+
+test-release: deps build images ## make a release twice, compare and verify it, and start its programs (root)
+	@bash tools/install-debian.sh release
+	@bash tools/install-debian.sh emulator
+	TAP_TIMEOUT=3000 tap run test/e2e-release/release-files.release.ts
 
 # Variables: RELEASE (folder), REGISTRY, COSIGN_KEY, COSIGN_PASSWORD, SIGN, PLAIN_HTTP (docs/releasing.md).
 publish: deps ## push the release, with signatures and attestations, to its registry

@@ -6,6 +6,7 @@
 #   user-namespaces  what a container runtime is built with, for a node of the cluster
 #   release    make release, which cannot run without: then the exit code is 1
 #   browser    the tests of the status page
+#   emulator   test-release, which runs programs of arm64
 #   kernels    test-kernels and test-userlands, which cannot run without: then the exit code is 1
 set -euo pipefail
 declare -A package_of
@@ -33,6 +34,9 @@ case "$1" in
     ;;
   browser)
     package_of=([chromium]=chromium [/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf]=fonts-dejavu-core)
+    ;;
+  emulator)
+    package_of=([qemu-aarch64-static]=qemu-user-static)
     ;;
   kernels)
     package_of=([qemu-system-x86_64]=qemu-system-x86 [mmdebstrap]=mmdebstrap [depmod]=kmod [cpio]=cpio)
