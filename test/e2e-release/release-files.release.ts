@@ -185,12 +185,14 @@ async function hashOf(file: string, unzipped: boolean): Promise<string> {
 
 /** Every program and library is of the architecture, and has the libraries that it needs. */
 async function checkPrograms(t: Test, root: string, platform: Platform): Promise<void> {
-  const libraries = new Set((await readdir(root, { recursive: true })).map((path) => path.replace(/^.*\//, '')));
+  // Not readdir, which follows the link /var/run out of the root.
+  const files = (await must('find', [root, '-type', 'f'])).split('\n').filter((path) => path !== '');
+  const links = (await must('find', [root, '-type', 'l'])).split('\n');
+  const libraries = new Set([...files, ...links].map((path) => path.replace(/^.*\//, '')));
   const wrong: string[] = [];
   let count = 0;
-  for (const entry of await readdir(root, { recursive: true, withFileTypes: true })) {
-    const path = `${entry.parentPath}/${entry.name}`;
-    if (!entry.isFile() || !(await isElf(path))) continue;
+  for (const path of files) {
+    if (!(await isElf(path))) continue;
     count++;
     const machine = await machineOf(path);
     if (machine !== MACHINE[platform]) wrong.push(`${path} is of machine ${machine}`);

@@ -1,30 +1,30 @@
 // The operator's command in a release: the npm package, self-contained programs for Linux, and a bill of materials each.
 import { existsSync } from 'node:fs';
-import { cp, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { copyFile, cp, mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { must } from '../../test/harness/netns/processes.ts';
 import { makeProgramSbom, type NpmKnowledge } from '../images/sbom.ts';
-import { NODE_PACKAGES } from './node-binary.ts';
+import { fetchNode, NODE_PACKAGES } from './node-binary.ts';
+import { SAME_TAR } from './oci-layout.ts';
 import { errors } from './release-errors.ts';
-import { PLATFORMS, type Platform } from './release-list.ts';
+import { PLATFORMS } from './release-list.ts';
+import { makeStandalone } from './standalone.ts';
 
 const LIMIT = 120_000;
 /** As kubectl finds it. */
 const PROGRAM = 'kubectl-invalid_drop';
 const PACKAGE = 'kubectl-invalid-drop';
 
-/** Makes the self-contained program of an architecture. */
-type MakeStandalone = (platform: Platform, out: string) => Promise<void>;
-
 export interface CommandInputs {
   /** Of the repository, with the bundle in dist/cli. */
   root: string;
+  cache: string;
   scratch: string;
   output: string;
   version: string;
   npm: NpmKnowledge;
 }
 
-export async function makeCommandFiles({ root, scratch, output, version, npm }: CommandInputs): Promise<void> {
+export async function makeCommandFiles({ root, cache, scratch, output, version, npm }: CommandInputs): Promise<void> {
   const bundle = `${root}/dist/cli`;
   if (!existsSync(`${bundle}/package.json`))
     throw errors.RELEASE_PART_MISSING("the operator's command", `npm run build has to make ${bundle}`);
@@ -45,12 +45,26 @@ export async function makeCommandFiles({ root, scratch, output, version, npm }: 
       `${JSON.stringify(makeProgramSbom({ version, ...program }, { nodeVersion, bundledPackages }, npm), null, 2)}\n`,
     );
   await writeBom(PACKAGE, { name: PACKAGE, purl: `pkg:npm/${PACKAGE}@${version}` }, undefined);
-  const module = new URL('standalone.ts', import.meta.url);
-  const { makeStandalone } = (await import(module.href)) as { makeStandalone: MakeStandalone };
   for (const platform of PLATFORMS) {
     const file = `${PROGRAM}-linux-${platform}`;
-    await makeStandalone(platform, `${output}/${file}`);
+    // The Node of the images: pinned, and without its symbols.
+    await makeStandalone(platform, `${output}/${file}`, (await fetchNode(cache, platform)).stripped);
+    await packProgram(`${output}/${file}`, root, work);
     await writeBom(file, { name: file }, NODE_PACKAGES[platform].version);
   }
   await rm(work, { recursive: true });
+}
+
+/** The program by its own name, and the licence, as a .tar.gz beside it: what krew installs, and a third of the size. */
+async function packProgram(file: string, root: string, work: string): Promise<void> {
+  const folder = `${work}/packed`;
+  await rm(folder, { recursive: true, force: true });
+  await mkdir(folder);
+  await copyFile(file, `${folder}/${PROGRAM}`);
+  await copyFile(`${root}/LICENSE`, `${folder}/LICENSE`);
+  const tar = `${file}.tar`;
+  await must('tar', [...SAME_TAR, '--mode=u=rwX,go=rX', '-cf', tar, '-C', folder, 'LICENSE', PROGRAM], {
+    limit: LIMIT,
+  });
+  await must('gzip', ['-9', '--no-name', tar], { limit: LIMIT });
 }

@@ -18,9 +18,10 @@ const BUILD_LIMIT = 120_000;
  * Needs the bundle (`npm run build`), and npm's registry for another architecture's Node.
  * @param arch of the machine that runs it
  * @param out path of the program; its folder is created
+ * @param node that architecture's Node, where there is one already
  * @returns its size in bytes
  */
-export async function makeStandalone(arch: StandaloneArch, out: string): Promise<number> {
+export async function makeStandalone(arch: StandaloneArch, out: string, node?: string): Promise<number> {
   const work = await mkdtemp(join(tmpdir(), 'invalid-drop-standalone-'));
   try {
     const main = join(work, 'main.cjs');
@@ -28,7 +29,7 @@ export async function makeStandalone(arch: StandaloneArch, out: string): Promise
     await writeFile(main, (await readFile(BUNDLE, 'utf8')).replace(/^#!.*\n/, ''));
     const output = join(work, 'program');
     const config = {
-      ...{ main, output, executable: await nodeFor(arch, work), disableExperimentalSEAWarning: true },
+      ...{ main, output, executable: node ?? (await nodeFor(arch, work)), disableExperimentalSEAWarning: true },
       // The cache and the snapshot are of the machine that makes them. No option of Node's comes from outside.
       ...{ useSnapshot: false, useCodeCache: false, execArgvExtension: 'none' },
     };
@@ -48,7 +49,9 @@ export async function makeStandalone(arch: StandaloneArch, out: string): Promise
 async function nodeFor(arch: StandaloneArch, work: string): Promise<string> {
   if (ARCHITECTURES[arch] === process.arch && process.platform === 'linux') return process.execPath;
   const name = `node-linux-${ARCHITECTURES[arch]}@${process.versions.node}`;
-  const printed = await must('npm', ['pack', '--silent', `--pack-destination=${work}`, name], { limit: DOWNLOAD_LIMIT });
+  const printed = await must('npm', ['pack', '--silent', `--pack-destination=${work}`, name], {
+    limit: DOWNLOAD_LIMIT,
+  });
   await must('tar', ['-xzf', printed.trim(), 'package/bin/node'], { cwd: work, limit: DOWNLOAD_LIMIT });
   return join(work, 'package/bin/node');
 }
