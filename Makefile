@@ -65,7 +65,7 @@ e2e-node: deps tools build images ## end-to-end tests of node agents, on two nod
 	@bash tools/install-debian.sh user-namespaces
 	node test/e2e-node/run-e2e-node.ts $(E2E)
 
-e2e-release: deps tools build images ## end-to-end tests of a release, installed from a registry, on two nodes of their own (root)
+e2e-release: deps tools ## end-to-end tests of a release, made and installed from a registry, on two nodes of their own (root)
 	@bash tools/install-debian.sh cluster
 	@bash tools/install-debian.sh user-namespaces
 	node test/e2e-release/run-e2e-release.ts $(E2E)

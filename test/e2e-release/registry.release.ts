@@ -3,11 +3,14 @@ import t from 'tap';
 import { apply, getJson } from '../harness/cluster/kubectl.ts';
 import { barePod, getPod } from '../harness/cluster/pod-status.ts';
 import { plainNamespace } from '../harness/cluster/test-workloads.ts';
-import { addPullSecret, pushArchive, tryProgram } from '../harness/registry/registry-programs.ts';
+import { openRelease } from '../harness/registry/published-release.ts';
+import { addPullSecret, PULL_SECRET } from '../harness/registry/pull-secrets.ts';
+import { runProgram, tryProgram } from '../harness/registry/registry-programs.ts';
 import { openRegistry } from '../harness/registry/registry-server.ts';
 import { eventually } from '../harness/wait-until.ts';
 
 const registry = await openRegistry();
+const release = await openRelease();
 
 /** A pod of the image on one node, which stays. */
 const podOn = (namespace: string, nodeName: string, image: string, more: object = {}) =>
@@ -28,14 +31,14 @@ t.test('without the password the registry gives nothing', async (t) => {
 });
 
 t.test('each node pulls with a pull secret, and not without', async (t) => {
-  const image = await pushArchive(registry, '.run/images/init-image.oci.tar', 'test/pulled:1');
-  t.match(image, /@sha256:[0-9a-f]{64}$/);
+  const image = `${registry.address}/test/pulled:1`;
+  await runProgram(registry, 'crane', ['copy', `${release.registry}/webhook:${release.version}`, image]);
   const { items } = await getJson<{ items: { metadata: { name: string } }[] }>('nodes');
   const nodes = items.map(({ metadata }) => metadata.name);
   t.equal(nodes.length, 2);
   const [without, having] = [await plainNamespace(t), await plainNamespace(t)];
-  await addPullSecret(registry, having, 'registry');
-  const more = { imagePullSecrets: [{ name: 'registry' }] };
+  await addPullSecret(registry, having);
+  const more = { imagePullSecrets: [{ name: PULL_SECRET }] };
   await apply(...nodes.flatMap((node) => [podOn(without, node, image), podOn(having, node, image, more)]));
   for (const node of nodes) {
     await eventually(`the pod on ${node} waits for its image`, async () => {

@@ -1,11 +1,11 @@
 // The programs of a release, as tests run them with the test registry.
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
+import type { IncomingMessage } from 'node:http';
+import { request } from 'node:https';
 import type { ReleaseProgramName } from '../../../tools/release/release-programs.ts';
-import { apply } from '../cluster/kubectl.ts';
 import { must, run } from '../netns/processes.ts';
-import { dockerConfigOf, type RegistryAccess, registryEnvironment } from './registry-server.ts';
+import { type RegistryAccess, registryEnvironment } from './registry-server.ts';
 
 /** A push of an image takes some seconds, a `helm install --wait` up to a minute. */
 const LIMIT = 180_000;
@@ -29,27 +29,25 @@ export function runProgram(access: RegistryAccess, name: ReleaseProgramName, arg
 }
 
 /**
- * Pushes the image, or the index of images, of an OCI archive.
- * @param name repository and tag below the registry's address
- * @returns reference with digest
+ * Puts a manifest as it is into the registry, as crane would not.
+ * @param repository full name
+ * @param reference tag, or the digest of `text`
+ * @throws Error where the registry refuses it
  */
-export async function pushArchive(access: RegistryAccess, archive: string, name: string): Promise<string> {
-  const layout = await mkdtemp(join(tmpdir(), 'invalid-drop-push-'));
-  try {
-    await must('tar', ['-xf', archive, '-C', layout], { limit: LIMIT });
-    return (await runProgram(access, 'crane', ['push', layout, `${access.address}/${name}`])).trim();
-  } finally {
-    await rm(layout, { recursive: true, force: true });
-  }
-}
-
-/** Makes a pull secret with the registry's password in a namespace. */
-export function addPullSecret(access: RegistryAccess, namespace: string, name: string): Promise<string> {
-  return apply({
-    apiVersion: 'v1',
-    kind: 'Secret',
-    metadata: { name, namespace },
-    type: 'kubernetes.io/dockerconfigjson',
-    stringData: { '.dockerconfigjson': JSON.stringify(dockerConfigOf(access)) },
-  });
+export async function putManifest(
+  { address, user, password, caFile }: RegistryAccess,
+  repository: string,
+  reference: string,
+  mediaType: string,
+  text: string,
+): Promise<void> {
+  const ca = await readFile(caFile);
+  const path = `/v2/${repository.slice(address.length + 1)}/manifests/${reference}`;
+  const headers = { 'content-type': mediaType, 'content-length': Buffer.byteLength(text) };
+  const call = request(`https://${address}${path}`, { method: 'PUT', ca, auth: `${user}:${password}`, headers });
+  call.setTimeout(LIMIT, () => call.destroy(new Error(`no answer to PUT ${path}`)));
+  call.end(text);
+  const [answer] = (await once(call, 'response')) as [IncomingMessage];
+  const said = Buffer.concat(await answer.toArray()).toString();
+  if (answer.statusCode !== 201) throw new Error(`PUT ${path}: ${answer.statusCode} ${said}`);
 }

@@ -10,7 +10,7 @@ import { run } from '../netns/processes.ts';
 import { eventually } from '../wait-until.ts';
 
 /** All nodes and the tests reach it there: the nodes' bridges are one network. */
-const ADDRESS = `${NETWORK.node.ipv4}:5000`;
+export const REGISTRY_ADDRESS = `${NETWORK.node.ipv4}:5000`;
 const USER = 'tester';
 const PASSWORD = 'pull-and-push';
 /** The registry takes bcrypt alone: `perl -e 'print crypt("pull-and-push", q($2b$04$abcdefghijklmnopqrstuu))'` */
@@ -39,10 +39,10 @@ const folderOf = ({ state }: Layout) => `${state}/registry`;
  * Starts it in a cluster that is up, and lets the cluster's nodes trust it. Any test finds it with openRegistry.
  * @throws Error where it does not answer within 30 s, with its log
  */
-export async function startRegistry(layout: Layout, programs: RegistryAccess['programs']): Promise<void> {
+export async function startRegistry(layout: Layout, programs: RegistryAccess['programs']): Promise<RegistryAccess> {
   const folder = folderOf(layout);
   const access = {
-    address: ADDRESS,
+    address: REGISTRY_ADDRESS,
     user: USER,
     password: PASSWORD,
     caFile: `${folder}/ca.crt`,
@@ -58,6 +58,7 @@ export async function startRegistry(layout: Layout, programs: RegistryAccess['pr
   await eventually('the registry answers', () => answers(layout, access), SERVE_LIMIT).catch(async (error: Error) => {
     throw new Error(`${error.message}: ${(await readFile(access.log, 'utf8')).slice(-2000)}`);
   });
+  return access;
 }
 
 /** The registry of the cluster that CLUSTER names. @throws Error where none was started */
@@ -79,7 +80,7 @@ async function writeFiles(folder: string, access: RegistryAccess): Promise<void>
     version: '0.1',
     log: { level: 'info', formatter: 'json' },
     storage: { filesystem: { rootdirectory: `${folder}/storage` }, delete: { enabled: true } },
-    http: { addr: ADDRESS, tls: { certificate: `${folder}/tls.crt`, key: `${folder}/tls.key` } },
+    http: { addr: REGISTRY_ADDRESS, tls: { certificate: `${folder}/tls.crt`, key: `${folder}/tls.key` } },
     auth: { htpasswd: { realm: 'registry', path: `${folder}/htpasswd` } },
   };
   const texts = {
@@ -96,14 +97,14 @@ async function writeFiles(folder: string, access: RegistryAccess): Promise<void>
 
 /** containerd reads it at each pull (containerd, docs/hosts.md). */
 async function trustOnNodes({ registries }: Layout, caFile: string): Promise<void> {
-  await mkdir(`${registries}/${ADDRESS}`, { recursive: true });
-  const hosts = `server = "https://${ADDRESS}"\n[host."https://${ADDRESS}"]\n  ca = "${caFile}"\n`;
-  await writeFile(`${registries}/${ADDRESS}/hosts.toml`, hosts);
+  await mkdir(`${registries}/${REGISTRY_ADDRESS}`, { recursive: true });
+  const hosts = `server = "https://${REGISTRY_ADDRESS}"\n[host."https://${REGISTRY_ADDRESS}"]\n  ca = "${caFile}"\n`;
+  await writeFile(`${registries}/${REGISTRY_ADDRESS}/hosts.toml`, hosts);
 }
 
 async function answers(layout: Layout, access: RegistryAccess): Promise<boolean> {
   const env = { ...process.env, ...registryEnvironment(access) };
-  const [command = '', ...args] = enterNetwork(layout, [access.programs.crane, 'catalog', ADDRESS]);
+  const [command = '', ...args] = enterNetwork(layout, [access.programs.crane, 'catalog', REGISTRY_ADDRESS]);
   const { exitCode, stderr } = await run(command, args, { env });
   if (exitCode !== 0) throw new Error(stderr);
   return true;
