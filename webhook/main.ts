@@ -64,7 +64,15 @@ async function serve(configuration: Configuration): Promise<void> {
   });
   const { log } = server;
   const client = await connect(configuration.kubeconfig);
-  watches = startWatches({ client, features, settings, metrics, log, retryDelay });
+  watches = startWatches({
+    client,
+    features,
+    collect: configuration.collect === 'enabled',
+    settings,
+    metrics,
+    log,
+    retryDelay,
+  });
   const certificates = startCertificates({
     configuration,
     client,
@@ -93,6 +101,7 @@ async function serve(configuration: Configuration): Promise<void> {
       '/': statusPage({
         version: VERSION,
         coverage: () => watches?.coverage(),
+        collection: watches.collection,
         selfcheck: selfcheckReport,
         certificates: () => certificateFacts(certificates, configuration.certificates),
       }),

@@ -5,6 +5,8 @@ import { type Reflection, type ReflectOptions, reflect, type Sink } from '../lib
 import type { NodeMode } from '../lib/contract.ts';
 import { isObject, isTextMap, type JsonObject, shortText } from '../lib/json.ts';
 import type { InjectionSettings } from './admission/containers.ts';
+import type { Collection } from './collection/collector.ts';
+import { collectFrom } from './collection/start-collection.ts';
 import { createCoverageMetrics } from './coverage/coverage-metrics.ts';
 import type { CoverageSource } from './coverage/coverage-report.ts';
 import { type Coverage, type SeenNamespace, seenNamespace, startCoverage } from './coverage/start-coverage.ts';
@@ -16,6 +18,8 @@ export interface Watches {
   labelsOf(namespace: string): Record<string, string> | undefined;
   /** undefined where coverage is off. */
   coverage(): CoverageSource | undefined;
+  /** undefined where nothing is collected from the checkers. */
+  collection: Collection | undefined;
   /** Name of each watch, and whether what it watches has been listed. */
   synced: Record<string, () => boolean>;
   stop(): Promise<void>;
@@ -25,13 +29,24 @@ export interface WatchesOptions extends Pick<ReflectOptions<never>, 'log' | 'ret
   /** undefined: no cluster is configured, and nothing is ever known. */
   client: ClusterClient | undefined;
   features: EnabledFeatures;
+  /** Whether the checkers are asked for their figures, where there is coverage. */
+  collect: boolean;
   settings: Pick<InjectionSettings, 'image' | 'nodeMode'>;
   metrics: Metrics;
 }
 
-export function startWatches({ client, features, settings, metrics, log, retryDelay }: WatchesOptions): Watches {
+export function startWatches({
+  client,
+  features,
+  collect,
+  settings,
+  metrics,
+  log,
+  retryDelay,
+}: WatchesOptions): Watches {
   const labels = createNamespaceStore();
   let coverage: Coverage | undefined;
+  let collection: Collection | undefined;
   const now = () => coverage && { store: coverage.store, synced: coverage.synced(), refused: coverage.refused };
   const { events } = createCoverageMetrics(metrics.registry, now);
   let namespaces: Reflection | undefined;
@@ -40,6 +55,7 @@ export function startWatches({ client, features, settings, metrics, log, retryDe
     const countEvent = (result: string) => events.inc({ result });
     if (features.coverage)
       coverage = startCoverage({ ...common, image: settings.image, events: features.events, countEvent });
+    if (coverage && collect) collection = collectFrom(coverage.store, metrics.registry);
     const sink = both(labels, coverage?.namespaces);
     const project = projection(settings.nodeMode);
     namespaces = reflect({ ...common, path: '/api/v1/namespaces', what: 'namespaces', project, sink });
@@ -47,11 +63,13 @@ export function startWatches({ client, features, settings, metrics, log, retryDe
   return {
     labelsOf: labels.labelsOf,
     coverage: now,
+    collection,
     synced: {
       ...(namespaces && { namespaces: namespaces.synced }),
       ...(coverage && { pods: coverage.synced }),
     },
     async stop() {
+      collection?.stop();
       await Promise.all([namespaces?.stop(), coverage?.stop()]);
     },
   };

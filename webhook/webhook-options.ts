@@ -149,6 +149,11 @@ export const OPTIONS = {
     help: 'Whether to write an Event for the owner of an unguarded pod. Needs coverage.',
     default: SWITCH[0],
   }),
+  collect: oneOf(SWITCH, {
+    env: 'INVALID_DROP_COLLECT',
+    help: 'Whether each replica asks the checkers of guarded pods for drops, rescues, drift and peers, for the status page: ten pods a second, each once a minute at most. Needs coverage.',
+    default: SWITCH[0],
+  }),
   'drain-seconds': wholeNumber(0, 300, {
     env: 'INVALID_DROP_DRAIN_SECONDS',
     help: 'How long to keep serving after SIGTERM, until API servers use other replicas.',

@@ -6,7 +6,14 @@ import { fileURLToPath } from 'node:url';
 import { AxeBuilder } from '@axe-core/playwright';
 import type { Browser, BrowserContextOptions } from 'playwright-core';
 import t from 'tap';
-import { addPods, emptyStore, refusedOf, selfcheckOf, usualStore } from '../webhook/status-page/made-status.ts';
+import {
+  addPods,
+  emptyStore,
+  madeCollection,
+  refusedOf,
+  selfcheckOf,
+  usualStore,
+} from '../webhook/status-page/made-status.ts';
 import { hostAndPort } from '../webhook/test-server.ts';
 import { FOCUSED, type Focused, RUNS_SCRIPTS, UNLABELLED_TABLES } from './in-page.ts';
 import { isTooWide, openPage, serveStatus, startBrowser } from './status-site.ts';
@@ -30,7 +37,7 @@ t.teardown(() => browser.close());
 
 t.test('axe finds nothing, in light and in dark, on any page', async (t) => {
   const site = await serveStatus(t, { selfcheck: async () => selfcheckOf([{}, { ok: false }]) });
-  const empty = await serveStatus(t, { coverage: () => undefined });
+  const empty = await serveStatus(t, { coverage: () => undefined, collection: undefined });
   for (const colorScheme of SCHEMES) {
     for (const address of [...PLACES.map((place) => site + place), empty]) {
       const { page } = await openPage(t, browser, address, { colorScheme, bypassCSP: true });
@@ -90,6 +97,7 @@ t.test('what others write is text, whatever it is', async (t) => {
   const refused = [refusedOf(HOSTILE, HOSTILE.repeat(5))];
   const site = await serveStatus(t, {
     coverage: () => ({ store, synced: true, refused: () => refused }),
+    collection: madeCollection(HOSTILE, HOSTILE),
     selfcheck: async () => selfcheckOf([{ detail: HOSTILE }]),
   });
   for (const place of [

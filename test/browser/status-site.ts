@@ -5,7 +5,7 @@ import type { Test } from 'tap';
 import { buildHealthServer } from '../../webhook/health-server.ts';
 import { type StatusPageOptions, statusPage } from '../../webhook/status-page/status-page.ts';
 import { createMetrics } from '../../webhook/webhook-metrics.ts';
-import { CERTIFICATES, selfcheckOf, TIME, usualStore } from '../webhook/status-page/made-status.ts';
+import { CERTIFICATES, madeCollection, selfcheckOf, TIME, usualStore } from '../webhook/status-page/made-status.ts';
 import { hostAndPort } from '../webhook/test-server.ts';
 import { TOO_WIDE } from './in-page.ts';
 
@@ -20,6 +20,7 @@ export async function serveStatus(t: Test, options: Partial<StatusPageOptions> =
   const page = statusPage({
     version: '0.1.0',
     coverage: () => ({ store, synced: true, refused: () => [] }),
+    collection: madeCollection(),
     selfcheck: async () => selfcheckOf(),
     certificates: () => CERTIFICATES,
     time: () => TIME,

@@ -1,4 +1,5 @@
 import t from 'tap';
+import { CHECKER_PORT, OPT_IN_LABEL } from '../../lib/contract.ts';
 import { NO_POD_LEVEL } from '../../lib/pod/pod-view.ts';
 import { checkerContainer } from '../../webhook/admission/containers.ts';
 import { configurationFinding, neededPermissions } from '../../webhook/selfcheck/selfchecks.ts';
@@ -118,6 +119,14 @@ t.test(
     t.strictSame(
       policy.ingress[0].ports.map(({ port }: { port: string }) => port),
       ports,
+    );
+    t.match(
+      policy.egress.find(({ to }: { to?: object }) => to),
+      {
+        to: [{ namespaceSelector: { matchExpressions: [{ key: OPT_IN_LABEL, operator: 'Exists' }] } }],
+        ports: [{ port: CHECKER_PORT }],
+      },
+      'collection reaches the checkers',
     );
   },
 );

@@ -31,6 +31,7 @@ import {
   INIT_RESOURCES_ANNOTATION,
   RESOURCES_FORM,
 } from '../../webhook/admission/container-resources.ts';
+import { createCollectionMetrics } from '../../webhook/collection/start-collection.ts';
 import { createCoverageMetrics } from '../../webhook/coverage/coverage-metrics.ts';
 import { COVERAGE_REASONS, REASONS, remedyFor } from '../../webhook/coverage/coverage-reasons.ts';
 import { coverageReport, coverageTable } from '../../webhook/coverage/coverage-report.ts';
@@ -155,6 +156,7 @@ const metricTable = (metrics: Pick<Metric<never>, 'name' | 'type' | 'labels' | '
 async function webhookMetrics(): Promise<string> {
   const { registry } = createMetrics('0');
   createCoverageMetrics(registry, () => undefined);
+  createCollectionMetrics(registry, () => undefined);
   const metrics = await registry.getMetricsAsJSON();
   const rows = metrics.map(({ name, type, help }) => [`\`${name}\``, String(type), help]);
   return markdownTable(['metric', 'type', 'meaning'], rows);
@@ -195,7 +197,11 @@ function coverageExample(): string {
       agent: undefined,
     };
     const owner = { apiVersion: 'v1', kind: 'Pod', name, uid: name };
-    store.put({ record: { namespace, name, facts, created: 1, startedAt: 0 }, owner, gone: false });
+    store.put({
+      record: { namespace, name, facts, created: 1, startedAt: 0, checkerIp: '', checkerPort: 0 },
+      owner,
+      gone: false,
+    });
   }
   return ['```', coverageTable(coverageReport({ store, synced: true, refused: () => [] })).trimEnd(), '```'].join('\n');
 }

@@ -76,6 +76,17 @@ export function createCoverageStore(changed: (change: Change) => void, now: () =
   }
 
   return {
+    /** Pods that a checker guards, and where it answers. A pod keeps its identity for its life. */
+    *checkers() {
+      for (const [namespace, { pods }] of namespaces) {
+        for (const [pod, entry] of pods) {
+          const { reason, record } = entry;
+          const { checkerIp: ip, checkerPort: port } = record;
+          if (ip === '' || (reason !== 'guarded' && reason !== 'guarded-by-older-version')) continue;
+          yield { identity: entry as object, namespace, pod, ip, port, startedAt: record.startedAt * 1000 };
+        }
+      }
+    },
     /** Opts a namespace in, or changes what is known of it. @returns true where it was not opted in before */
     cover(name: string, settings: CoveredNamespace): boolean {
       const covered = namespaces.get(name);

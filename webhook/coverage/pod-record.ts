@@ -1,6 +1,12 @@
 // What coverage keeps of a pod. Pure. Ten thousand pods have a few dozen different sets of facts between them: each set
 // is one object that they share.
-import { CHECKER_CONTAINER, INIT_CONTAINER, POD_OPTIONS } from '../../lib/contract.ts';
+import {
+  CHECKER_CONTAINER,
+  CHECKER_PORT,
+  CHECKER_PORT_VARIABLE,
+  INIT_CONTAINER,
+  POD_OPTIONS,
+} from '../../lib/contract.ts';
 import { isObject, isObjectList, type JsonObject, objectAt, objectsAt, secondsOf, shortText } from '../../lib/json.ts';
 import { type EphemeralGuards, networkSince, readEphemeral } from '../../lib/pod/ephemeral-guards.ts';
 import {
@@ -10,6 +16,7 @@ import {
   hasGuardedGate,
 } from '../../lib/pod/guarded-condition.ts';
 import { hasOwnContainers } from '../../lib/pod/placement.ts';
+import { CHECKER_PORT_OPTION } from '../../lib/pod/pod-options.ts';
 import { findContainer, type PodView, viewPod } from '../../lib/pod/pod-view.ts';
 import { type PodLeftAloneReason, reasonToLeaveAlone } from '../../lib/pod/reasons.ts';
 import { isInstallingSidecar, isOwnEphemeral, type OwnContainers, ownContainers } from '../admission/own-containers.ts';
@@ -59,6 +66,9 @@ export interface PodRecord {
    * 0 where neither is so.
    */
   startedAt: number;
+  /** Address of the pod where it has a checker of ours, as the kubelet reports it; '' where it has none. */
+  checkerIp: string;
+  checkerPort: number;
 }
 
 /** A record, and the owner, which is needed once for an Event. */
@@ -94,10 +104,18 @@ export function createProjection(image: string): (object: JsonObject) => SeenPod
       facts: share(factsOf(view, namespace, status, image)),
       created: secondsOf(metadata['creationTimestamp']),
       startedAt: startedAt(view, status),
+      ...checkerAddress(view, status),
     };
     const ended = status['phase'] === 'Succeeded' || status['phase'] === 'Failed';
     return { record, owner: ownerOf(metadata), gone: ended || metadata['deletionTimestamp'] !== undefined };
   };
+}
+
+function checkerAddress(pod: PodView, { podIP }: JsonObject): Pick<PodRecord, 'checkerIp' | 'checkerPort'> {
+  const checker = findContainer(pod, CHECKER_CONTAINER);
+  const moved = objectsAt(checker, 'env').find(({ name }) => name === CHECKER_PORT_VARIABLE)?.['value'];
+  const checkerPort = CHECKER_PORT_OPTION.parse(shortText(moved)) ?? CHECKER_PORT;
+  return { checkerIp: checker === undefined ? '' : shortText(podIP, 45), checkerPort };
 }
 
 function startedAt(pod: PodView, status: JsonObject): number {

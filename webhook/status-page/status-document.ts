@@ -14,6 +14,7 @@ import { type Content, type Html, html, raw } from './html.ts';
 import { addressOf, moment, section } from './page-parts.ts';
 import { amount, podTotals, type StatusFacts, spanText, summaryOf } from './status-facts.ts';
 import { STYLE } from './status-style.ts';
+import { peersSection, trafficSection } from './traffic-sections.ts';
 
 /** What of the page is asked for. */
 export interface StatusView {
@@ -28,7 +29,7 @@ const NAMES_NOTE = html`<p class="note">Names of pods and of workloads are only 
 
 /** The first page: everything, in numbers. @param named whether who asks may see names of pods */
 export function overviewDocument(facts: StatusFacts, page: number, named: boolean): string {
-  const { selfcheck, coverage, certificates, now } = facts;
+  const { selfcheck, coverage, certificates, traffic, now } = facts;
   const { level, headline, detail } = summaryOf(facts);
   const summary = html`<section class="verdict ${level}" aria-labelledby="summary"><h1 id="summary">${headline}</h1><p>${detail}</p></section>
 ${coverage && tiles(coverage)}`;
@@ -41,6 +42,8 @@ ${coverage && tiles(coverage)}`;
           'Pods',
           html`<p>Coverage is off: it needs a cluster, and the option <code>--coverage enabled</code>.</p>`,
         ),
+    trafficSection(traffic, now),
+    traffic && peersSection(traffic.peers, named),
     selfcheckSection(selfcheck, now),
     certificatesSection(certificates, now),
   ]);

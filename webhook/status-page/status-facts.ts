@@ -1,5 +1,7 @@
 // What the status page is made of: plain data. And what it says first. Pure.
 import type { CertificateDescription } from '../certificates/read-certificates.ts';
+import type { CollectionRound } from '../collection/collector.ts';
+import type { PeerFigures, TrafficHistory } from '../collection/traffic-history.ts';
 import { type CoverageReason, isGuarded, REASONS, remedyFor } from '../coverage/coverage-reasons.ts';
 import type { CoverageReport } from '../coverage/coverage-report.ts';
 import type { Counts } from '../coverage/coverage-store.ts';
@@ -15,6 +17,8 @@ export interface StatusFacts {
   selfcheck: SelfcheckReport | undefined;
   /** undefined: coverage is off. Names are in it only where they are for who asks. */
   coverage: CoverageReport | undefined;
+  /** undefined: nothing is collected from the checkers. */
+  traffic: TrafficFacts | undefined;
   certificates: CertificateFacts;
 }
 
@@ -26,6 +30,16 @@ export interface CertificateFacts {
   cas: CertificateDescription[];
   /** Whether API servers trust what this replica serves; undefined where there is no cluster. */
   trusted: boolean | undefined;
+}
+
+/** What this process has seen of the checkers' figures. */
+export interface TrafficFacts {
+  /** When this process began to ask. */
+  began: number;
+  last: CollectionRound | undefined;
+  current: CollectionRound | undefined;
+  namespaces: ReturnType<TrafficHistory['namespaces']>;
+  peers: PeerFigures[];
 }
 
 /** ok: nothing is to be done. attention: some pods need it. failing: admissions do. unknown: that cannot be told yet. */

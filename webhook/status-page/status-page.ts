@@ -4,17 +4,20 @@ import { madeAtMostEvery, type Page, type PageRequest } from '../../lib/page-ser
 import { bundlesOf, trusts } from '../certificates/ca-bundle.ts';
 import { certificatesIn, describeCertificate } from '../certificates/read-certificates.ts';
 import type { Certificates } from '../certificates/start-certificates.ts';
+import type { Collection } from '../collection/collector.ts';
 import { REASONS } from '../coverage/coverage-reasons.ts';
 import { type CoverageSource, coverageReport } from '../coverage/coverage-report.ts';
 import type { SelfcheckReport } from '../selfcheck/selfcheck-report.ts';
 import { overviewDocument, podsDocument, type StatusView, unknownDocument } from './status-document.ts';
-import type { CertificateFacts, StatusFacts } from './status-facts.ts';
+import type { CertificateFacts, StatusFacts, TrafficFacts } from './status-facts.ts';
 import { STATUS_HEADERS } from './status-style.ts';
 
 export interface StatusPageOptions {
   version: string;
   /** undefined where coverage is off. */
   coverage(): CoverageSource | undefined;
+  /** undefined where nothing is collected. */
+  collection?: Collection | undefined;
   /** Begins a self-check, or joins the last one. */
   selfcheck(): Promise<SelfcheckReport>;
   certificates(): CertificateFacts;
@@ -33,18 +36,22 @@ const CHECK_WAIT = 200;
 const CHECK_OLD = 30_000;
 
 export function statusPage(options: StatusPageOptions): (request: PageRequest) => Promise<Page> {
-  const { version, coverage, selfcheck, certificates, time = Date.now, now } = options;
+  const { version, coverage, collection, selfcheck, certificates, time = Date.now, now } = options;
   const started = time();
   const lastCheck = lastReport(selfcheck, time);
   const numbers = madeAtMostEvery(MADE_FOR, () => reportOf(coverage(), '', false), now);
   const names = madeAtMostEvery(MADE_FOR, () => reportOf(coverage(), '', true), now);
   const certificatesNow = madeAtMostEvery(MADE_FOR, certificates, now);
+  const traffic = madeAtMostEvery(MADE_FOR, () => trafficOf(collection, time()), now);
   const kept = madeAtMostEvery(MADE_FOR, () => new Map<string, Page>(), now);
 
   function make(view: StatusView, local: boolean, facts: StatusFacts): Page {
     const source = coverage();
     if (view.namespace === '' && view.reason === '')
-      return htmlPage(200, overviewDocument({ ...facts, coverage: local ? names() : numbers() }, view.page, local));
+      return htmlPage(
+        200,
+        overviewDocument({ ...facts, traffic: traffic(), coverage: local ? names() : numbers() }, view.page, local),
+      );
     if (source === undefined) return htmlPage(404, unknownDocument(facts, 'Coverage is off'));
     if (view.namespace !== '' && !source.store.covers(view.namespace))
       return htmlPage(404, unknownDocument(facts, 'No such namespace is opted in'));
@@ -61,6 +68,7 @@ export function statusPage(options: StatusPageOptions): (request: PageRequest) =
       started,
       selfcheck: report,
       coverage: undefined,
+      traffic: undefined,
       certificates: certificatesNow(),
     };
     if (view === undefined) return htmlPage(404, unknownDocument(facts, 'There is no such page'));
@@ -75,6 +83,13 @@ export function statusPage(options: StatusPageOptions): (request: PageRequest) =
 
 function htmlPage(status: number, body: string): Page {
   return { status, type: 'text/html; charset=utf-8', headers: STATUS_HEADERS, body };
+}
+
+function trafficOf(collection: Collection | undefined, now: number): TrafficFacts | undefined {
+  if (collection === undefined) return undefined;
+  const { began, history, last, current } = collection;
+  const [namespaces, peers] = [history.namespaces(now), history.peers(now)];
+  return { began, last: last(), current: current(), namespaces, peers };
 }
 
 /** With names: of workloads that cannot create pods. Pods are listed page by page, not here. */

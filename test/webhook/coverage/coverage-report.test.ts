@@ -186,7 +186,7 @@ t.test('the gauges follow the store, and a namespace that is gone leaves no samp
   createCoverageMetrics(registry, () => ({ store, synced: true, refused: () => [] }));
   store.cover('storage', { optedInAt: undefined, forbidsNetAdmin: false, placement: 'pod' });
   store.put({
-    record: { namespace: 'storage', name: 'a', facts: FACTS, created: 0, startedAt: 0 },
+    record: { namespace: 'storage', name: 'a', facts: FACTS, created: 0, startedAt: 0, checkerIp: '', checkerPort: 0 },
     owner: OWNER,
     gone: false,
   });
@@ -205,7 +205,15 @@ function coverageOf() {
   );
   for (const namespace of ['media', 'storage']) {
     store.cover(namespace, { optedInAt: undefined, forbidsNetAdmin: false, placement: 'pod' });
-    const record = { namespace, name: `${namespace}-0`, facts: FACTS, created: 0, startedAt: 0 };
+    const record = {
+      namespace,
+      name: `${namespace}-0`,
+      facts: FACTS,
+      created: 0,
+      startedAt: 0,
+      checkerIp: '',
+      checkerPort: 0,
+    };
     store.put({ record, owner: OWNER, gone: false });
   }
   const state = { on: true, time: 0, asked: 0, refusals: 0 };

@@ -1,5 +1,7 @@
 // A made-up installation for the status page: its pods, self-check and certificates, and a clock that stands still.
 
+import type { Collection } from '../../../webhook/collection/collector.ts';
+import { createTrafficHistory } from '../../../webhook/collection/traffic-history.ts';
 import type { CoverageReason } from '../../../webhook/coverage/coverage-reasons.ts';
 import { type CoverageStore, createCoverageStore } from '../../../webhook/coverage/coverage-store.ts';
 import type { PodFacts } from '../../../webhook/coverage/pod-record.ts';
@@ -61,7 +63,15 @@ export function addPods(
   for (const [reason, count] of Object.entries(pods) as [MadeReason, number][]) {
     const created = reason === 'created-before-opt-in' ? OPTED_IN - 60 : OPTED_IN + 60;
     for (let i = 0; i < count; i++, index++) {
-      const record = { namespace, name: `${name}-${index}`, facts: FACTS[reason], created, startedAt: created };
+      const record = {
+        namespace,
+        name: `${name}-${index}`,
+        facts: FACTS[reason],
+        created,
+        startedAt: created,
+        checkerIp: '10.1.0.1',
+        checkerPort: 15099,
+      };
       store.put({ record, owner: OWNER, gone: false });
     }
   }
@@ -133,3 +143,32 @@ export const refusedOf = (owner: string, message: string): RefusedCreation => ({
   namesOurs: true,
   lastSeen: new Date(TIME - 600_000).toISOString(),
 });
+
+/** What half a day of collection has seen: a quiet night, and an incident in the morning. */
+export function madeCollection(namespace = 'storage', pod = 'object-store-6d4cf56db6'): Collection {
+  const began = TIME - 14 * 3_600_000;
+  const history = createTrafficHistory(began);
+  const stores = Array.from({ length: 4 }, (_, i) => ({
+    identity: {},
+    namespace,
+    pod: `${pod}-${i}`,
+    startedAt: began,
+  }));
+  const media = { identity: {}, namespace: 'media', pod: 'transcoder-7f9c-3', startedAt: began };
+  let [drops, rescues] = [0, 0];
+  for (let minute = 0; minute <= 840; minute += 10) {
+    const at = began + minute * 60_000;
+    const busy = minute > 560 && minute < 680;
+    drops += busy ? 40 + ((minute * 7) % 90) : (minute * 13) % 4;
+    rescues += busy ? 3 + (minute % 7) : 0;
+    const peers = [{ peer: '10.1.4.7', port: 9000, segments: drops + 12, rescued: rescues, lastSeen: at - 30_000 }];
+    for (const [index, one] of stores.entries()) {
+      const counters = { drops: drops >> index, rescues: rescues >> index, drift: minute > 700 && index === 1 ? 1 : 0 };
+      history.add(one, { counters, peers: index < 2 ? peers : [] }, at);
+    }
+    const far = [{ peer: '2001:db8:7::21', port: 8080, segments: 9, rescued: 1, lastSeen: began + 600_000 }];
+    history.add(media, { counters: { drops: Math.floor(minute / 90), rescues: 1, drift: 0 }, peers: far }, at);
+  }
+  const last = { began: TIME - 52_000, ended: TIME - 12_000, pods: 397, answered: 396, silent: 1 };
+  return { began, history, last: () => last, current: () => undefined, stop: () => {} };
+}

@@ -2,7 +2,7 @@ import t from 'tap';
 import type { PageRequest } from '../../../lib/page-server.ts';
 import type { SelfcheckReport } from '../../../webhook/selfcheck/selfcheck-report.ts';
 import { type StatusPageOptions, statusPage } from '../../../webhook/status-page/status-page.ts';
-import { addPods, CERTIFICATES, emptyStore, refusedOf, selfcheckOf, TIME } from './made-status.ts';
+import { addPods, CERTIFICATES, emptyStore, madeCollection, refusedOf, selfcheckOf, TIME } from './made-status.ts';
 
 function made(options: Partial<StatusPageOptions> = {}, store = emptyStore()) {
   const clock = { now: 0 };
@@ -107,6 +107,41 @@ t.test('a self-check that breaks leaves the rest of the page', async (t) => {
   t.equal(status, 200);
   t.match(body, '<p>It has not ended yet');
   t.notMatch(body, 'secret');
+});
+
+t.test(
+  'drops, rescues and drift are told with what is missing, and peers only to who asks from the pod itself',
+  async (t) => {
+    const { ask } = made({ collection: madeCollection() });
+    const { body } = await ask();
+    t.match(body, /397 pods, 1 did not answer/);
+    t.match(body, 'This replica has counted since <time datetime="2030-01-14T22:00:00.000Z">');
+    t.match(body, /<th scope="row" class="name"><a[^>]*>storage<\/a><\/th>/);
+    t.match(body, /10\.1\.4\.7[\s\S]*storage\/object-store-6d4cf56db6-0/);
+    const others = (await ask('', { local: false })).body;
+    t.match(others, '2 within the last day; which, is only');
+    t.notMatch(others, /10\.1\.4\.7|object-store/);
+  },
+);
+
+t.test('a chart tells its sum and its highest value, and no value that is not 0 is too low to see', async (t) => {
+  const collection = madeCollection();
+  const { body } = await made({ collection }).ask();
+  const sum = collection.history
+    .namespaces(TIME)
+    .flatMap(({ values }) => values.drift)
+    .reduce((total, value) => total + value, 0);
+  t.match(body, new RegExp(`aria-label="Drift by ten minutes: ${sum} in all, the most at 09:50 UTC: 1"`));
+  const heights = [...body.matchAll(/height="([\d.]+)"\/>/g)].map(([, height]) => Number(height));
+  t.ok(heights.length > 20 && heights.every((height) => height >= 1.5));
+});
+
+t.test('before the first round has ended the page says so', async (t) => {
+  const current = { began: TIME, ended: 0, pods: 20, answered: 3, silent: 1 };
+  const collection = { ...madeCollection(), last: () => undefined, current: () => current };
+  const { body } = await made({ collection }).ask();
+  t.match(body, 'The first round has not ended yet. 4 of 20 pods have been asked in the round under way.');
+  t.match((await made().ask()).body, 'Nothing is collected');
 });
 
 t.test('coverage may be off, and certificates may be missing', async (t) => {
