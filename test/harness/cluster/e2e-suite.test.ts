@@ -4,7 +4,7 @@ import { E2E_SUITE } from '../../e2e/run-e2e.ts';
 import { E2E_MESH_SUITE } from '../../e2e-mesh/run-e2e-mesh.ts';
 import { E2E_NODE_SUITE } from '../../e2e-node/run-e2e-node.ts';
 import { E2E_RELEASE_SUITE } from '../../e2e-release/run-e2e-release.ts';
-import { stagesOf } from './e2e-suite.ts';
+import { chosenStages, stagesOf } from './e2e-suite.ts';
 
 const SUITE = {
   folder: 'test/made',
@@ -20,6 +20,21 @@ t.test('stages run in their order', async (t) => {
     ['test/made/b.made.ts', 'test/made/a.made.ts'],
     ['test/made/0.made.ts'],
   ]);
+});
+
+t.test('chosen files run in their stages, in order, with what these need', async (t) => {
+  const prepare = async () => 0;
+  const stages = [
+    { why: '', files: [] },
+    { why: 'later', files: [], prepare },
+    { why: 'last', files: [], outside: true },
+  ];
+  const paths = [['a', 'b'], ['c'], ['d']];
+  t.match(chosenStages({ stages }, paths, []), [{ paths: ['a', 'b'] }, { paths: ['c'], prepare }, { paths: ['d'] }]);
+  const some = chosenStages({ stages }, paths, ['new', 'd', 'c', 'b']);
+  t.match(some, [{ paths: ['b'] }, { paths: ['c'], prepare }, { paths: ['d'], outside: true }, { paths: ['new'] }]);
+  t.match(chosenStages({ stages }, paths, ['c']), [{ paths: ['c'], prepare }]);
+  t.equal(chosenStages({ stages }, paths, ['c']).length, 1);
 });
 
 t.test('a file that no stage names, and a name without a file, are errors', async (t) => {

@@ -16,6 +16,10 @@ export interface SuiteStage {
   why: string;
   /** Names of the files in the suite's folder. */
   files: string[];
+  /** What they need on the cluster, and those before must not find. */
+  prepare?: () => Promise<number>;
+  /** Its tests need the machine's own network, and no cluster. */
+  outside?: boolean;
 }
 
 export interface Suite {
@@ -37,16 +41,14 @@ export interface Suite {
  * @throws Error where a file of the folder is in no stage, or a stage names a file that is missing
  */
 export async function runSuite(suite: Suite, files: string[]): Promise<number> {
-  const stages = files.length > 0 ? [files] : stagesOf(suite, readdirSync(`${ROOT}${suite.folder}`));
-  const commands = stages.map((some) => [
-    'npx',
-    'tap',
-    'run',
-    '--jobs=1',
-    `--timeout=${suite.fileLimitSeconds}`,
-    ...some,
-  ]);
-  if (process.env['KUBECONFIG']) return stepAll(commands);
+  const stages = chosenStages(suite, stagesOf(suite, readdirSync(`${ROOT}${suite.folder}`)), files);
+  const tap = ['npx', 'tap', 'run', '--jobs=1', `--timeout=${suite.fileLimitSeconds}`];
+  // A cluster that others brought up has been prepared by them.
+  if (process.env['KUBECONFIG'])
+    return runStages(
+      stages.map(({ paths }) => ({ paths })),
+      () => tap,
+    );
   // The child gets an interruption too. After it has ended, this program takes the cluster down.
   let interrupted = false;
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
@@ -59,13 +61,30 @@ export async function runSuite(suite: Suite, files: string[]): Promise<number> {
       const code = await make();
       if (code !== 0) return code;
     }
-    return await stepAll(
-      commands.map((command) => ['node', CLUSTER, 'run', '--', ...command]),
-      () => interrupted,
-    );
+    const runner = ({ outside }: ChosenStage) => (outside ? tap : ['node', CLUSTER, 'run', '--', ...tap]);
+    return await runStages(stages, runner, () => interrupted);
   } finally {
     await step('node', CLUSTER, 'down');
   }
+}
+
+/** A stage, or those of its files that are to run. */
+interface ChosenStage extends Pick<SuiteStage, 'prepare' | 'outside'> {
+  /** Below the root. */
+  paths: string[];
+}
+
+/**
+ * @param paths of the files of each stage
+ * @param chosen paths of the files to run; all where there are none
+ * @returns stages in their order; files that are in none come last
+ */
+export function chosenStages({ stages }: Pick<Suite, 'stages'>, paths: string[][], chosen: string[]): ChosenStage[] {
+  const all = stages.map((stage, index): ChosenStage => ({ ...stage, paths: paths[index] ?? [] }));
+  if (chosen.length === 0) return all;
+  const others = chosen.filter((file) => !paths.flat().includes(file));
+  const some = all.map((stage) => ({ ...stage, paths: stage.paths.filter((path) => chosen.includes(path)) }));
+  return [...some, { paths: others }].filter((stage) => stage.paths.length > 0);
 }
 
 /** Paths of the files of each stage. @param names all files of the suite's folder @throws Error as runSuite */
@@ -80,12 +99,14 @@ export function stagesOf({ folder, suffix, stages }: Omit<Suite, 'prepare' | 'fi
   return stages.map(({ files }) => files.map((name) => `${folder}/${name}`));
 }
 
-/** Runs each command, also after one that failed. @returns the first exit code that is not 0 */
-async function stepAll(commands: string[][], stopped = () => false): Promise<number> {
+/** Runs each stage, also after one that failed. @returns the first exit code that is not 0 */
+async function runStages(stages: ChosenStage[], runner: (stage: ChosenStage) => string[], stopped = () => false) {
   let failed = 0;
-  for (const [command = '', ...args] of commands) {
+  for (const stage of stages) {
     if (stopped()) return failed || 1;
-    failed = (await step(command, ...args)) || failed;
+    const [command = '', ...args] = runner(stage);
+    const code = (await stage.prepare?.()) || (await step(command, ...args, ...stage.paths));
+    failed = failed || code;
   }
   return failed;
 }
@@ -93,10 +114,13 @@ async function stepAll(commands: string[][], stopped = () => false): Promise<num
 /** Starts the cluster. */
 export const clusterUp = () => step('node', CLUSTER, 'up');
 
-/** Loads our images, made with this suffix of the tag (`make images TAG=`). An older commit may lack one. */
-export async function loadImages(tag = ''): Promise<number> {
+/**
+ * Loads our images under their local names. An older commit may lack one.
+ * @param tag suffix of the tag with which they were made (`make images TAG=`)
+ */
+export async function loadImages(tag = '', folder = '.run/images'): Promise<number> {
   for (const image of IMAGES) {
-    const archive = `.run/images/${image}${tag}.oci.tar`;
+    const archive = `${folder}/${image}${tag}.oci.tar`;
     if (!existsSync(`${ROOT}${archive}`)) continue;
     const code = await step('node', CLUSTER, 'load', archive, `${REGISTRY}/${image}`);
     if (code !== 0) return code;

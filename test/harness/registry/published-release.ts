@@ -8,6 +8,8 @@ import { must } from '../netns/processes.ts';
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 /** The folder that `make release` writes. */
 export const RELEASE_FOLDER = `${ROOT}.run/e2e-release`;
+/** Its images, below the root. */
+export const RELEASED_IMAGES = '.run/e2e-release/images';
 const KEYS = `${ROOT}.run/e2e-release-keys`;
 export const PUBLIC_KEY = `${KEYS}/cosign.pub`;
 
