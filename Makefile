@@ -73,7 +73,7 @@ e2e-release: deps tools ## end-to-end tests of a release, made and installed fro
 bench: deps tools build ## measure, print a table, write bench/results.json (root)
 	node bench/bench.ts
 
-bench-cluster: deps tools images ## measure on a Kubernetes of one node of its own (root)
+bench-cluster: deps tools build images ## measure on a Kubernetes of one node of its own (root)
 	@bash tools/install-debian.sh cluster
 	node bench/cluster/bench-cluster.ts
 

@@ -1,7 +1,9 @@
 // Pages of the webhook, asked in its own pod through the API server: so it gives names too, and no port is open to the network.
 import { type IncomingHttpHeaders, type IncomingMessage, request } from 'node:http';
+import { reasonOf } from '../lib/cluster/api-error.ts';
 import { listPages } from '../lib/cluster/reflector.ts';
 import { OWN_NAMESPACE } from '../lib/contract.ts';
+import { CodedError } from '../lib/errors.ts';
 import { isObject, type JsonObject, objectAt, objectsAt, shortText } from '../lib/json.ts';
 import type { CliClient } from './cli-command.ts';
 import { errors } from './cli-errors.ts';
@@ -63,7 +65,7 @@ export async function askWebhook(client: CliClient, path: string, accept: string
   return askReplica(client, first, path, accept);
 }
 
-/** @throws ApiError where the API server refuses; CodedError PORT_FORWARD_FAILED, PAGE_TOO_LARGE, or the network's error */
+/** @throws ApiError where the API server refuses; CodedError PORT_FORWARD_FAILED or PAGE_TOO_LARGE */
 export async function askReplica(
   client: CliClient,
   { pod, port }: WebhookReplica,
@@ -84,6 +86,10 @@ export async function askReplica(
       call.once('error', reject);
       call.end();
     });
+  } catch (error) {
+    // The pod goes away, or its server has given the connection up.
+    if (error instanceof CodedError) throw error;
+    throw errors.PORT_FORWARD_FAILED(`${OWN_NAMESPACE}/${pod}`, port, reasonOf(error));
   } finally {
     stream.destroy();
   }

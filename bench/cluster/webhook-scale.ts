@@ -1,7 +1,9 @@
 // The webhook in a large cluster: its memory and its answers with many pods in many namespaces to count.
+import { fileURLToPath } from 'node:url';
 import { OWN_NAMESPACE } from '../../lib/contract.ts';
 import { kubectl } from '../../test/harness/cluster/kubectl.ts';
 import { askWebhook, rolledOut } from '../../test/harness/cluster/webhook-installation.ts';
+import { must } from '../../test/harness/netns/processes.ts';
 import type { Tell } from '../../test/harness/progress-line.ts';
 import { eventually } from '../../test/harness/wait-until.ts';
 import type { Layout } from '../../tools/cluster/cluster-layout.ts';
@@ -24,6 +26,8 @@ const QUIET_LIMIT = 60_000;
 const CONNECTIONS = 2;
 const SECONDS = 2;
 const LOADS = 7;
+const COVERAGES = 5;
+const COMMAND = fileURLToPath(new URL('../../dist/cli/kubectl-invalid_drop.cjs', import.meta.url));
 
 export async function benchScale(api: Api, layout: Layout, tell: Tell): Promise<Figure[]> {
   tell('scale: waiting until the other sections are cleared away');
@@ -51,6 +55,7 @@ export async function benchScale(api: Api, layout: Layout, tell: Tell): Promise<
     tell(`scale: measuring with ${pods} pods`);
     const replicas = await findReplicas(api, layout);
     const settled = await greatestRss(replicas);
+    const times = await coverageTimes();
     const p99s = await admissionP99s(replicas[0]?.address ?? '');
     const name = `webhook with ${pods} pods in ${NAMESPACES} namespaces`;
     const memory = { unit: 'MB', goal: 'value <= 120' } as const;
@@ -58,6 +63,10 @@ export async function benchScale(api: Api, layout: Layout, tell: Tell): Promise<
     const flat = noise === undefined ? {} : ({ reference: noise, goal: 'ratio <= 1' } as const);
     noise ??= Math.max(...p99s);
     figures.push(
+      makeFigure({
+        name: `kubectl invalid-drop coverage with ${pods} pods, median of ${COVERAGES}`,
+        ...({ value: median(times), unit: 'ms', goal: 'value <= 2000' } as const),
+      }),
       makeFigure({ name: `${name}, RSS`, value: settled / MB, ...memory }),
       makeFigure({ name: `${name}, RSS after load`, value: (await greatestRss(replicas)) / MB, ...memory }),
       makeFigure({ name: `${name}, admission p99, median of ${LOADS}`, value: median(p99s), unit: 'ms', ...flat }),
@@ -87,6 +96,17 @@ async function countedPods(): Promise<number> {
 export function sumOf(text: string, metric: string): number {
   const samples = text.split('\n').filter((line) => line.startsWith(`${metric}{`) || line.startsWith(`${metric} `));
   return samples.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0);
+}
+
+/** Milliseconds from the start of the command until it has printed the report and ended. */
+async function coverageTimes(): Promise<number[]> {
+  const times: number[] = [];
+  for (let i = 0; i < COVERAGES; i++) {
+    const began = performance.now();
+    await must(process.execPath, [COMMAND, 'coverage'], {});
+    times.push(performance.now() - began);
+  }
+  return times;
 }
 
 /** Milliseconds, of each load but the first, which warms up. */

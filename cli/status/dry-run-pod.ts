@@ -1,6 +1,7 @@
 // Whether a pod that is sent through the API server gets what guards it: a dry run, which stores nothing. That the Deployment is
 // rolled out says less: API servers hear of a new configuration, and the Service of new replicas, a moment later, and pods that
 // are created until then are not guarded.
+import { ApiError } from '../../lib/cluster/api-error.ts';
 import { listPages } from '../../lib/cluster/reflector.ts';
 import {
   CHECKER_CONTAINER,
@@ -100,7 +101,7 @@ async function tryOnce(client: CliClient, namespace: string): Promise<{ addition
     const why = 'comes back as it was: the API server did not reach the webhook, and such a pod would not be guarded';
     return { why: `a pod sent to namespace ${namespace} as a dry run ${why}` };
   } catch (error) {
-    if (missingRight(error) !== undefined || !(error instanceof Error) || error.name !== 'ApiError') throw error;
+    if (missingRight(error) !== undefined || !(error instanceof ApiError)) throw error;
     return { why: `a pod sent to namespace ${namespace} as a dry run is refused: ${error.message}` };
   }
 }

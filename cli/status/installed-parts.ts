@@ -1,5 +1,6 @@
 // What the API server's objects say of an installation. Pure: each function takes an object as it came.
-import { isObject, type JsonObject, objectAt, objectsAt, shortText } from '../../lib/json.ts';
+import { ApiError } from '../../lib/cluster/api-error.ts';
+import { type JsonObject, objectAt, objectsAt, shortText } from '../../lib/json.ts';
 import { bundlesOf } from '../../webhook/certificates/ca-bundle.ts';
 import { configurationFinding } from '../../webhook/selfcheck/selfchecks.ts';
 import type { PartState, StatusPart } from './status-report.ts';
@@ -78,7 +79,7 @@ function numberAt(value: unknown, otherwise: number): number {
 /** The object, or undefined where the API server says that there is none. */
 export async function orUndefined(asked: Promise<JsonObject>): Promise<JsonObject | undefined> {
   return asked.catch((error: unknown) => {
-    if (isObject(error) && error['status'] === 404) return undefined;
+    if (error instanceof ApiError && error.status === 404) return undefined;
     throw error;
   });
 }

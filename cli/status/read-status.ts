@@ -1,4 +1,5 @@
 // Asks for each part of a status. A part that cannot be asked is unknown, with the reason, and the others are told all the same.
+import { ApiError } from '../../lib/cluster/api-error.ts';
 import { OWN_NAMESPACE, VERSION } from '../../lib/contract.ts';
 import { CONFIGURATION } from '../../webhook/certificates/certificate-reconciler.ts';
 import type { CliClient } from '../cli-command.ts';
@@ -8,7 +9,7 @@ import { failureText } from '../refusal.ts';
 import { askReplica, askWebhook, findReplicas, jsonOf, type WebhookReplica } from '../webhook-pages.ts';
 import { admissionPart } from './dry-run-pod.ts';
 import { agentsPart, configurationPart, orUndefined, replicaPart, webhookPart } from './installed-parts.ts';
-import { type StatusPart, type StatusReport, statusReport } from './status-report.ts';
+import { type PartState, type StatusPart, type StatusReport, statusReport } from './status-report.ts';
 
 const CONFIGURATION_PATH = `/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/${CONFIGURATION}`;
 const AGENTS_PATH = `/apis/apps/v1/namespaces/${OWN_NAMESPACE}/daemonsets/invalid-drop-node-agent`;
@@ -25,7 +26,7 @@ export async function readStatus(connect: () => Promise<CliClient>, namespace: s
   // First and alone: where the API server does not answer, that is the one thing to say.
   const deployment = orUndefined(client.get(DEPLOYMENT_PATH));
   await deployment.catch((error: unknown) => {
-    if (!(error instanceof Error) || error.name !== 'ApiError' || isUnauthorized(error)) throw error;
+    if (!(error instanceof ApiError) || error.status === 401) throw error;
   });
   const parts = await Promise.all([
     part('webhook', async () => webhookPart(await deployment)),
@@ -40,14 +41,22 @@ export async function readStatus(connect: () => Promise<CliClient>, namespace: s
   return statusReport(VERSION, parts.flat());
 }
 
-const isUnauthorized = (error: Error) => (error as { status?: unknown }).status === 401;
-
 async function part(name: string, ask: () => Promise<Said>): Promise<StatusPart> {
   try {
     return { part: name, ...(await ask()) };
   } catch (error) {
-    return { part: name, state: 'unknown', detail: failureText(error) };
+    return { part: name, state: failureState(error), detail: failureText(error) };
   }
+}
+
+/**
+ * What could not be asked for want of a right is not known. Where a page is not to be had from a replica that is Ready, or the API
+ * server is in trouble, something is not well, and may be so for a moment only.
+ */
+export function failureState(error: unknown): PartState {
+  if (error instanceof ApiError) return error.status === 403 || error.status === 401 ? 'unknown' : 'not-well';
+  const { code } = error as { code?: unknown };
+  return code === 'PORT_FORWARD_FAILED' || code === 'PAGE_UNEXPECTED' ? 'not-well' : 'unknown';
 }
 
 async function replicaParts(client: CliClient): Promise<StatusPart[]> {

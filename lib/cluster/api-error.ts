@@ -23,10 +23,13 @@ export function reasonOf(error: unknown): string {
   return shortText(text, 200).replaceAll('\n', ' ');
 }
 
+/** A refusal of RBAC names user, verb, resource, group and namespace, each of which may be long. */
+const LONGEST_MESSAGE = 1500;
+
 /** @param body of an answer that is no success: a Status object, or anything else */
 export function answerError(httpStatus: number, body: string): ApiError {
   const status = parseStatus(body);
-  const message = shortText(status['message']) || shortText(body, 200);
+  const message = shortText(status['message'], LONGEST_MESSAGE) || shortText(body, 200);
   return new ApiError(httpStatus, shortText(status['reason'], 60), `status ${httpStatus}: ${message}`);
 }
 

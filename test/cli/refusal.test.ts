@@ -22,6 +22,12 @@ t.test('the right that is missing, and who lacks it', async (t) => {
   t.equal(missingRight(refusal(LIST, 500)), undefined);
 });
 
+t.test('a right of long names is read to its end', async (t) => {
+  const [user, namespace] = [`system:serviceaccount:${'n'.repeat(63)}:${'a'.repeat(253)}`, 'z'.repeat(63)];
+  const words = `pods "${'p'.repeat(253)}" is forbidden: User "${user}" cannot get resource "pods" in API group "" in the namespace "${namespace}"`;
+  t.match(missingRight(refusal(words)), { who: user, namespace });
+});
+
 t.test('the message has the rule to ask for', async (t) => {
   t.match(explainFailure(refusal(LIST)), {
     code: 'RIGHT_MISSING',

@@ -24,6 +24,7 @@ export const E2E_SUITE: Suite = {
       files: [
         'availability.e2e.ts',
         'cli-preflight.e2e.ts',
+        'cli-status.e2e.ts',
         'cluster-nodes.e2e.ts',
         'cluster.e2e.ts',
         'fuzz.e2e.ts',

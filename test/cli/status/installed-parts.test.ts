@@ -1,6 +1,9 @@
 import t from 'tap';
+import { errors } from '../../../cli/cli-errors.ts';
 import { agentsPart, configurationPart, replicaPart, webhookPart } from '../../../cli/status/installed-parts.ts';
+import { failureState } from '../../../cli/status/read-status.ts';
 import { statusExit, statusReport, statusTable } from '../../../cli/status/status-report.ts';
+import { answerError } from '../../../lib/cluster/api-error.ts';
 
 const spec = {
   replicas: 2,
@@ -51,6 +54,14 @@ t.test('a replica tells what failed, and another version is told', async (t) => 
   const well = { version: '1', checks: checks.slice(0, 1) };
   t.match(replicaPart(well, '1'), { state: 'ok', detail: '1 self-checks passed; version 1' });
   t.match(replicaPart(well, '2'), { state: 'ok', detail: /version 1 \(this command is 2: use/ });
+});
+
+t.test('what could not be asked is unknown for want of a right, and else not well', async (t) => {
+  const answer = (status: number) => answerError(status, '{}');
+  for (const status of [401, 403]) t.equal(failureState(answer(status)), 'unknown', `${status}`);
+  for (const status of [404, 500, 503]) t.equal(failureState(answer(status)), 'not-well', `${status}`);
+  t.equal(failureState(errors.PORT_FORWARD_FAILED('own/webhook-0', 8080, 'socket hang up')), 'not-well');
+  t.equal(failureState(errors.WEBHOOK_NOT_READY()), 'unknown');
 });
 
 t.test('exit codes: not well before not known', async (t) => {
