@@ -31,4 +31,16 @@ export const errors = defineErrors({
   LOCAL_PORT_TAKEN: (port: number, why: string) =>
     `cannot listen on port ${port} of 127.0.0.1 (${why}): choose another one with --port`,
   SHELL_UNKNOWN: (kind: string, known: string) => `there is no completion for "${kind}": use one of ${known}`,
+  EXPLAIN_TARGET: () =>
+    'explain needs one pod, or one node: write explain POD, explain NAMESPACE/POD or explain --node NODE',
+  EXPLAIN_NOT_POSSIBLE: (pod: string, why: string, node: string) =>
+    `${pod} cannot be explained from inside (${why}): watch its node with explain --node ${node || 'NODE'}`,
+  EXPLAIN_NO_YAML: () => 'explain prints text or JSON: use -o json in place of yaml',
+  EXPLAIN_NOT_STARTED: (what: string, seconds: number, why: string) =>
+    `${what} did not start within ${seconds} s (${why}): see kubectl describe pod, and raise --timeout for a slow image pull`,
+  EXPLAIN_EXEC: (container: string, namespace: string, why: string) =>
+    `no command can be run in container ${container} (${why}): the rule {"apiGroups":[""],"resources":["pods/exec"],"verbs":["get","create"]} in namespace ${namespace} allows it`,
+  EXPLAIN_NODE_REFUSED: (namespace: string, why: string) =>
+    `namespace ${namespace} does not take a privileged pod (${why}): name one that does with -n`,
+  EXPLAIN_LOST: (what: string) => `${what} has gone before it said how it ended: run the command again`,
 });

@@ -3,6 +3,7 @@ import type { Command } from './cli-command.ts';
 import { completionCommand } from './completion/completion-command.ts';
 import { coverageCommand } from './coverage-command.ts';
 import { dashboardCommand } from './dashboard/dashboard-command.ts';
+import { explainCommandDefinition } from './explain/explain-command.ts';
 import { guardCommand } from './guard/guard-command.ts';
 import { preflightCommand } from './preflight/preflight-command.ts';
 import { statusCommand } from './status/status-command.ts';
@@ -13,6 +14,7 @@ export const COMMANDS: readonly Command[] = [
   statusCommand,
   coverageCommand,
   guardCommand,
+  explainCommandDefinition,
   dashboardCommand,
   completionCommand,
   versionCommand,

@@ -76,7 +76,9 @@ export function kernelKind(release: string): { kind: KernelKind; distribution: b
   const version = Number(major) * 1000 + Number(minor);
   if (version < 5010) return { kind: 'old', distribution };
   // Read in the source: 5.15 from 5.15.68 on, and 6.0. 5.16 to 5.19 are out of support, and taken to be as 6.0.
-  const rescue = version > 5015 || (version === 5015 && Number(patch ?? 0) >= 68);
+  // Ubuntu calls each 5.15 that it maintains 5.15.0-NUMBER, and takes over the fixes of 5.15.y.
+  const ubuntu = /^5\.15\.0-\d/.test(release);
+  const rescue = version > 5015 || (version === 5015 && (Number(patch ?? 0) >= 68 || ubuntu));
   return { kind: rescue ? 'rescue-needed' : 'no-hang', distribution };
 }
 

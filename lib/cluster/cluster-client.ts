@@ -45,6 +45,10 @@ export interface ClusterClient {
 
 /** What agents and the commands that an operator runs need as well. */
 export interface OperatorClient extends ClusterClient {
+  /** @param options a DeleteOptions, such as the grace period */
+  remove(path: string, options?: JsonObject): Promise<JsonObject>;
+  /** An answer that is no JSON and may go on for long, as a log that is followed is; it ends when the signal fires. */
+  stream(path: string, query: Query, signal: AbortSignal): AsyncGenerator<Uint8Array>;
   /** @param body a strategic merge patch: lists such as ephemeralContainers are merged by name */
   mergePatch(path: string, body: JsonObject, query?: Query): Promise<JsonObject>;
 }
@@ -116,6 +120,14 @@ export function loadOperatorConfig(kubeconfig: string, context: string): KubeCon
     patch: (path, body) => request(HttpMethod.PATCH, path, { body, type: 'application/json-patch+json' }),
     mergePatch: (path, body, query = {}) =>
       request(HttpMethod.PATCH, path, { body, query, type: 'application/strategic-merge-patch+json' }),
+    remove: (path, options = {}) => request(HttpMethod.DELETE, path, { body: options }),
+    async *stream(path, query, signal) {
+      const context = new RequestContext(`${server}${path}`, HttpMethod.GET);
+      for (const [name, value] of Object.entries(query)) context.setQueryParam(name, value);
+      context.setSignal(signal);
+      const stream = await send(context, async (body) => body.stream());
+      if (stream !== null) yield* stream as AsyncIterable<Uint8Array>;
+    },
     async *watch(path, query, signal, opened) {
       const context = new RequestContext(`${server}${path}`, HttpMethod.GET);
       for (const [name, value] of Object.entries({ ...query, watch: 'true' })) context.setQueryParam(name, value);

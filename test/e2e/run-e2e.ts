@@ -23,6 +23,7 @@ export const E2E_SUITE: Suite = {
       why: '',
       files: [
         'availability.e2e.ts',
+        'cli-explain.e2e.ts',
         'cli-preflight.e2e.ts',
         'cli-status.e2e.ts',
         'cluster-nodes.e2e.ts',
