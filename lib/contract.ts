@@ -55,6 +55,9 @@ export const OPT_IN_LABEL = 'invalid-drop.io/inject';
  */
 export const OPT_IN_VALUES = ['enabled', 'pod', 'node'] as const;
 export const OWN_NAMESPACE = 'invalid-drop-system';
+/** Names of the webhook's Service and of its MutatingWebhookConfiguration. */
+export const WEBHOOK_SERVICE = 'invalid-drop-webhook';
+export const WEBHOOK_CONFIGURATION = 'invalid-drop-injector';
 
 /** What a pod's author may choose, default first. Each option is a pod annotation and an environment variable. */
 export const POD_OPTIONS = {

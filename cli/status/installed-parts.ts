@@ -1,8 +1,7 @@
 // What the API server's objects say of an installation. Pure: each function takes an object as it came.
 import { ApiError } from '../../lib/cluster/api-error.ts';
 import { type JsonObject, objectAt, objectsAt, shortText } from '../../lib/json.ts';
-import { bundlesOf } from '../../webhook/certificates/ca-bundle.ts';
-import { configurationFinding } from '../../webhook/selfcheck/selfchecks.ts';
+import { configurationFinding } from '../../webhook/selfcheck/configuration-finding.ts';
 import type { PartState, StatusPart } from './status-report.ts';
 
 type Said = Pick<StatusPart, 'state' | 'detail'>;
@@ -45,8 +44,8 @@ export function agentsPart(daemonSet: JsonObject | undefined): Said {
 export function configurationPart(configuration: JsonObject | undefined): Said {
   const { ok, detail } = configurationFinding(configuration);
   if (!ok) return { state: 'not-well', detail };
-  const bundles = bundlesOf(configuration);
-  if (bundles.length === 0 || bundles.some((one) => one === ''))
+  const bundles = objectsAt(configuration, 'webhooks').map((webhook) => objectAt(webhook, 'clientConfig')['caBundle']);
+  if (bundles.some((one) => typeof one !== 'string' || one === ''))
     return { state: 'not-well', detail: `${detail}; it has no caBundle yet: the API server cannot call the webhook` };
   return { state: 'ok', detail };
 }

@@ -1,7 +1,6 @@
 // Asks for each part of a status. A part that cannot be asked is unknown, with the reason, and the others are told all the same.
 import { ApiError } from '../../lib/cluster/api-error.ts';
-import { OWN_NAMESPACE, VERSION } from '../../lib/contract.ts';
-import { CONFIGURATION } from '../../webhook/certificates/certificate-reconciler.ts';
+import { OWN_NAMESPACE, VERSION, WEBHOOK_CONFIGURATION } from '../../lib/contract.ts';
 import type { CliClient } from '../cli-command.ts';
 import { coverageOf } from '../coverage-command.ts';
 import { DEPLOYMENT_PATH, settingsOf } from '../guard/deployed-settings.ts';
@@ -11,7 +10,7 @@ import { admissionPart } from './dry-run-pod.ts';
 import { agentsPart, configurationPart, orUndefined, replicaPart, webhookPart } from './installed-parts.ts';
 import { type PartState, type StatusPart, type StatusReport, statusReport } from './status-report.ts';
 
-const CONFIGURATION_PATH = `/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/${CONFIGURATION}`;
+const CONFIGURATION_PATH = `/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/${WEBHOOK_CONFIGURATION}`;
 const AGENTS_PATH = `/apis/apps/v1/namespaces/${OWN_NAMESPACE}/daemonsets/invalid-drop-node-agent`;
 
 type Said = Pick<StatusPart, 'state' | 'detail'>;

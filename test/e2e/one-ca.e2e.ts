@@ -1,9 +1,8 @@
 // Two replicas that start at the same instant, against the real API server, many times: they agree on one CA.
 import t from 'tap';
 import { connectCluster } from '../../lib/cluster/cluster-client.ts';
-import { OWN_NAMESPACE } from '../../lib/contract.ts';
+import { OWN_NAMESPACE, WEBHOOK_CONFIGURATION } from '../../lib/contract.ts';
 import {
-  CONFIGURATION,
   CONFIGURATIONS_PATH,
   createCertificateReconciler,
   SECRETS_PATH,
@@ -44,7 +43,7 @@ function startReplica(now = Date.now) {
   const hold = (path: string, name: string) =>
     watchObject({ client, path, name, what: name, log, retryDelay: () => 100, changed: () => wake() });
   const secret = hold(SECRETS_PATH, SECRET);
-  const configuration = hold(CONFIGURATIONS_PATH, CONFIGURATION);
+  const configuration = hold(CONFIGURATIONS_PATH, WEBHOOK_CONFIGURATION);
   const round = createCertificateReconciler({
     client,
     secret,

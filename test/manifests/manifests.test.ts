@@ -2,7 +2,8 @@ import t from 'tap';
 import { CHECKER_PORT, OPT_IN_LABEL } from '../../lib/contract.ts';
 import { NO_POD_LEVEL } from '../../lib/pod/pod-view.ts';
 import { checkerContainer } from '../../webhook/admission/containers.ts';
-import { configurationFinding, neededPermissions } from '../../webhook/selfcheck/selfchecks.ts';
+import { configurationFinding } from '../../webhook/selfcheck/configuration-finding.ts';
+import { neededPermissions } from '../../webhook/selfcheck/selfchecks.ts';
 import { findKubectl, one, type Rendered, render } from './render.ts';
 
 const FOLDERS = ['.', 'overlays/cert-manager', 'overlays/fail-closed', 'overlays/monitoring', 'overlays/node'];

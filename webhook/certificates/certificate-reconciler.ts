@@ -3,7 +3,7 @@
 
 import { ApiError, reasonOf } from '../../lib/cluster/api-error.ts';
 import type { ClusterClient } from '../../lib/cluster/cluster-client.ts';
-import { OWN_NAMESPACE } from '../../lib/contract.ts';
+import { OWN_NAMESPACE, WEBHOOK_CONFIGURATION } from '../../lib/contract.ts';
 import type { JsonObject } from '../../lib/json.ts';
 import type { StructuredLog } from '../../lib/log.ts';
 import { bundlePatch, holdsBundle } from './ca-bundle.ts';
@@ -14,7 +14,6 @@ import { readSecret, SECRET, secretData, type TlsState } from './tls-secret.ts';
 import type { WatchedObject } from './watched-object.ts';
 
 export const SECRETS_PATH = `/api/v1/namespaces/${OWN_NAMESPACE}/secrets`;
-export const CONFIGURATION = 'invalid-drop-injector';
 export const CONFIGURATIONS_PATH = '/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations';
 
 /** Status of the API server's answer where a `test` of a JSON Patch fails. */
@@ -88,10 +87,10 @@ export function createCertificateReconciler(options: CertificateReconcilerOption
     const present = configuration.object();
     if (state === undefined || present === undefined || holdsBundle(present, state.bundle)) return;
     try {
-      const path = `${CONFIGURATIONS_PATH}/${CONFIGURATION}`;
+      const path = `${CONFIGURATIONS_PATH}/${WEBHOOK_CONFIGURATION}`;
       configuration.set(await client.patch(path, bundlePatch(present, state.bundle)));
       options.did('bundle');
-      log.info({ configuration: CONFIGURATION }, 'put the CA into the webhook configuration');
+      log.info({ configuration: WEBHOOK_CONFIGURATION }, 'put the CA into the webhook configuration');
     } catch (error) {
       // Another replica was first; the watch delivers its change.
       if (!(error instanceof ApiError && error.status === TEST_FAILED)) throw error;

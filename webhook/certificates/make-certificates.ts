@@ -1,18 +1,17 @@
 // Makes CAs and serving certificates.
 import { randomBytes } from 'node:crypto';
 import forge from 'node-forge';
-import { OWN_NAMESPACE } from '../../lib/contract.ts';
+import { OWN_NAMESPACE, WEBHOOK_SERVICE } from '../../lib/contract.ts';
 
 const { pki } = forge;
 
-export const SERVICE = 'invalid-drop-webhook';
 /** Names under which clients reach the webhook: on this machine, and as a Service. */
 export const SERVING_NAMES = [
   'localhost',
-  SERVICE,
-  `${SERVICE}.${OWN_NAMESPACE}`,
-  `${SERVICE}.${OWN_NAMESPACE}.svc`,
-  `${SERVICE}.${OWN_NAMESPACE}.svc.cluster.local`,
+  WEBHOOK_SERVICE,
+  `${WEBHOOK_SERVICE}.${OWN_NAMESPACE}`,
+  `${WEBHOOK_SERVICE}.${OWN_NAMESPACE}.svc`,
+  `${WEBHOOK_SERVICE}.${OWN_NAMESPACE}.svc.cluster.local`,
 ];
 const SERVING_ADDRESSES = ['127.0.0.1', '::1'];
 
@@ -67,7 +66,7 @@ export async function makeServing(caPair: KeyPair, now: Date, lifeMs: number): P
   const life = lifeOf(now, lifeMs);
   if (ca.validity.notAfter < life.notAfter) life.notAfter = ca.validity.notAfter;
   const issuer = { name: commonName(ca), key: pki.privateKeyFromPem(caPair.key) };
-  const cert = issue({ name: SERVICE, keys }, issuer, life, [
+  const cert = issue({ name: WEBHOOK_SERVICE, keys }, issuer, life, [
     { name: 'basicConstraints', cA: false, critical: true },
     { name: 'keyUsage', digitalSignature: true, keyEncipherment: true, critical: true },
     { name: 'extKeyUsage', serverAuth: true },

@@ -2,9 +2,8 @@
 import { once } from 'node:events';
 import { connect } from 'node:tls';
 import type { ClusterClient } from '../../lib/cluster/cluster-client.ts';
-import { OWN_NAMESPACE } from '../../lib/contract.ts';
+import { OWN_NAMESPACE, WEBHOOK_SERVICE } from '../../lib/contract.ts';
 import { isObject, type JsonObject, objectsAt, shortText } from '../../lib/json.ts';
-import { SERVICE } from './make-certificates.ts';
 
 const SELECTOR = 'app.kubernetes.io/name=invalid-drop,app.kubernetes.io/component=webhook';
 const CONNECT_MS = 2000;
@@ -45,7 +44,12 @@ function runningPod({ metadata, status }: JsonObject) {
 
 async function servedBy(host: string, port: number): Promise<string | undefined> {
   // Only the served certificate is read, and nothing is sent: whether it is trusted does not matter here.
-  const socket = connect({ host, port, servername: `${SERVICE}.${OWN_NAMESPACE}.svc`, rejectUnauthorized: false });
+  const socket = connect({
+    host,
+    port,
+    servername: `${WEBHOOK_SERVICE}.${OWN_NAMESPACE}.svc`,
+    rejectUnauthorized: false,
+  });
   try {
     await once(socket, 'secureConnect', { signal: AbortSignal.timeout(CONNECT_MS) });
     return socket.getPeerCertificate().fingerprint256;

@@ -1,12 +1,13 @@
 // Wires the source of the serving certificate, the watches that it needs, and its metrics.
 
 import type { ClusterClient } from '../../lib/cluster/cluster-client.ts';
+import { WEBHOOK_CONFIGURATION } from '../../lib/contract.ts';
 import type { StructuredLog } from '../../lib/log.ts';
 import { errors } from '../webhook-errors.ts';
 import type { Metrics } from '../webhook-metrics.ts';
 import type { Configuration } from '../webhook-options.ts';
 import { trusts } from './ca-bundle.ts';
-import { CONFIGURATION, CONFIGURATIONS_PATH, SECRETS_PATH } from './certificate-reconciler.ts';
+import { CONFIGURATIONS_PATH, SECRETS_PATH } from './certificate-reconciler.ts';
 import { fromDirectory, fromMemory, fromSecret, type Source } from './certificate-sources.ts';
 import type { KeyPair } from './make-certificates.ts';
 import { expiryTime, issueTime } from './read-certificates.ts';
@@ -69,7 +70,7 @@ export function startCertificates(options: CertificatesOptions): Certificates {
   };
   const watchFor = (from: ClusterClient, path: string, name: string, what: string) =>
     watchObject({ client: from, path, name, what, log, retryDelay, changed: wake });
-  const watched = client && watchFor(client, CONFIGURATIONS_PATH, CONFIGURATION, 'webhook configurations');
+  const watched = client && watchFor(client, CONFIGURATIONS_PATH, WEBHOOK_CONFIGURATION, 'webhook configurations');
   const secret = client && kind === 'secret' ? watchFor(client, SECRETS_PATH, SECRET, 'secrets') : undefined;
 
   const source = pickSource();
@@ -94,7 +95,9 @@ export function startCertificates(options: CertificatesOptions): Certificates {
     configuration: watched,
     notReady: () => [
       ...(current === undefined ? ['there is no certificate yet'] : []),
-      ...(kind !== 'memory' && watched && !wasTrusted ? [`the caBundle of ${CONFIGURATION} is not in place yet`] : []),
+      ...(kind !== 'memory' && watched && !wasTrusted
+        ? [`the caBundle of ${WEBHOOK_CONFIGURATION} is not in place yet`]
+        : []),
     ],
     async stop() {
       clearInterval(timer);

@@ -2,17 +2,14 @@
 
 import { ApiError } from '../../../lib/cluster/api-error.ts';
 import type { ClusterClient } from '../../../lib/cluster/cluster-client.ts';
+import { WEBHOOK_CONFIGURATION } from '../../../lib/contract.ts';
 import type { JsonObject } from '../../../lib/json.ts';
-import {
-  CONFIGURATION,
-  CONFIGURATIONS_PATH,
-  SECRETS_PATH,
-} from '../../../webhook/certificates/certificate-reconciler.ts';
+import { CONFIGURATIONS_PATH, SECRETS_PATH } from '../../../webhook/certificates/certificate-reconciler.ts';
 import { SECRET } from '../../../webhook/certificates/tls-secret.ts';
 import type { WatchedObject } from '../../../webhook/certificates/watched-object.ts';
 
 export const SECRET_PATH = `${SECRETS_PATH}/${SECRET}`;
-export const CONFIGURATION_PATH = `${CONFIGURATIONS_PATH}/${CONFIGURATION}`;
+export const CONFIGURATION_PATH = `${CONFIGURATIONS_PATH}/${WEBHOOK_CONFIGURATION}`;
 
 export interface MemoryCluster {
   client: ClusterClient;

@@ -2,12 +2,8 @@ import t from 'tap';
 import { makeCertificate } from '../../../webhook/certificates/make-certificates.ts';
 import { fingerprint } from '../../../webhook/certificates/read-certificates.ts';
 import { canaryAddition, whatIsWrong } from '../../../webhook/selfcheck/canary.ts';
-import {
-  certificateFinding,
-  configurationFinding,
-  neededPermissions,
-  replicasFinding,
-} from '../../../webhook/selfcheck/selfchecks.ts';
+import { configurationFinding } from '../../../webhook/selfcheck/configuration-finding.ts';
+import { certificateFinding, neededPermissions, replicasFinding } from '../../../webhook/selfcheck/selfchecks.ts';
 import { SETTINGS } from '../admission/injection-settings.ts';
 
 const NOW = Date.parse('2030-01-01T00:00:00Z');
