@@ -93,6 +93,7 @@ Exit codes: 0 all is well; 1 something is not well, or was found; 2 an argument 
 /** What COMMAND --help prints. */
 export function commandHelp({ usage, options, switches }: Command): string {
   const lines = Object.entries(switches).map(([name, text]) => `  --${name}\n      ${text}`);
-  const own = lines.length > 0 ? `\n\nSwitches:\n${lines.join('\n')}` : '';
+  const common = ['  --all-namespaces, -A\n      All namespaces.', '  --help, -h\n      Print this.'];
+  const own = `\n\nSwitches:\n${[...lines, ...common].join('\n')}`;
   return helpText(`${usage}${own}`, { ...options, ...COMMON_OPTIONS });
 }

@@ -1,6 +1,6 @@
 // Bundles `kubectl invalid-drop` into dist/cli, which is an npm package as it is. Apart from build.ts: the images are built
 // from a part of the repository, without this program.
-import { copyFile, mkdir, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, writeFile } from 'node:fs/promises';
 import { build } from 'esbuild';
 import packageJson from '../../package.json' with { type: 'json' };
 import { bundledPackages, cliBanner, cliPackage, cliReadme, completeScript } from './cli-package.ts';
@@ -31,3 +31,6 @@ await write('package.json', `${JSON.stringify(cliPackage(packageJson), null, 2)}
 await write('README.md', cliReadme);
 await write('bundled-packages.json', `${JSON.stringify(bundledPackages(metafile))}\n`);
 await copyFile(new URL('LICENSE', ROOT), new URL('LICENSE', FOLDER));
+// For who links to them out of a clone; npm does it by itself.
+for (const name of ['kubectl-invalid_drop.cjs', 'kubectl_complete-invalid_drop.cjs'])
+  await chmod(new URL(name, FOLDER), 0o755);
