@@ -58,15 +58,26 @@ export function explainCommand(seconds: number, json: boolean, node: boolean): s
 }
 
 /**
- * Runs the program as a child that is interrupted when standard input ends or has something: a command that was started by exec
- * cannot be sent a signal, and would go on after Ctrl-C.
+ * Runs the program as a child that is interrupted once, when standard input ends or has something: a command that was started by
+ * exec cannot be sent a signal, and would go on after Ctrl-C. A child that is interrupted before it listens dies without an
+ * answer: it is started again, for a second.
  */
-export function interruptible([program = '', ...args]: string[]): string[] {
-  const script =
-    'const c=require("child_process").spawn(process.argv[1],process.argv.slice(2),{stdio:["ignore","inherit","inherit"]});' +
-    'const s=()=>c.kill("SIGINT");process.stdin.on("data",s).on("end",s).on("error",s);' +
-    'c.on("error",()=>process.exit(2)).on("exit",(code)=>process.exit(code??2))';
-  return ['node', '--disable-sigusr1', '-e', script, program, ...args];
+export function interruptible(command: string[]): string[] {
+  const script = `
+const { spawn } = require('node:child_process');
+let child, interrupted = false;
+const run = ([program, ...args], again) => {
+  child = spawn(program, args, { stdio: ['ignore', 'inherit', 'inherit'] });
+  child.on('error', () => process.exit(2));
+  child.on('exit', (code, signal) => {
+    if (signal === 'SIGINT' && !again) run([program, ...args, '--seconds=1'], true);
+    else process.exit(code ?? 2);
+  });
+};
+const interrupt = () => { if (!interrupted) child.kill('SIGINT'); interrupted = true; };
+process.stdin.on('data', interrupt).on('end', interrupt).on('error', interrupt);
+run(process.argv.slice(1), false);`;
+  return ['node', '--disable-sigusr1', '-e', script, '--', ...command];
 }
 
 /** Of the node, below /host: tracefs is mounted in the first, and the second tells the names of pods. */

@@ -65,23 +65,31 @@ t.test("the node's pod ends by itself, on each node, and tells the API server no
   });
 });
 
-t.test(
-  'a program that is run by exec is interrupted through its standard input, and its exit code is kept',
-  async (t) => {
-    const script = 'process.on("SIGINT",()=>process.exit(7));setInterval(()=>{},1000);console.log("on")';
-    for (const how of ['input', 'end'] as const) {
-      const [program = '', ...args] = interruptible([process.execPath, '-e', script]);
-      t.equal(program, 'node');
-      const child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] });
-      await once(child.stdout, 'data');
-      if (how === 'input') child.stdin.write('x');
-      else child.stdin.end();
-      t.same(await once(child, 'exit'), [7, null], how);
-    }
-    const [, ...args] = interruptible([process.execPath, '-e', 'process.exit(1)']);
-    t.same(await once(spawn(process.execPath, args, { stdio: ['pipe', 'inherit', 'inherit'] }), 'exit'), [1, null]);
-  },
-);
+/** The wrapper as exec starts it, around a script. */
+function startWrapped(script: string) {
+  const [, ...args] = interruptible([process.execPath, '-e', script, '--']);
+  return spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] });
+}
+
+t.test('a program that is run by exec is interrupted through its input, and its exit code is kept', async (t) => {
+  const listens = 'process.on("SIGINT",()=>process.exit(7));setInterval(()=>{},1000);console.log("on")';
+  for (const how of ['input', 'end'] as const) {
+    const child = startWrapped(listens);
+    await once(child.stdout, 'data');
+    if (how === 'input') child.stdin.write('x');
+    else child.stdin.end();
+    t.same(await once(child, 'exit'), [7, null], how);
+  }
+  t.same(await once(startWrapped('process.exit(1)'), 'exit'), [1, null]);
+});
+
+t.test('a program that is interrupted before it listens is started again, for a second', async (t) => {
+  const early = 'if(process.argv.includes("--seconds=1"))process.exit(9);setInterval(()=>{},1000);console.log("on")';
+  const child = startWrapped(early);
+  await once(child.stdout, 'data');
+  child.stdin.end('x');
+  t.same(await once(child, 'exit'), [9, null]);
+});
 
 t.test('output is escaped, also where a character comes in two parts, and bounded', async (t) => {
   const printed: string[] = [];
