@@ -32,7 +32,8 @@ const getWebhook = async () => {
 };
 
 const WAIT = ['--wait', '--timeout=150s'];
-const upgrade = (values: object) => helm('upgrade', RELEASE, CHART, ...WAIT, '--reset-values', ...setValues(values));
+const upgrade = (values: object, ...more: string[]) =>
+  helm('upgrade', RELEASE, CHART, ...WAIT, '--reset-values', ...setValues(values), ...more);
 
 t.test('an installation from the folder, and helm test', async (t) => {
   await helm('install', RELEASE, CHART, '--create-namespace', ...WAIT);
@@ -75,26 +76,14 @@ t.test('no admission is missed or refused by an upgrade and a rollback, and the 
   const load = startLoad(namespace);
   t.teardown(() => load.stop());
   const checks: (() => void)[] = [];
+  const values = { failurePolicy: 'Fail', 'webhook.replicas': 2 };
+  const changed = { ...values, 'options.logLevel': 'debug', 'webhook.podLabels': { team: 'network' } };
   for (const [name, change] of [
+    ['upgrade: other options and labels', () => upgrade(changed)],
+    ['upgrade: the same values', () => upgrade(changed)],
     [
-      'upgrade: other options and labels',
-      () =>
-        upgrade({
-          failurePolicy: 'Fail',
-          'webhook.replicas': 2,
-          'options.logLevel': 'debug',
-          'webhook.podLabels': { team: 'network' },
-        }),
-    ],
-    [
-      'upgrade: the same values',
-      () =>
-        upgrade({
-          failurePolicy: 'Fail',
-          'webhook.replicas': 2,
-          'options.logLevel': 'debug',
-          'webhook.podLabels': { team: 'network' },
-        }),
+      'upgrade: three-way merge, as Helm 3 does',
+      () => upgrade({ ...changed, 'options.logLevel': 'warn' }, '--server-side=false'),
     ],
     ['rollback', () => helm('rollback', RELEASE, '2', ...WAIT)],
   ] as const) {
