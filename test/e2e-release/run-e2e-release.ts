@@ -38,6 +38,8 @@ async function publish(): Promise<number> {
 export const E2E_RELEASE_SUITE: Suite = {
   folder: 'test/e2e-release',
   suffix: '.release.ts',
+  // It makes releases, which takes long and needs the machine's network: make test-release.
+  apart: ['release-files.release.ts'],
   stages: [
     // No node has any of our images yet: it measures what a first installation takes.
     { why: '', files: ['first-guarded.release.ts'] },

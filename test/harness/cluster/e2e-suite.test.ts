@@ -27,14 +27,19 @@ t.test('chosen files run in their stages, in order, with what these need', async
   const stages = [
     { why: '', files: [] },
     { why: 'later', files: [], prepare },
-    { why: 'last', files: [], outside: true },
+    { why: 'last', files: [] },
   ];
   const paths = [['a', 'b'], ['c'], ['d']];
   t.match(chosenStages({ stages }, paths, []), [{ paths: ['a', 'b'] }, { paths: ['c'], prepare }, { paths: ['d'] }]);
   const some = chosenStages({ stages }, paths, ['new', 'd', 'c', 'b']);
-  t.match(some, [{ paths: ['b'] }, { paths: ['c'], prepare }, { paths: ['d'], outside: true }, { paths: ['new'] }]);
+  t.match(some, [{ paths: ['b'] }, { paths: ['c'], prepare }, { paths: ['d'] }, { paths: ['new'] }]);
   t.match(chosenStages({ stages }, paths, ['c']), [{ paths: ['c'], prepare }]);
   t.equal(chosenStages({ stages }, paths, ['c']).length, 1);
+});
+
+t.test('a file that another target runs is in no stage', async (t) => {
+  const names = ['0.made.ts', 'a.made.ts', 'b.made.ts', 'slow.made.ts'];
+  t.doesNotThrow(() => stagesOf({ ...SUITE, apart: ['slow.made.ts'] }, names));
 });
 
 t.test('a file that no stage names, and a name without a file, are errors', async (t) => {

@@ -18,8 +18,6 @@ export interface SuiteStage {
   files: string[];
   /** What they need on the cluster, and those before must not find. */
   prepare?: () => Promise<number>;
-  /** Its tests need the machine's own network, and no cluster. */
-  outside?: boolean;
 }
 
 export interface Suite {
@@ -27,7 +25,9 @@ export interface Suite {
   folder: string;
   /** How their names end. */
   suffix: string;
-  /** All files of the folder, in the order in which they run. */
+  /** Files of the folder that another target of make runs. */
+  apart?: string[];
+  /** All other files of the folder, in the order in which they run. */
   stages: SuiteStage[];
   /** No test file may take longer. */
   fileLimitSeconds: number;
@@ -47,7 +47,7 @@ export async function runSuite(suite: Suite, files: string[]): Promise<number> {
   if (process.env['KUBECONFIG'])
     return runStages(
       stages.map(({ paths }) => ({ paths })),
-      () => tap,
+      tap,
     );
   // The child gets an interruption too. After it has ended, this program takes the cluster down.
   let interrupted = false;
@@ -61,15 +61,14 @@ export async function runSuite(suite: Suite, files: string[]): Promise<number> {
       const code = await make();
       if (code !== 0) return code;
     }
-    const runner = ({ outside }: ChosenStage) => (outside ? tap : ['node', CLUSTER, 'run', '--', ...tap]);
-    return await runStages(stages, runner, () => interrupted);
+    return await runStages(stages, ['node', CLUSTER, 'run', '--', ...tap], () => interrupted);
   } finally {
     await step('node', CLUSTER, 'down');
   }
 }
 
 /** A stage, or those of its files that are to run. */
-interface ChosenStage extends Pick<SuiteStage, 'prepare' | 'outside'> {
+interface ChosenStage extends Pick<SuiteStage, 'prepare'> {
   /** Below the root. */
   paths: string[];
 }
@@ -88,8 +87,11 @@ export function chosenStages({ stages }: Pick<Suite, 'stages'>, paths: string[][
 }
 
 /** Paths of the files of each stage. @param names all files of the suite's folder @throws Error as runSuite */
-export function stagesOf({ folder, suffix, stages }: Omit<Suite, 'prepare' | 'fileLimitSeconds'>, names: string[]) {
-  const found = names.filter((name) => name.endsWith(suffix));
+export function stagesOf(
+  { folder, suffix, apart = [], stages }: Omit<Suite, 'prepare' | 'fileLimitSeconds'>,
+  names: string[],
+) {
+  const found = names.filter((name) => name.endsWith(suffix) && !apart.includes(name));
   const listed = stages.flatMap(({ files }) => files);
   const wrong = [
     ...found.filter((name) => !listed.includes(name)).map((name) => `${folder}/${name} is in no stage of the suite`),
@@ -100,11 +102,10 @@ export function stagesOf({ folder, suffix, stages }: Omit<Suite, 'prepare' | 'fi
 }
 
 /** Runs each stage, also after one that failed. @returns the first exit code that is not 0 */
-async function runStages(stages: ChosenStage[], runner: (stage: ChosenStage) => string[], stopped = () => false) {
+async function runStages(stages: ChosenStage[], [command = '', ...args]: string[], stopped = () => false) {
   let failed = 0;
   for (const stage of stages) {
     if (stopped()) return failed || 1;
-    const [command = '', ...args] = runner(stage);
     const code = (await stage.prepare?.()) || (await step(command, ...args, ...stage.paths));
     failed = failed || code;
   }
