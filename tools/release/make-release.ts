@@ -68,7 +68,7 @@ async function main(): Promise<void> {
       { registry, version, images, address, source: { inTree: packageJson.repository, ofRelease: source } },
       { helm, chart: `${ROOT}/manifests/chart`, scratch, output: unfinished },
     );
-    await makeCommandFiles({ root: ROOT, cache, scratch, output: unfinished, version, npm });
+    await makeCommandFiles({ root: ROOT, cache, scratch, output: unfinished, version, source, npm });
     await writeFile(`${unfinished}/RELEASE_NOTES.md`, notes);
     const tools = await toolVersions();
     await writeFile(`${unfinished}/${REPRODUCING_FILE}`, reproducingText(archive, tools));

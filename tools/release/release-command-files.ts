@@ -3,6 +3,8 @@ import { existsSync } from 'node:fs';
 import { copyFile, cp, mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { must } from '../../test/harness/netns/processes.ts';
 import { makeProgramSbom, type NpmKnowledge } from '../images/sbom.ts';
+import { sumFile } from './checksums.ts';
+import { type KrewArchive, krewManifest } from './krew.ts';
 import { fetchNode, NODE_PACKAGES } from './node-binary.ts';
 import { SAME_TAR } from './oci-layout.ts';
 import { errors } from './release-errors.ts';
@@ -21,10 +23,20 @@ export interface CommandInputs {
   scratch: string;
   output: string;
   version: string;
+  /** Address of the source, whose releases have the files. */
+  source: string;
   npm: NpmKnowledge;
 }
 
-export async function makeCommandFiles({ root, cache, scratch, output, version, npm }: CommandInputs): Promise<void> {
+export async function makeCommandFiles({
+  root,
+  cache,
+  scratch,
+  output,
+  version,
+  source,
+  npm,
+}: CommandInputs): Promise<void> {
   const bundle = `${root}/dist/cli`;
   if (!existsSync(`${bundle}/package.json`))
     throw errors.RELEASE_PART_MISSING("the operator's command", `npm run build has to make ${bundle}`);
@@ -45,13 +57,17 @@ export async function makeCommandFiles({ root, cache, scratch, output, version, 
       `${JSON.stringify(makeProgramSbom({ version, ...program }, { nodeVersion, bundledPackages }, npm), null, 2)}\n`,
     );
   await writeBom(PACKAGE, { name: PACKAGE, purl: `pkg:npm/${PACKAGE}@${version}` }, undefined);
+  const archives: KrewArchive[] = [];
   for (const platform of PLATFORMS) {
     const file = `${PROGRAM}-linux-${platform}`;
     // The Node of the images: pinned, and without its symbols.
     await makeStandalone(platform, `${output}/${file}`, (await fetchNode(cache, platform)).stripped);
     await packProgram(`${output}/${file}`, root, work);
+    const { sha256 } = await sumFile(`${output}/${file}.tar.gz`);
+    archives.push({ arch: platform, uri: `${source}/releases/download/v${version}/${file}.tar.gz`, sha256 });
     await writeBom(file, { name: file }, NODE_PACKAGES[platform].version);
   }
+  await writeFile(`${output}/invalid-drop.krew.yaml`, krewManifest(version, source, archives));
   await rm(work, { recursive: true });
 }
 
