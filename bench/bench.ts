@@ -17,6 +17,7 @@ import { benchLargeRulesets } from './large-ruleset-bench.ts';
 import { describeMachine, readLoad, renderMachine } from './machine.ts';
 import { benchRescue } from './rescue-bench.ts';
 import { measureSections, renderMeasured } from './sections.ts';
+import { benchStatusPage } from './status-page-bench.ts';
 import { benchWebhook } from './webhook-bench.ts';
 
 type Section = (tell: typeof progress, folder: string) => Promise<Figure[]>;
@@ -31,6 +32,7 @@ const SECTIONS: Record<string, Section> = {
   'large rulesets': benchLargeRulesets,
   webhook: benchWebhook,
   'large reviews': benchLargeReviews,
+  'status page': benchStatusPage,
 };
 
 const print = (text: string) => process.stdout.write(`${text}\n`);

@@ -19,7 +19,8 @@ const script = (name: string) => fileURLToPath(new URL(`inside/${name}.ts`, impo
 const POD = new URL('../test/webhook/admission/cases/deployment-pod.json', import.meta.url);
 /** As webhook/Containerfile has them. */
 const MALLOC = { MALLOC_ARENA_MAX: '1', MALLOC_TRIM_THRESHOLD_: '131072', MALLOC_MMAP_THRESHOLD_: '8192' };
-const NODE_FLAGS = ['--max-semi-space-size=2', '--heap-growing-percent=20', '--expose-gc'];
+/** As its entry point has them. */
+export const NODE_FLAGS = ['--max-semi-space-size=2', '--heap-growing-percent=20', '--expose-gc'];
 const CONNECTIONS = 16;
 /** wrk takes whole ones. */
 const SECONDS = 1;

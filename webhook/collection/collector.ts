@@ -45,7 +45,7 @@ export interface Collection {
 const STEP = 100;
 /** Milliseconds from the beginning of a round to that of the next, at least. */
 const ROUND = 60_000;
-/** Milliseconds until the first round: until then coverage lists the pods. */
+/** Milliseconds until the first round, and after one without pods: until then coverage lists them. */
 const FIRST = 5000;
 /** Pods of one round: it takes half an hour then. Further ones are not asked. */
 export const MOST_ASKED = 20_000;
@@ -89,8 +89,9 @@ export function startCollection(options: CollectorOptions): Collection {
     if (current === undefined || current.open > 0 || current.left.length > 0) return;
     last = { ...current.round, ended: now() };
     current = undefined;
-    // A clock that is set back does not stop it.
-    cancel = later(begin, Math.min(ROUND, Math.max(STEP, last.began + ROUND - now())));
+    // Without pods there is nothing to spare: they may just not have been listed yet. A clock that is set back does not stop it.
+    const pause = last.pods === 0 ? FIRST : last.began + ROUND - now();
+    cancel = later(begin, Math.min(ROUND, Math.max(STEP, pause)));
   }
 
   return {

@@ -1,6 +1,7 @@
 // The webhook as its users install it.
 import { fileURLToPath } from 'node:url';
 import { OPT_IN_LABEL, OWN_NAMESPACE } from '../../../lib/contract.ts';
+import { Program } from '../netns/processes.ts';
 import { eventually } from '../wait-until.ts';
 import { createNamespace, getJson, getRaw, kubectl } from './kubectl.ts';
 import { barePod, isInjected } from './pod-status.ts';
@@ -70,4 +71,13 @@ export function askWebhook(path: string): Promise<string> {
 export function askInPod(path: string): Promise<string> {
   const ask = `fetch('http://127.0.0.1:8080${path}').then((answer) => answer.text()).then(console.log)`;
   return kubectl(['exec', ...DEPLOYMENT, '--', 'node', '-e', ask]);
+}
+
+/** The plain port of one replica's own pod, as an operator reaches it: kubectl port-forward. */
+export async function forwardWebhook(): Promise<{ address: string; stop(): Promise<unknown> }> {
+  const [deployment = '', ...namespace] = DEPLOYMENT;
+  const forward = new Program('kubectl', ['port-forward', ...namespace, deployment, ':8080']);
+  await forward.waitForOutput(/Forwarding from 127\.0\.0\.1:\d+/);
+  const port = /127\.0\.0\.1:(\d+)/.exec(forward.output)?.[1];
+  return { address: `http://127.0.0.1:${port}`, stop: () => forward.stop() };
 }
