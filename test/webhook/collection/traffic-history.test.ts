@@ -106,6 +106,14 @@ t.test('a pod that makes up peers takes the place of no other', async (t) => {
     history.peers(BEGAN).map((one) => one.peer),
     ['10.9.39.15', '10.0.0.1'],
   );
+  for (let i = 0; i < 199; i++) history.add(pod(`q-${i}`), figures(0, 0, 0, [peer(`10.7.0.${i}`, 1)]), BEGAN);
+  t.notOk(
+    history.peers(BEGAN).some((one) => one.peer === '10.0.0.1'),
+    'the one that told longest ago goes first',
+  );
+  history.add(pod('liar'), figures(0, 0, 0, [peer('10.9.0.1', 1e12)]), BEGAN);
+  history.add(pod('one-more'), figures(0, 0, 0, [peer('10.6.0.1', 1)]), BEGAN);
+  t.equal(history.peers(BEGAN)[0]?.peer, '10.9.0.1', 'and one that has told again does not');
   for (let i = 0; i < 1000; i++)
     history.add(pod(`p-${i}`), figures(0, 0, 0, [peer(`10.8.${i >> 8}.${i & 255}`, 1)]), BEGAN);
   t.equal(history.peers(BEGAN).length, 200);
