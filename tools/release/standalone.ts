@@ -2,7 +2,7 @@
 // "Single executable applications").
 import { chmod, mkdir, mkdtemp, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { must } from '../../test/harness/netns/processes.ts';
 
@@ -29,12 +29,18 @@ export async function makeStandalone(arch: StandaloneArch, out: string, node?: s
     await writeFile(main, (await readFile(BUNDLE, 'utf8')).replace(/^#!.*\n/, ''));
     const output = join(work, 'program');
     const config = {
-      ...{ main, output, executable: node ?? (await nodeFor(arch, work)), disableExperimentalSEAWarning: true },
+      // Without its folder, since the path gets into the program, which has to be the same each time.
+      ...{
+        main: basename(main),
+        output,
+        executable: node ?? (await nodeFor(arch, work)),
+        disableExperimentalSEAWarning: true,
+      },
       // The cache and the snapshot are of the machine that makes them. No option of Node's comes from outside.
       ...{ useSnapshot: false, useCodeCache: false, execArgvExtension: 'none' },
     };
     await writeFile(join(work, 'config.json'), JSON.stringify(config));
-    await must(process.execPath, ['--build-sea', join(work, 'config.json')], { limit: BUILD_LIMIT });
+    await must(process.execPath, ['--build-sea', join(work, 'config.json')], { cwd: work, limit: BUILD_LIMIT });
     await chmod(output, 0o755);
     await mkdir(join(out, '..'), { recursive: true });
     await must('cp', [output, `${out}.unfinished`], { limit: BUILD_LIMIT });
