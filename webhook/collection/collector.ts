@@ -42,7 +42,7 @@ export interface Collection {
 }
 
 /** Milliseconds between two questions. */
-const STEP = 100;
+const STEP = 200;
 /** Milliseconds from the beginning of a round to that of the next, at least. */
 const ROUND = 60_000;
 /** Milliseconds until the first round, and after one without pods: until then coverage lists them. */
