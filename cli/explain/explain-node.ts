@@ -7,26 +7,14 @@ import type { CliClient } from '../cli-command.ts';
 import { errors } from '../cli-errors.ts';
 import { missingRight } from '../refusal.ts';
 import { explainCommand, NODE_POD_LABELS, nodePod } from './explain-plan.ts';
-import { followContainer } from './follow-container.ts';
-import type { Relay } from './relay-output.ts';
+import { type ExplainRequest, followContainer, RUN_MARGIN } from './follow-container.ts';
 
-export interface NodeWatch {
-  client: CliClient;
+export interface NodeWatch extends ExplainRequest {
   node: string;
   /** Of the pod; '' for ours, or where ours does not take it, kube-system. */
   namespace: string;
-  image: string;
-  seconds: number;
-  json: boolean;
-  startSeconds: number;
-  relay: Relay;
-  note(text: string): void;
-  /** The pod is told to end, prints its summary, and is deleted. */
-  stop: AbortSignal;
 }
 
-/** Seconds beside the watch itself: the program's start, and its last words. */
-const MARGIN = 30;
 /** For the program to remove what it made in tracefs. */
 const GRACE = { gracePeriodSeconds: 5 };
 
@@ -41,7 +29,7 @@ export async function explainNode(watch: NodeWatch): Promise<number> {
   if (stop.aborted) end();
   try {
     const what = `the pod on node ${watch.node}`;
-    const one = { path, container: 'explain', what, startSeconds, runSeconds: seconds + MARGIN };
+    const one = { path, container: 'explain', what, startSeconds, runSeconds: seconds + RUN_MARGIN };
     return await followContainer(client, one, relay, stop);
   } finally {
     stop.removeEventListener('abort', end);
@@ -64,7 +52,7 @@ async function makePod(watch: NodeWatch): Promise<string> {
   const { client, note } = watch;
   const namespaces = watch.namespace === '' ? [OWN_NAMESPACE, 'kube-system'] : [watch.namespace];
   const command = explainCommand(watch.seconds, watch.json, true);
-  const limit = watch.startSeconds + watch.seconds + MARGIN;
+  const limit = watch.startSeconds + watch.seconds + RUN_MARGIN;
   const pod = nodePod(watch.node, watch.image, command, limit);
   for (const [index, namespace] of namespaces.entries()) {
     const pods = `/api/v1/namespaces/${namespace}/pods`;

@@ -1,29 +1,15 @@
 // Asks a pod why its connections are reset: in its checker, or by an ephemeral container that is added.
 import { ApiError, reasonOf } from '../../lib/cluster/api-error.ts';
-import type { CliClient } from '../cli-command.ts';
 import { errors } from '../cli-errors.ts';
 import { readSettings } from '../guard/deployed-settings.ts';
 import { missingRight } from '../refusal.ts';
 import { explainCommand, explainContainer, interruptible, planExplain } from './explain-plan.ts';
-import { followContainer } from './follow-container.ts';
-import type { Relay } from './relay-output.ts';
+import { type ExplainRequest, followContainer, RUN_MARGIN } from './follow-container.ts';
 
-export interface PodQuestion {
-  client: CliClient;
+export interface PodQuestion extends ExplainRequest {
   namespace: string;
   pod: string;
-  /** '' for the one that the webhook injects. */
-  image: string;
-  seconds: number;
-  json: boolean;
-  startSeconds: number;
-  relay: Relay;
-  note(text: string): void;
-  stop: AbortSignal;
 }
-
-/** Seconds beside the watch itself. */
-const MARGIN = 30;
 
 /** @returns the program's exit code @throws CodedError; what the client rejects with */
 export async function explainPod(question: PodQuestion): Promise<number> {
@@ -36,7 +22,7 @@ export async function explainPod(question: PodQuestion): Promise<number> {
   if (plan.do === 'exec') {
     const { execProgram } = await import('./exec-program.ts');
     const target = { namespace, pod: name, container: plan.container, command: interruptible(command) };
-    return execProgram(client.config, target, relay, note, (seconds + MARGIN) * 1000, stop);
+    return execProgram(client.config, target, relay, note, (seconds + RUN_MARGIN) * 1000, stop);
   }
   const settings = await readSettings(client, question.image, note);
   const container = explainContainer(pod, plan.name, settings, command);
@@ -56,7 +42,7 @@ export async function explainPod(question: PodQuestion): Promise<number> {
       container: plan.name,
       what: `the ephemeral container ${plan.name}`,
       startSeconds: question.startSeconds,
-      runSeconds: seconds + MARGIN,
+      runSeconds: seconds + RUN_MARGIN,
     };
     return await followContainer(client, one, relay, stop);
   } finally {

@@ -3,8 +3,26 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { ApiError } from '../../lib/cluster/api-error.ts';
 import type { OperatorClient } from '../../lib/cluster/cluster-client.ts';
 import { isObject, type JsonObject, objectAt, objectsAt, shortText } from '../../lib/json.ts';
+import type { CliClient } from '../cli-command.ts';
 import { errors } from '../cli-errors.ts';
 import type { Relay } from './relay-output.ts';
+
+/** What the command asks for, of a pod or of a node. */
+export interface ExplainRequest {
+  client: CliClient;
+  /** '' for the one that the webhook injects. */
+  image: string;
+  seconds: number;
+  json: boolean;
+  startSeconds: number;
+  relay: Relay;
+  note(text: string): void;
+  /** The program is told to end, and prints its summary. */
+  stop: AbortSignal;
+}
+
+/** Seconds beside the watch itself: the program's start, and its last words. */
+export const RUN_MARGIN = 30;
 
 export interface FollowedContainer {
   /** Of the pod. */

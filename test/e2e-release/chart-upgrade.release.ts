@@ -5,7 +5,13 @@ import { phaseTable, startLoad } from '../harness/cluster/creation-load.ts';
 import { apply, getJson, kubectl, tryKubectl } from '../harness/cluster/kubectl.ts';
 import { askChecker, barePod, getPod, getPods, isInjected, isReady, waitReady } from '../harness/cluster/pod-status.ts';
 import { optedInNamespace } from '../harness/cluster/test-workloads.ts';
-import { admissionsArrive, install, rolledOut, uninstall } from '../harness/cluster/webhook-installation.ts';
+import {
+  admissionsArrive,
+  install,
+  patchConfiguration,
+  rolledOut,
+  uninstall,
+} from '../harness/cluster/webhook-installation.ts';
 import { CHART, helm, RELEASE, setValues, tryHelm } from '../harness/helm/helm-program.ts';
 import { eventually } from '../harness/wait-until.ts';
 
@@ -47,14 +53,7 @@ t.test('an installation from the folder, and helm test', async (t) => {
 });
 
 const setOperations = (value: string[]) =>
-  kubectl([
-    'patch',
-    'mutatingwebhookconfiguration',
-    'invalid-drop-injector',
-    '--type=json',
-    '-p',
-    JSON.stringify([{ op: 'replace', path: '/webhooks/0/rules/0/operations', value }]),
-  ]);
+  patchConfiguration([{ op: 'replace', path: '/webhooks/0/rules/0/operations', value }]);
 
 t.test('helm test fails where the installation does not work', async (t) => {
   await setOperations(['UPDATE']);

@@ -7,7 +7,13 @@ import { applyCrds, hasGo } from '../harness/cluster/crds.ts';
 import { apply, kubectl, tryKubectl } from '../harness/cluster/kubectl.ts';
 import { barePod, getPod, isInjected } from '../harness/cluster/pod-status.ts';
 import { optedInNamespace } from '../harness/cluster/test-workloads.ts';
-import { askWebhook, install, MANIFESTS, rolledOut } from '../harness/cluster/webhook-installation.ts';
+import {
+  askWebhook,
+  install,
+  MANIFESTS,
+  patchConfiguration,
+  rolledOut,
+} from '../harness/cluster/webhook-installation.ts';
 import { eventually } from '../harness/wait-until.ts';
 
 const DAY = 86_400_000;
@@ -82,14 +88,7 @@ t.test(
     // The old replicas put their own bundle back until they end. cert-manager writes again, and so does this.
     const caBundle = Buffer.from(authority.cert).toString('base64');
     const inject = () =>
-      kubectl([
-        'patch',
-        'mutatingwebhookconfiguration',
-        'invalid-drop-injector',
-        '--type=json',
-        '-p',
-        JSON.stringify([{ op: 'add', path: '/webhooks/0/clientConfig/caBundle', value: caBundle }]),
-      ]);
+      patchConfiguration([{ op: 'add', path: '/webhooks/0/clientConfig/caBundle', value: caBundle }]);
     let over = false;
     const injecting = (async () => {
       while (!over) {

@@ -1,6 +1,6 @@
 // The webhook as its users install it.
 import { fileURLToPath } from 'node:url';
-import { OPT_IN_LABEL, OWN_NAMESPACE } from '../../../lib/contract.ts';
+import { OPT_IN_LABEL, OWN_NAMESPACE, WEBHOOK_CONFIGURATION } from '../../../lib/contract.ts';
 import { Program } from '../netns/processes.ts';
 import { eventually } from '../wait-until.ts';
 import { createNamespace, getJson, getRaw, kubectl } from './kubectl.ts';
@@ -33,6 +33,12 @@ export async function admissionsArrive(): Promise<void> {
     const printed = await kubectl(['create', '--dry-run=server', '-o', 'json', '-f', '-'], { input });
     return isInjected(JSON.parse(printed));
   });
+}
+
+/** @param operations of a JSON Patch of the MutatingWebhookConfiguration */
+export async function patchConfiguration(operations: object[]): Promise<void> {
+  const name = ['mutatingwebhookconfiguration', WEBHOOK_CONFIGURATION];
+  await kubectl(['patch', ...name, '--type=json', '-p', JSON.stringify(operations)]);
 }
 
 /** Waits until every replica is new and Ready, and no old one is left. */
