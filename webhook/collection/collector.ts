@@ -1,4 +1,4 @@
-// Asks the checkers of guarded pods for their figures, in rounds: ten pods a second at most, each once a minute at most.
+// Asks the checkers of guarded pods for their figures, in rounds: five pods a second at most, each once a minute at most.
 import type { AskResult } from './ask-checker.ts';
 import { type CountedPod, createTrafficHistory, type TrafficHistory } from './traffic-history.ts';
 
@@ -47,7 +47,7 @@ const STEP = 200;
 const ROUND = 60_000;
 /** Milliseconds until the first round, and after one without pods: until then coverage lists them. */
 const FIRST = 5000;
-/** Pods of one round: it takes half an hour then. Further ones are not asked. */
+/** Pods of one round: it takes an hour then. Further ones are not asked. */
 export const MOST_ASKED = 20_000;
 
 export function startCollection(options: CollectorOptions): Collection {
