@@ -1,11 +1,12 @@
 // The images as `make images` saved them: their contents, and whether they work with what a pod gives them.
 
-import { readdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
+import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { AGENT_COMMAND, CHECK_COMMAND, INSTALL_COMMAND, SIDECAR_COMMAND, WAIT_COMMAND } from '../../lib/contract.ts';
 import packageJson from '../../package.json' with { type: 'json' };
-import { unpack } from '../../tools/images/oci-archive.ts';
+import { findIn, unpack } from '../../tools/images/oci-archive.ts';
 import { type Bom, readContents } from '../../tools/images/sbom.ts';
 import { kernelTest } from '../harness/netns/netns-test.ts';
 import { eventsOf, startInImage } from '../harness/netns/shipped-programs.ts';
@@ -32,19 +33,16 @@ for (const { name, root, config } of [init, webhook, agent]) {
   });
 
   t.test(`${name}: no shell, package manager, compiler or node_modules`, async (t) => {
-    const entries = await readdir(root, { recursive: true, withFileTypes: true });
-    const unwanted = entries.filter(
-      (entry) => entry.name === 'node_modules' || (!entry.isDirectory() && UNWANTED.test(entry.name)),
-    );
-    t.ok(entries.some((entry) => entry.name === 'node'));
+    const files = await findIn(root, '-not', '-type', 'd');
+    t.ok(files.some((path) => basename(path) === 'node'));
     t.same(
-      unwanted.map((entry) => `${entry.parentPath}/${entry.name}`),
+      [...files.filter((path) => UNWANTED.test(basename(path))), ...(await findIn(root, '-name', 'node_modules'))],
       [],
     );
   });
 
   t.test(`${name}: nothing of the build's npm settings or certificates is left`, async (t) => {
-    const paths = await readdir(root, { recursive: true });
+    const paths = await findIn(root);
     t.same(
       paths.filter((path) => /npmrc|\.pem$|\.npm$/.test(path)),
       [],

@@ -1,5 +1,5 @@
 // Reads an OCI archive: its configuration, and its root file system as a container would see it.
-import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, readFile, rm } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import { must } from '../../test/harness/netns/processes.ts';
 
@@ -40,10 +40,18 @@ export async function unpack(archive: string, folder: string): Promise<{ root: s
 
 /** A layer deletes `name` by a file `.wh.name`. */
 async function removeWhiteouts(root: string): Promise<void> {
-  for (const path of await readdir(root, { recursive: true })) {
-    const name = basename(path);
-    if (!name.startsWith('.wh.')) continue;
-    const victim = `${root}/${dirname(path)}/${name.slice('.wh.'.length)}`;
-    for (const gone of [victim, `${root}/${path}`]) await rm(gone, { recursive: true, force: true });
+  for (const path of await findIn(root, '-name', '.wh.*')) {
+    const victim = `${dirname(path)}/${basename(path).slice('.wh.'.length)}`;
+    for (const gone of [victim, path]) await rm(gone, { recursive: true, force: true });
   }
+}
+
+/**
+ * Paths in a root file system, by find(1). readdir of Node follows links to folders, and those of a root, such as /var/run,
+ * lead to the machine's own.
+ * @param tests of find
+ */
+export async function findIn(root: string, ...tests: string[]): Promise<string[]> {
+  const found = await must('find', [root, ...tests, '-print0'], { limit: UNPACK_LIMIT });
+  return found.split('\0').filter((path) => path !== '');
 }

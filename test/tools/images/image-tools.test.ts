@@ -2,6 +2,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import t from 'tap';
 import { buildArgs, existsArgs, saveArgs } from '../../../tools/images/image-builder.ts';
 import { hashInputs, IMAGES, SOURCES } from '../../../tools/images/image-sources.ts';
+import { findIn } from '../../../tools/images/oci-archive.ts';
 import { registryHost } from '../../../tools/images/registries.ts';
 
 const read = (name: string) => readFile(new URL(`../../../${name}`, import.meta.url), 'utf8');
@@ -71,4 +72,12 @@ t.test('the stages before image-root.sh are the same in each, so that they are b
   const instructions = (text = '') => text.replace(/^#.*\n/gm, '').split('COPY init-image/image-root.sh')[0];
   t.match(instructions(first), /RUN node build.ts[\s\S]*apt-get install[\s\S]*apt-get install/);
   for (const other of others) t.equal(instructions(other), instructions(first));
+});
+
+t.test('a search in a root file system does not follow a link out of it', async (t) => {
+  const folder = t.testdir({
+    machine: { '.wh.a': '' },
+    root: { '.wh.b': '', var: t.fixture('symlink', '../machine') },
+  });
+  t.same(await findIn(`${folder}/root`, '-name', '.wh.*'), [`${folder}/root/.wh.b`]);
 });
