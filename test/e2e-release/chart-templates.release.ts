@@ -100,6 +100,15 @@ t.test('options reach the webhook, and those of pods the agents too', async (t) 
   t.equal(variable(agent, 'INVALID_DROP_BODY_LIMIT'), undefined);
 });
 
+t.test('the webhook may reach the checkers at the port that they have, and only to collect', async (t) => {
+  const portsTo = async (values: object) =>
+    one(await template(...setValues(values)), 'NetworkPolicy')
+      .spec.egress.filter(({ to }: Rendered) => to !== undefined)
+      .flatMap(({ ports }: Rendered) => ports);
+  t.same(await portsTo({ 'options.checkerPort': 16_000 }), [{ port: 16_000 }]);
+  t.same(await portsTo({ 'options.collect': 'disabled' }), []);
+});
+
 t.test('images come from one registry, or each from its own, by tag or by digest', async (t) => {
   const digest = `sha256:${'0123456789abcdef'.repeat(4)}`;
   const objects = await template(
