@@ -1,9 +1,9 @@
 // What an operator does about resets in a mesh: asks "was it this?", and guards pods that run already.
 
-import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { CHECKER_CONTAINER, OPT_IN_LABEL } from '../../lib/contract.ts';
 import { ISTIO_NAMESPACE } from '../../tools/mesh/istio-installation.ts';
+import { runCli } from '../harness/cluster/cli-run.ts';
 import { getJson, kubectl } from '../harness/cluster/kubectl.ts';
 import { onNode, PodPrograms, skipWithoutNode } from '../harness/cluster/node-side.ts';
 import { getPod, getPods, type Pod, restartsIn } from '../harness/cluster/pod-status.ts';
@@ -11,11 +11,9 @@ import { askWebhook, install } from '../harness/cluster/webhook-installation.ts'
 import { gatewayPod, untilPassedOn, upload, withStrays } from '../harness/mesh/gateway-uploads.ts';
 import { sendInvalid, startShaper } from '../harness/mesh/invalid-packets.ts';
 import { meshNamespace, runStore } from '../harness/mesh/object-store.ts';
-import { run } from '../harness/netns/processes.ts';
 import { eventually } from '../harness/wait-until.ts';
 
 const skip = skipWithoutNode;
-const WEBHOOK = fileURLToPath(new URL('../../dist/webhook.js', import.meta.url));
 const IMAGE = process.env['INVALID_DROP_E2E_INIT_IMAGE'] ?? 'localhost/invalid-drop/init-image:0.1.0';
 const EXPLAIN = ['node', '/opt/invalid-drop/check.js', '--explain', '--seconds', '5'];
 const LIMIT = 90_000;
@@ -112,7 +110,7 @@ t.test('a pod that runs is guarded: uploads in flight go on, and resets end', { 
   t.strictSame([...(await sendInvalid(pod)).values()], ['reset', 'reset']);
 
   const inFlight = upload(address, name, 20);
-  const guard = await run(process.execPath, [WEBHOOK, 'guard', `${namespace}/store`], { limit: LIMIT });
+  const guard = await runCli(['guard', `${namespace}/store`], { limit: LIMIT });
   t.equal(guard.exitCode, 0, `${guard.stdout}${guard.stderr}`);
   t.comment(guard.stdout);
   t.strictSame(
