@@ -1,7 +1,8 @@
 // What `preflight` asks the API server, and what it answered. Nothing here judges.
 import { ApiError, reasonOf } from '../../lib/cluster/api-error.ts';
 import type { ClusterClient, Query } from '../../lib/cluster/cluster-client.ts';
-import { isObject, type JsonObject, objectAt, shortText } from '../../lib/json.ts';
+import { listPages } from '../../lib/cluster/reflector.ts';
+import { type JsonObject, objectAt, shortText } from '../../lib/json.ts';
 
 /** One answer. `right`: the permission that is missing, such as "list nodes". */
 export type ApiAnswer<T> =
@@ -16,10 +17,8 @@ export interface ListedObjects {
   more: boolean;
 }
 
-/** Objects of a page, and the most pages of each list. */
-const PAGE = 250;
-/** 5,000 nodes, which is the most that Kubernetes is made for, and as many pods of the mesh. */
-const MOST_PAGES = 20;
+/** After these no further page is read: 5,000 nodes are the most that Kubernetes is made for, and as many pods of the mesh. */
+const MOST_LISTED = 5000;
 
 /** Label that Istio's injector gives each pod with a sidecar. */
 const ISTIO_PODS = 'security.istio.io/tlsMode=istio';
@@ -102,15 +101,11 @@ interface Question {
 async function list(client: Client, { path, query, right }: Question): Promise<ApiAnswer<ListedObjects>> {
   return answered(right, async () => {
     const objects: JsonObject[] = [];
-    let next = '';
-    for (let page = 0; page < MOST_PAGES; page += 1) {
-      const answer = await client.get(path, { ...query, limit: String(PAGE), ...(next && { continue: next }) });
-      const items = answer['items'];
-      if (Array.isArray(items)) for (const item of items.filter(isObject)) objects.push(item);
-      next = shortText(objectAt(answer, 'metadata')['continue'], 10_000);
-      if (next === '') break;
+    for await (const page of listPages(client, path, query)) {
+      for (const one of page.objects) objects.push(one);
+      if (objects.length >= MOST_LISTED) return { objects, more: page.more };
     }
-    return { objects, more: next !== '' };
+    return { objects, more: false };
   });
 }
 

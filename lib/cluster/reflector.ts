@@ -119,7 +119,7 @@ const MAX_PAGES = 10_000;
 
 /**
  * The pages of a collection, one after the other.
- * @returns objects of each page, and the collection's resourceVersion
+ * @returns objects of each page, the collection's resourceVersion, and whether another page follows
  * @throws CodedError CLUSTER_LIST_ENDLESS, CLUSTER_NO_LIST, or what the client rejects with
  */
 export async function* listPages(client: Pick<ClusterClient, 'get'>, path: string, query: Query = {}) {
@@ -131,8 +131,8 @@ export async function* listPages(client: Pick<ClusterClient, 'get'>, path: strin
     const items = page['items'] === null && /List$/.test(shortText(page['kind'])) ? [] : page['items'];
     // Taken for an empty list, such an answer would make an agent withdraw from every pod.
     if (!Array.isArray(items)) throw errors.CLUSTER_NO_LIST(path);
-    yield { objects: items.filter(isObject), version: shortText(metadata['resourceVersion']) };
     next = shortText(metadata['continue'], 10_000);
+    yield { objects: items.filter(isObject), version: shortText(metadata['resourceVersion']), more: next !== '' };
     if (next === '') return;
   }
   throw errors.CLUSTER_LIST_ENDLESS(path, MAX_PAGES);

@@ -2,22 +2,17 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import { CHECKER_CONTAINER, OPT_IN_LABEL, OWN_NAMESPACE } from '../../lib/contract.ts';
+import { CLI_PROGRAM, runCli } from '../harness/cluster/cli-run.ts';
 import { apply, create, kubectl } from '../harness/cluster/kubectl.ts';
 import { barePod, isInjected, type Pod } from '../harness/cluster/pod-status.ts';
 import { optedInNamespace, plainNamespace } from '../harness/cluster/test-workloads.ts';
 import { tokenKubeconfig } from '../harness/cluster/token-kubeconfig.ts';
 import { install, MANIFESTS, uninstall } from '../harness/cluster/webhook-installation.ts';
-import { run } from '../harness/netns/processes.ts';
 
-const PROGRAM = fileURLToPath(new URL('../../dist/cli/kubectl-invalid_drop.cjs', import.meta.url));
-
-/** Runs the command as an operator does. */
-function cli(args: string[], env: Record<string, string> = {}) {
-  return run(process.execPath, [PROGRAM, ...args], { limit: 200_000, env: { ...process.env, ...env } });
-}
+/** Longer than the waits of `status --wait`. */
+const cli = (args: string[], env: Record<string, string> = {}) => runCli(args, { env, limit: 200_000 });
 
 interface Part {
   part: string;
@@ -74,7 +69,7 @@ t.test('coverage has the names of pods', async (t) => {
 
 t.test('the dashboard passes pages on, and ends on Ctrl-C', async (t) => {
   await install();
-  const child = spawn(process.execPath, [PROGRAM, 'dashboard', '--no-browser'], {
+  const child = spawn(process.execPath, [CLI_PROGRAM, 'dashboard', '--no-browser'], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   t.teardown(() => child.kill('SIGKILL'));

@@ -1,10 +1,10 @@
 // An operator guards pods that run already, under traffic, without restarting them.
 
 import { readFile } from 'node:fs/promises';
-import { fileURLToPath } from 'node:url';
 import { loadYaml } from '@kubernetes/client-node';
 import t, { type Test } from 'tap';
 import { OPT_IN_LABEL } from '../../lib/contract.ts';
+import { runCli } from '../harness/cluster/cli-run.ts';
 import { apply, kubectl } from '../harness/cluster/kubectl.ts';
 import {
   flushPod,
@@ -21,11 +21,9 @@ import { beginUpload, endUpload, redirectedPod, uploadFrom } from '../harness/cl
 import { optedInNamespace, plainNamespace } from '../harness/cluster/test-workloads.ts';
 import { tokenKubeconfig } from '../harness/cluster/token-kubeconfig.ts';
 import { askWebhook, install } from '../harness/cluster/webhook-installation.ts';
-import { run } from '../harness/netns/processes.ts';
 import { countStrays, startStrays, stopStrays } from '../harness/netns/stray-segments.ts';
 import { eventually } from '../harness/wait-until.ts';
 
-const PROGRAM = fileURLToPath(new URL('../../dist/cli/kubectl-invalid_drop.cjs', import.meta.url));
 const DOCUMENT = new URL('../../docs/running-pods.md', import.meta.url);
 const LEVEL = 'pod-security.kubernetes.io/enforce';
 const DROP = /ct state invalid.* drop/;
@@ -36,8 +34,7 @@ t.before(() => install());
 
 /** Runs the command as an operator does. @returns exit code, table, and what it printed on standard error */
 async function guard(args: string[], env: Record<string, string> = {}) {
-  const options = { limit: 120_000, env: { ...process.env, ...env } };
-  const { exitCode, stdout, stderr } = await run(process.execPath, [PROGRAM, 'guard', ...args], options);
+  const { exitCode, stdout, stderr } = await runCli(['guard', ...args], { env });
   const outcomes = Object.fromEntries(
     [...stdout.matchAll(/^\S+ +(\S+) +([a-z-]+) {2,}(.*)$/gm)].map(([, pod, outcome, meaning]) => [
       pod,
