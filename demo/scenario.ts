@@ -7,7 +7,7 @@ import { addPair, type Pair } from '../test/harness/netns/network-namespaces.ts'
 import type { Program } from '../test/harness/netns/processes.ts';
 import { startMesh, upload } from '../test/harness/netns/redirected-upload.ts';
 import { countStrays, startStrays } from '../test/harness/netns/stray-segments.ts';
-import { EXCLUDE_INBOUND_PORTS } from '../webhook/admission/istio-inbound.ts';
+import { EXCLUDE_INBOUND_PORTS } from '../webhook/admission/inbound-exemption.ts';
 import type { AdmittedPod } from './demo-admission.ts';
 import { removeByHand, startOurs } from './demo-containers.ts';
 import { type DemoPhase, type DemoRow, isAsExpected } from './demo-table.ts';

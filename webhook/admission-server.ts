@@ -3,6 +3,7 @@ import { Server as TlsServer } from 'node:tls';
 import fastify, { type FastifyError, type FastifyReply, type FastifyRequest, LogController } from 'fastify';
 import { CodedError } from '../lib/errors.ts';
 import { isObject, shortText } from '../lib/json.ts';
+import type { NamespaceMetadata } from '../lib/mesh/recognise-mesh.ts';
 import { type Admission, admit, admitAfterError, describeRequest } from './admission/admission.ts';
 import type { InjectionSettings } from './admission/containers.ts';
 import { makePatchEncoder, type PatchInputs } from './admission/patch.ts';
@@ -16,8 +17,8 @@ import type { Metrics } from './webhook-metrics.ts';
 export interface ServerOptions {
   settings: InjectionSettings;
   metrics: Metrics;
-  /** Labels of a namespace, or undefined where they are not known. */
-  labelsOf(namespace: string): Record<string, string> | undefined;
+  /** What decisions read of a namespace, or undefined where it is not known. */
+  namespaceOf(namespace: string): NamespaceMetadata | undefined;
   /** True from the stop signal on: each answer then asks the client to open its next connection elsewhere. */
   draining(): boolean;
   /**
@@ -98,9 +99,9 @@ function decideOrFailOpen(
   encode: (inputs: PatchInputs) => string,
 ): Admission {
   try {
-    const { namespace } = review.request;
-    const labels = typeof namespace === 'string' ? options.labelsOf(namespace) : undefined;
-    return admit(review, labels, options.settings, encode);
+    const { namespace: name } = review.request;
+    const namespace = typeof name === 'string' ? options.namespaceOf(name) : undefined;
+    return admit(review, namespace, options.settings, encode);
   } catch (error) {
     request.log.error({ uid: review.request.uid, err: error }, 'deciding failed: the pod is created unguarded');
     return admitAfterError(review.request.uid);

@@ -55,7 +55,7 @@ async function serve(configuration: Configuration): Promise<void> {
   const server = buildServer({
     settings,
     metrics,
-    labelsOf: (namespace) => watches?.labelsOf(namespace),
+    namespaceOf: (namespace) => watches?.namespaceOf(namespace),
     draining: () => shutdown.draining(),
     tls: {},
     bodyLimit: configuration['body-limit'],

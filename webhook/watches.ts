@@ -4,6 +4,7 @@ import type { ClusterClient } from '../lib/cluster/cluster-client.ts';
 import { type Reflection, type ReflectOptions, reflect, type Sink } from '../lib/cluster/reflector.ts';
 import type { NodeMode } from '../lib/contract.ts';
 import { isObject, isTextMap, type JsonObject, shortText } from '../lib/json.ts';
+import { NAMESPACE_ANNOTATIONS, type NamespaceMetadata } from '../lib/mesh/recognise-mesh.ts';
 import type { InjectionSettings } from './admission/containers.ts';
 import type { Collection } from './collection/collector.ts';
 import { collectFrom } from './collection/start-collection.ts';
@@ -14,8 +15,8 @@ import type { EnabledFeatures } from './selfcheck/selfchecks.ts';
 import type { Metrics } from './webhook-metrics.ts';
 
 export interface Watches {
-  /** Labels of a namespace, or undefined where they are not known. */
-  labelsOf(namespace: string): Record<string, string> | undefined;
+  /** What decisions read of a namespace, or undefined where it is not known. */
+  namespaceOf(namespace: string): NamespaceMetadata | undefined;
   /** undefined where coverage is off. */
   coverage(): CoverageSource | undefined;
   /** undefined where nothing is collected from the checkers. */
@@ -44,7 +45,7 @@ export function startWatches({
   log,
   retryDelay,
 }: WatchesOptions): Watches {
-  const labels = createNamespaceStore();
+  const known = createNamespaceStore();
   let coverage: Coverage | undefined;
   let collection: Collection | undefined;
   const now = () => coverage && { store: coverage.store, synced: coverage.synced(), refused: coverage.refused };
@@ -56,12 +57,12 @@ export function startWatches({
     if (features.coverage)
       coverage = startCoverage({ ...common, image: settings.image, events: features.events, countEvent });
     if (coverage && collect) collection = collectFrom(coverage.store, metrics.registry);
-    const sink = both(labels, coverage?.namespaces);
+    const sink = both(known, coverage?.namespaces);
     const project = projection(settings.nodeMode);
     namespaces = reflect({ ...common, path: '/api/v1/namespaces', what: 'namespaces', project, sink });
   }
   return {
-    labelsOf: labels.labelsOf,
+    namespaceOf: known.namespaceOf,
     coverage: now,
     collection,
     synced: {
@@ -76,65 +77,81 @@ export function startWatches({
 }
 
 interface Projected {
-  labels: NamespaceLabels;
+  known: KnownNamespace;
   seen: SeenNamespace;
 }
 
 function projection(nodeMode: NodeMode): (object: JsonObject) => Projected | undefined {
   return (object) => {
-    const labels = namespaceLabels(object);
+    const known = knownNamespace(object);
     const seen = seenNamespace(object, nodeMode);
-    return labels && seen && { labels, seen };
+    return known && seen && { known, seen };
   };
 }
 
 /** Labels first: what coverage asks for may depend on them. */
-function both(labels: Sink<NamespaceLabels>, seen: Sink<SeenNamespace> | undefined): Sink<Projected> {
+function both(known: Sink<KnownNamespace>, seen: Sink<SeenNamespace> | undefined): Sink<Projected> {
   return {
     replace(items) {
-      labels.replace(items.map((item) => item.labels));
+      known.replace(items.map((item) => item.known));
       seen?.replace(items.map((item) => item.seen));
     },
     put(item) {
-      labels.put(item.labels);
+      known.put(item.known);
       seen?.put(item.seen);
     },
     remove(item) {
-      labels.remove(item.labels);
+      known.remove(item.known);
       seen?.remove(item.seen);
     },
   };
 }
 
-// Labels of namespaces, from the watch. Stays empty without a cluster.
+// Labels of namespaces, and their annotations that meshes read, from the watch. Stays empty without a cluster.
 
-export interface NamespaceLabels {
+export interface KnownNamespace {
   name: string;
-  labels: Record<string, string>;
+  metadata: NamespaceMetadata;
 }
 
-export interface NamespaceStore extends Sink<NamespaceLabels> {
-  /** Labels, or undefined where the namespace is not known; nothing is assumed of such a one. */
-  labelsOf(name: string): Record<string, string> | undefined;
+export interface NamespaceStore extends Sink<KnownNamespace> {
+  /** undefined where the namespace is not known; nothing is assumed of such a one. */
+  namespaceOf(name: string): NamespaceMetadata | undefined;
 }
+
+/** An annotation may have 256 KB. One of a mesh that is longer than this is not kept, and then none is known. */
+const ANNOTATION_LENGTH = 1024;
+/** One object for all namespaces without a mesh's annotations. */
+const NO_ANNOTATIONS: Record<string, string> = {};
 
 /** What is kept of a Namespace; undefined where it is none. */
-export function namespaceLabels({ metadata }: JsonObject): NamespaceLabels | undefined {
+export function knownNamespace({ metadata }: JsonObject): KnownNamespace | undefined {
   if (!isObject(metadata)) return undefined;
   const labels = metadata['labels'] ?? {};
   const name = shortText(metadata['name']);
-  return name !== '' && isTextMap(labels) ? { name, labels } : undefined;
+  if (name === '' || !isTextMap(labels)) return undefined;
+  return { name, metadata: { labels, annotations: annotationsOfMeshes(metadata['annotations'] ?? {}) } };
+}
+
+function annotationsOfMeshes(annotations: unknown): NamespaceMetadata['annotations'] {
+  if (!isTextMap(annotations)) return undefined;
+  const kept = NAMESPACE_ANNOTATIONS.flatMap((name) => {
+    const value = annotations[name];
+    return value === undefined ? [] : [[name, value] as const];
+  });
+  if (kept.some(([, value]) => value.length > ANNOTATION_LENGTH)) return undefined;
+  return kept.length === 0 ? NO_ANNOTATIONS : Object.fromEntries(kept);
 }
 
 /** Makes an empty store. */
 export function createNamespaceStore(): NamespaceStore {
-  let known = new Map<string, Record<string, string>>();
+  let known = new Map<string, NamespaceMetadata>();
   return {
-    labelsOf: (name) => known.get(name),
+    namespaceOf: (name) => known.get(name),
     replace: (items) => {
-      known = new Map(items.map(({ name, labels }) => [name, labels]));
+      known = new Map(items.map(({ name, metadata }) => [name, metadata]));
     },
-    put: ({ name, labels }) => void known.set(name, labels),
+    put: ({ name, metadata }) => void known.set(name, metadata),
     remove: ({ name }) => void known.delete(name),
   };
 }

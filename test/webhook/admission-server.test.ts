@@ -56,17 +56,18 @@ t.test('at debug each admission is one log line: names, outcome, duration, and n
 
 t.test('pods that are left to agents are counted by what was done, and write no line of level info', async (t) => {
   const settings = { ...SETTINGS, nodeMode: 'available' as const };
-  const labelsOf = () => ({ 'invalid-drop.io/inject': 'node' });
-  const gated = await post(t, reviewOf(creationOf(POD)), { settings, labelsOf });
+  const namespaceOf = () => ({ labels: { 'invalid-drop.io/inject': 'node' }, annotations: {} });
+  const gated = await post(t, reviewOf(creationOf(POD)), { settings, namespaceOf });
   t.strictSame([await countsOf(gated), gated.lines], [[['gated', '', 1]], []]);
   const observing = { ...POD, metadata: { annotations: { 'invalid-drop.io/mode': 'observe' } } };
-  const observed = await post(t, reviewOf(creationOf(observing)), { settings, labelsOf });
+  const observed = await post(t, reviewOf(creationOf(observing)), { settings, namespaceOf });
   t.strictSame([await countsOf(observed), observed.lines], [[['observed', '', 1]], []]);
 });
 
 t.test('a skip says its reason alike in warning, log and metric', async (t) => {
-  const labelsOf = (name: string) => (name === 'storage' ? { 'pod-security.kubernetes.io/enforce': 'baseline' } : {});
-  const { answer, lines, ...made } = await post(t, reviewOf(creationOf(POD)), { labelsOf });
+  const baseline = { 'pod-security.kubernetes.io/enforce': 'baseline' };
+  const namespaceOf = (name: string) => ({ labels: name === 'storage' ? baseline : {}, annotations: {} });
+  const { answer, lines, ...made } = await post(t, reviewOf(creationOf(POD)), { namespaceOf });
   t.match(answer.response.warnings[0], /pod-security/);
   t.match(lines[0], { result: 'skipped', reason: 'pod-security' });
   t.strictSame(await countsOf({ lines, ...made }), [['skipped', 'pod-security', 1]]);
@@ -81,10 +82,10 @@ t.test('a refusal is an answer, not an HTTP error, and its message is in the log
 });
 
 t.test('an exception while deciding lets the pod through, warned, logged and counted', async (t) => {
-  const labelsOf = () => {
+  const namespaceOf = () => {
     throw new Error('the store is on fire');
   };
-  const { response, answer, lines, ...made } = await post(t, reviewOf(creationOf(POD)), { labelsOf });
+  const { response, answer, lines, ...made } = await post(t, reviewOf(creationOf(POD)), { namespaceOf });
   t.equal(response.statusCode, 200);
   t.match(answer.response, { allowed: true, uid: creationOf(POD).uid, warnings: [/internal-error/] });
   t.ok(lines.some((line) => line['level'] === 50 && JSON.stringify(line).includes('the store is on fire')));

@@ -10,7 +10,7 @@ export function testServer(overrides: Partial<ServerOptions> = {}) {
   const server = buildServer({
     settings: SETTINGS,
     metrics,
-    labelsOf: () => undefined,
+    namespaceOf: () => undefined,
     draining: () => false,
     bodyLimit: 8 * 1024 * 1024,
     logLevel: 'info',

@@ -1,6 +1,7 @@
 // From one valid review to its answer, and to what log and metrics say of it. Pure.
 import { CHECKER_CONTAINER, INIT_CONTAINER } from '../../lib/contract.ts';
 import { isObject, type JsonObject, objectAt, shortText } from '../../lib/json.ts';
+import type { NamespaceMetadata } from '../../lib/mesh/recognise-mesh.ts';
 import { hasGuardedGate } from '../../lib/pod/guarded-condition.ts';
 import { placementOfNewPod } from '../../lib/pod/placement.ts';
 import { type PodOptions, readPodOptions } from '../../lib/pod/pod-options.ts';
@@ -45,18 +46,18 @@ export interface Admission extends AdmissionOutcome {
 }
 
 /**
- * @param namespaceLabels labels of the request's namespace, or undefined where they are not known
+ * @param namespace of the request, or undefined where it is not known
  * @param encode makes the patch as base64
  * @returns the response, and the outcome for log and metrics
  */
 export function admit(
   { request }: Review,
-  namespaceLabels: Record<string, string> | undefined,
+  namespace: NamespaceMetadata | undefined,
   settings: InjectionSettings,
   encode: (inputs: PatchInputs) => string = makePatchEncoder(settings),
 ): Admission {
   const { uid } = request;
-  const decision = decide(request, namespaceLabels, settings);
+  const decision = decide(request, namespace?.labels, settings);
   if (decision.result === 'skip') {
     const { reason, difference } = decision;
     const response = allow(uid, skipWarning(reason));
@@ -71,7 +72,7 @@ export function admit(
     return { response: allowPatched(uid, encodePatch(gatePatch(decision.pod))), result: 'gated', reason: '' };
   }
   const { pod, plan, warning } = decision;
-  const response = allowPatched(uid, encode(patchInputs(pod, plan, settings)), warning);
+  const response = allowPatched(uid, encode(patchInputs(pod, plan, settings, namespace)), warning);
   return { response, result: 'injected', reason: '', ...(warning !== undefined && { message: warning }) };
 }
 

@@ -268,8 +268,19 @@ function probesOf(role: Role, { mode, port }: PodOptions, older: boolean): (Prob
   return probes;
 }
 
-/** Where Istio's webhook sends the kubelet: its agent asks the checker in the kubelet's place. */
-const REWRITTEN = { path: `/app-health/${CHECKER_CONTAINER}/readyz` };
+/** Consul's ports for readiness probes, one for each container (mesh_webhook.go, consul-k8s 2.0.3). */
+const CONSUL_PORTS = { first: 20_400, last: 20_499 };
+
+/**
+ * Where the injector of a mesh sends the kubelet: the mesh's agent or proxy asks the checker in the kubelet's place. Istio and
+ * Kuma have a path for each container, on a port that the mesh's owner chooses; Consul a port; Open Service Mesh neither.
+ */
+function isRewritten({ path, port }: JsonObject, wanted: { path: string; port: number }): boolean {
+  if (path === `/app-health/${CHECKER_CONTAINER}${wanted.path}`) return true;
+  if (path === `/${wanted.port}${wanted.path}`) return true;
+  if (path === wanted.path) return typeof port === 'number' && port >= CONSUL_PORTS.first && port <= CONSUL_PORTS.last;
+  return path === '/osm-readiness-probe' && port === 15_902;
+}
 
 function isProbe(found: unknown, expected: Probe | undefined, older: boolean): boolean {
   if (expected === undefined) return isEmpty(found);
@@ -278,7 +289,8 @@ function isProbe(found: unknown, expected: Probe | undefined, older: boolean): b
   if (exec !== undefined) return isCommand(objectAt(found, 'exec')['command'], exec.command, older);
   const asked = objectAt(found, 'httpGet');
   // Without a host the kubelet asks the pod.
-  return asked['host'] === undefined && [httpGet, REWRITTEN].some((handler) => contains(asked, handler));
+  if (asked['host'] !== undefined || httpGet === undefined) return false;
+  return contains(asked, httpGet) || isRewritten(asked, httpGet);
 }
 
 // Images.

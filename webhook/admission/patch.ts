@@ -1,11 +1,12 @@
 // The JSON Patch (RFC 6902) that adds to a pod what a plan says, and nothing else. Built by hand: a computed
 // difference rewrites every entry of an array that gets one in front.
 import { GUARDED_CONDITION, INIT_CONTAINER } from '../../lib/contract.ts';
+import type { NamespaceMetadata } from '../../lib/mesh/recognise-mesh.ts';
 import type { PodOptions } from '../../lib/pod/pod-options.ts';
 import { type PodLevelSettings, type PodView, podLevelSettings } from '../../lib/pod/pod-view.ts';
 import type { OwnResources } from './container-resources.ts';
 import { checkerContainer, type InjectionSettings, initContainer, sidecarContainer } from './containers.ts';
-import { EXCLUDE_INBOUND_PORTS, excludeInboundPorts, probeKind } from './istio-inbound.ts';
+import { type InboundPlan, planInbound } from './inbound-exemption.ts';
 import { resourcesInPod } from './resources-in-pod.ts';
 
 /** For people. Nothing is ever decided from it. */
@@ -32,14 +33,14 @@ export interface InjectionPlan {
 export interface PatchInputs extends InjectionPlan {
   /** What our containers get in this pod. */
   resources: OwnResources;
-  probe: 'http' | 'exec';
+  probe: InboundPlan['probe'];
   /** What the pod sets for all of its containers. */
   level: PodLevelSettings;
   /** Where the new init container goes; null where the pod has no init containers at all. */
   initIndex: number | null;
   hasAnnotations: boolean;
-  /** New value of excludeInboundPorts; null where it stays as it is. */
-  excludePorts: string | null;
+  /** The mesh's annotation that keeps the checker's port out of the proxy; null where none is written. */
+  portAnnotation: InboundPlan['annotation'];
   /** Pull secrets that the pod lacks, and whether it has a list of them. */
   pullSecrets: string[];
   hasPullSecrets: boolean;
@@ -48,19 +49,26 @@ export interface PatchInputs extends InjectionPlan {
 /**
  * @param pod the pod as it was sent
  * @param plan what is missing in it
+ * @param namespace the pod's; undefined where it is not known
  */
-export function patchInputs(pod: PodView, plan: InjectionPlan, settings: InjectionSettings): PatchInputs {
+export function patchInputs(
+  pod: PodView,
+  plan: InjectionPlan,
+  settings: InjectionSettings,
+  namespace?: NamespaceMetadata,
+): PatchInputs {
   const { initContainers, annotations, imagePullSecrets } = pod;
   const afterInit = (initContainers ?? []).findIndex(({ name }) => name === INIT_CONTAINER) + 1;
-  const ports = () => excludeInboundPorts(pod, plan.options.port, settings.meshExcludeInboundPorts) ?? null;
+  const { meshExcludeInboundPorts: meshPorts } = settings;
+  const inbound = planInbound(pod, namespace, plan.options.port, meshPorts, plan.plainChecker);
   return {
     ...plan,
     resources: resourcesInPod(pod, plan.resources, addsChecker(plan)),
-    probe: probeKind(pod, plan.options.port),
+    probe: inbound.probe,
     level: podLevelSettings(pod),
     initIndex: initContainers === undefined ? null : afterInit,
     hasAnnotations: annotations !== undefined,
-    excludePorts: addsChecker(plan) ? ports() : null,
+    portAnnotation: addsChecker(plan) ? inbound.annotation : null,
     pullSecrets: settings.imagePullSecrets.filter((name) => !imagePullSecrets?.some((one) => one['name'] === name)),
     hasPullSecrets: imagePullSecrets !== undefined,
   };
@@ -73,10 +81,10 @@ export function addsChecker({ first, plainChecker }: Pick<InjectionPlan, 'first'
 
 /**
  * @returns `add` operations, in order. The only member that may exist before is an annotation of ours or
- *   excludeInboundPorts, whose new value begins with the old one
+ *   a mesh's list of ports, whose new value begins with the old one
  */
 export function buildPatch(inputs: PatchInputs, settings: InjectionSettings): PatchOperation[] {
-  const { options, first, plainChecker, level, excludePorts, resources, probe } = inputs;
+  const { options, first, plainChecker, level, portAnnotation, resources, probe } = inputs;
   const fit = { ...settings, initResources: resources.init, checkerResources: resources.checker };
   const init = {
     none: () => [],
@@ -89,7 +97,7 @@ export function buildPatch(inputs: PatchInputs, settings: InjectionSettings): Pa
     ...checker.map((container) => add('/spec/containers/-', container)),
     ...addPullSecrets(inputs),
     ...addAnnotations(inputs.hasAnnotations, {
-      ...(excludePorts !== null && { [EXCLUDE_INBOUND_PORTS]: excludePorts }),
+      ...(portAnnotation !== null && { [portAnnotation.name]: portAnnotation.value }),
       [STATUS_ANNOTATION]: JSON.stringify({
         version: settings.version,
         added: [...init, ...checker].map(({ name }) => name),

@@ -8,7 +8,7 @@ import t, { type Test } from 'tap';
 import { type ClusterClient, connectCluster } from '../../../lib/cluster/cluster-client.ts';
 import { listPages, reflect } from '../../../lib/cluster/reflector.ts';
 import type { JsonObject } from '../../../lib/json.ts';
-import { createNamespaceStore, namespaceLabels } from '../../../webhook/watches.ts';
+import { createNamespaceStore, knownNamespace } from '../../../webhook/watches.ts';
 import { until } from '../../harness/wait-until.ts';
 import { kubeconfigFor, namespaceObject, startFakeApiServer } from '../../webhook/fake-api-server.ts';
 
@@ -28,7 +28,7 @@ async function watching(t: Test, { user = {}, listFailures = [] as number[] } = 
     client: connectCluster(path),
     path: '/api/v1/namespaces',
     what: 'namespaces',
-    project: namespaceLabels,
+    project: knownNamespace,
     sink: store,
     log: { info: write, warn: write },
     retryDelay: (failures) => {
@@ -46,12 +46,12 @@ async function watching(t: Test, { user = {}, listFailures = [] as number[] } = 
 t.test('labels come from the list; a namespace that is not there is unknown', async (t) => {
   const { api, store, watch } = await watching(t);
   t.equal(watch.synced(), false);
-  t.equal(store.labelsOf('storage'), undefined);
+  t.equal(store.namespaceOf('storage')?.labels, undefined);
   await until('a watch is open', () => api.watches.size === 1);
   t.equal(watch.synced(), true);
-  t.strictSame(store.labelsOf('storage'), RESTRICTED);
-  t.strictSame(store.labelsOf('bare'), {});
-  t.equal(store.labelsOf('nobody'), undefined);
+  t.strictSame(store.namespaceOf('storage')?.labels, RESTRICTED);
+  t.strictSame(store.namespaceOf('bare')?.labels, {});
+  t.equal(store.namespaceOf('nobody')?.labels, undefined);
 });
 
 t.test('what a list of many pages leaves is collected once it is known; one page leaves little', async (t) => {
@@ -117,11 +117,11 @@ t.test('events of the watch change what is known', async (t) => {
   const { api, store } = await watching(t);
   await until('a watch is open', () => api.watches.size === 1);
   api.send('ADDED', namespaceObject({ name: 'new', labels: { a: 'b' } }));
-  await until('the new one is known', () => store.labelsOf('new')?.['a'] === 'b');
+  await until('the new one is known', () => store.namespaceOf('new')?.labels['a'] === 'b');
   api.send('MODIFIED', namespaceObject({ name: 'storage', labels: { [LEVEL]: 'privileged' } }));
-  await until('the label has changed', () => store.labelsOf('storage')?.[LEVEL] === 'privileged');
+  await until('the label has changed', () => store.namespaceOf('storage')?.labels[LEVEL] === 'privileged');
   api.send('DELETED', namespaceObject({ name: 'bare' }));
-  await until('the deleted one is unknown', () => store.labelsOf('bare') === undefined);
+  await until('the deleted one is unknown', () => store.namespaceOf('bare') === undefined);
 });
 
 t.test('a watch that ends is opened again where it was, and what was known stays known', async (t) => {
@@ -129,10 +129,10 @@ t.test('a watch that ends is opened again where it was, and what was known stays
   await until('a watch is open', () => api.watches.size === 1);
   api.endWatches();
   await until('a second watch is open', () => api.requests.length === 3 && api.watches.size === 1);
-  t.strictSame(store.labelsOf('storage'), RESTRICTED);
+  t.strictSame(store.namespaceOf('storage')?.labels, RESTRICTED);
   t.equal(api.requests[2], api.requests[1], 'from the same version, with no list in between');
   api.send('ADDED', namespaceObject({ name: 'new' }));
-  await until('events arrive', () => store.labelsOf('new') !== undefined);
+  await until('events arrive', () => store.namespaceOf('new') !== undefined);
 });
 
 t.test('a list that fails is tried again with growing delays, and each failure is logged', async (t) => {
@@ -154,7 +154,7 @@ t.test('a watch that is refused is tried again, with delays that begin anew afte
   api.endWatches();
   await until('a watch is open again', () => api.requests.length === 7 && api.watches.size === 1);
   t.strictSame(delays, [1, 2, 1, 2]);
-  t.strictSame(store.labelsOf('storage'), RESTRICTED);
+  t.strictSame(store.namespaceOf('storage')?.labels, RESTRICTED);
 });
 
 t.test('a version that is too old leads to a new list, and what is gone is unknown', async (t) => {
@@ -163,8 +163,8 @@ t.test('a version that is too old leads to a new list, and what is gone is unkno
   api.namespaces = [{ name: 'bare', labels: { now: 'labelled' } }];
   api.send('ERROR', { kind: 'Status', code: 410, metadata: {} });
   api.endWatches();
-  await until('the new list is known', () => store.labelsOf('bare')?.['now'] === 'labelled');
-  t.equal(store.labelsOf('storage'), undefined);
+  await until('the new list is known', () => store.namespaceOf('bare')?.labels['now'] === 'labelled');
+  t.equal(store.namespaceOf('storage')?.labels, undefined);
 });
 
 t.test('a server that ends each watch at once is asked ever more seldom, until it tells something', async (t) => {
@@ -209,7 +209,7 @@ t.test('credentials that vanish do not end the process', async (t) => {
   await rm(file);
   api.endWatches();
   await until('the failure is logged', () => logged.some((line) => 'failures' in line));
-  t.strictSame(store.labelsOf('storage'), RESTRICTED);
+  t.strictSame(store.namespaceOf('storage')?.labels, RESTRICTED);
 });
 
 t.test('a list that is asked for anew is asked for again where it fails', async (t) => {
@@ -218,8 +218,8 @@ t.test('a list that is asked for anew is asked for again where it fails', async 
   api.namespaces = [{ name: 'only' }];
   api.failures.list.push(500);
   watch.relist();
-  await until('the new list is known', () => store.labelsOf('only') !== undefined);
-  t.equal(store.labelsOf('storage'), undefined);
+  await until('the new list is known', () => store.namespaceOf('only') !== undefined);
+  t.equal(store.namespaceOf('storage')?.labels, undefined);
 });
 
 t.test('after stop nothing is asked any more', async (t) => {

@@ -15,16 +15,16 @@ t.test('an injection is a base64 JSON Patch under the uid of the request', async
 });
 
 t.test('a pod that an agent guards gets a patch for its gate, and in mode observe none', async (t) => {
-  const labels = { 'invalid-drop.io/inject': 'node' };
+  const namespace = { labels: { 'invalid-drop.io/inject': 'node' }, annotations: {} };
   const settings = { ...SETTINGS, nodeMode: 'available' as const };
-  const { response, result, reason } = admit({ request: creationOf(POD) }, labels, settings);
+  const { response, result, reason } = admit({ request: creationOf(POD) }, namespace, settings);
   t.match(response.response, { allowed: true, patchType: 'JSONPatch', warnings: undefined });
   t.strictSame(JSON.parse(Buffer.from(response.response.patch ?? '', 'base64').toString()), [
     { op: 'add', path: '/spec/readinessGates', value: [{ conditionType: 'invalid-drop.io/guarded' }] },
   ]);
   t.strictSame([result, reason], ['gated', '']);
   const observing = { ...POD, metadata: { annotations: { 'invalid-drop.io/mode': 'observe' } } };
-  const observed = admit({ request: creationOf(observing) }, labels, settings);
+  const observed = admit({ request: creationOf(observing) }, namespace, settings);
   t.strictSame(observed, {
     response: {
       apiVersion: 'admission.k8s.io/v1',
@@ -39,7 +39,7 @@ t.test('a pod that an agent guards gets a patch for its gate, and in mode observ
 t.test('a namespace that asks for agents where there are none holds no pod back', async (t) => {
   const { response, result, reason } = admit(
     { request: creationOf(POD) },
-    { 'invalid-drop.io/inject': 'node' },
+    { labels: { 'invalid-drop.io/inject': 'node' }, annotations: {} },
     SETTINGS,
   );
   t.strictSame(response.response, {

@@ -4,7 +4,7 @@ import { CHECKER_CONTAINER, INIT_CONTAINER } from '../../../lib/contract.ts';
 import { isObject, type JsonObject } from '../../../lib/json.ts';
 import { decide } from '../../../webhook/admission/admission.ts';
 import type { InjectionSettings } from '../../../webhook/admission/containers.ts';
-import { EXCLUDE_INBOUND_PORTS } from '../../../webhook/admission/istio-inbound.ts';
+import { EXCLUDE_INBOUND_PORTS } from '../../../webhook/admission/inbound-exemption.ts';
 import { isInstallingSidecar } from '../../../webhook/admission/own-containers.ts';
 import {
   buildPatch,
