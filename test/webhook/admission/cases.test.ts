@@ -16,6 +16,8 @@ interface Case {
   /** Members of the request that differ from the creation of a pod in namespace "storage". */
   request?: object;
   namespaceLabels?: Record<string, string>;
+  /** Those that meshes read. */
+  namespaceAnnotations?: Record<string, string>;
   settings?: Partial<InjectionSettings>;
   expect: {
     skip?: string;
@@ -56,7 +58,10 @@ for (const file of readdirSync(folder).sort()) {
   t.test(`${file}: ${about}`, async (t) => check(t, given));
 }
 
-function check(t: Test, { pod: written, request, namespaceLabels, settings, expect }: Omit<Case, 'about'>): void {
+function check(t: Test, { pod: written, request, settings, expect, ...given }: Omit<Case, 'about'>): void {
+  const { namespaceLabels, namespaceAnnotations } = given;
+  const annotated = namespaceAnnotations && { labels: namespaceLabels ?? {}, annotations: namespaceAnnotations };
+  const namespace = annotated ?? (namespaceLabels && { labels: namespaceLabels, annotations: {} });
   const effective = { ...SETTINGS, ...settings, options: { ...SETTINGS.options, ...settings?.options } };
   const pod = withBuiltContainers(written, effective);
   const decision = decide(creationOf(pod, request), namespaceLabels, effective);
@@ -72,7 +77,7 @@ function check(t: Test, { pod: written, request, namespaceLabels, settings, expe
   }
   if (decision.result !== 'inject') return void t.fail('not injected', { decision });
   t.equal(decision.warning, expect.warning, 'warning');
-  const operations = buildPatch(patchInputs(decision.pod, decision.plan, effective), effective);
+  const operations = buildPatch(patchInputs(decision.pod, decision.plan, effective, namespace), effective);
   if (expect.patch !== undefined) t.strictSame(operations, expect.patch);
   const patched = applyPatch(pod, operations);
   if (expect.inject !== undefined) checkFacts(t, patched, expect.inject);
