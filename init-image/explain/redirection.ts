@@ -1,4 +1,5 @@
 // How a pod's inbound connections come to a proxy, and which ports the rules redirect.
+import { type MeshName, meshByChain, meshOf } from '../../lib/mesh/meshes.ts';
 import { conditionsOf, isOfFamily, type Ruleset } from '../../lib/netfilter/model.ts';
 import type { Family, PortRange, Value } from '../../lib/netfilter/packet.ts';
 import { findRedirectTarget, type RedirectTarget } from '../../lib/netfilter/redirect-target.ts';
@@ -10,9 +11,11 @@ export interface FamilyRedirection {
   reason?: string;
   /** What an unknown mode may be. */
   perhaps?: ('REDIRECT' | 'TPROXY')[];
+  /** The mesh whose chains or tables these are, where they are a known one's. */
+  mesh?: MeshName;
   /** Whether the rules are those of Istio's native nftables mode (1.28 and later). */
   native: boolean;
-  /** Ports of the proxy; Istio's is 15006. */
+  /** Ports of the proxy, such as 15006. */
   proxyPorts: number[];
   redirected: PortRange[];
   excluded: PortRange[];
@@ -36,11 +39,13 @@ export function describeRedirection(ruleset: Ruleset, family: Family, iif: strin
   const proxied = targets.flatMap(({ target }) => ('table' in target ? [target] : []));
   const unknown = targets.flatMap(({ target }) => (target.to === 'unknown' ? [target] : []));
   const mode = modeOf(new Set(proxied.map(({ to }) => to)), unknown.length > 0);
+  const mesh = proxied.map(({ table, chain }) => meshByChain(table, chain)).find((name) => name !== undefined);
   return {
     mode,
+    ...(mesh !== undefined && { mesh }),
     ...(unknown[0] === undefined ? {} : { reason: unknown[0].reason }),
     ...(mode === 'unknown' && { perhaps: [...new Set(unknown.flatMap(({ perhaps }) => perhaps))] }),
-    native: proxied.some(({ table }) => table.includes('istio-proxy-')),
+    native: proxied.some(({ table }) => / istio-(proxy|ambient)-/.test(table)),
     proxyPorts: [...new Set(proxied.flatMap(({ port }) => port ?? []))],
     redirected: having('REDIRECT', 'TPROXY'),
     excluded: proxied.length > 0 ? having('itself', 'nobody') : [],
@@ -62,12 +67,12 @@ function comparedPorts(ruleset: Ruleset, family: Family): Value[] {
 
 /** One line for people. */
 export function redirectionText(redirection: FamilyRedirection): string {
-  const { mode, native, proxyPorts, redirected, reason } = redirection;
+  const { mode, mesh, native, proxyPorts, redirected, reason } = redirection;
   if (mode === 'none') return 'no rule redirects inbound connections';
   if (mode === 'unknown') return `${perhapsText(redirection)} (${reason})`;
-  const how = `${mode}${native ? " (Istio's native nftables)" : ''}`;
+  const whose = mesh === undefined ? '' : ` (${meshOf(mesh).title}${native ? ', native nftables' : ''})`;
   const doubt = reason === undefined ? '' : `; some ports cannot be told: ${reason}`;
-  return `${how} to ${proxyPorts.join(', ')}; ports redirected: ${portsText(redirected)}${doubt}`;
+  return `${mode} to ${proxyPorts.join(', ')}${whose}; ports redirected: ${portsText(redirected)}${doubt}`;
 }
 
 function perhapsText({ perhaps = [] }: FamilyRedirection): string {

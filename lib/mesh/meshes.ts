@@ -297,3 +297,12 @@ export const MESH_NAMES = Object.keys(MESHES) as MeshName[];
 export function meshOf(name: MeshName): Mesh {
   return MESHES[name];
 }
+
+/**
+ * The mesh that has a chain of this name, or a table of nftables.
+ * @param table family and name, such as `inet istio-proxy-nat`
+ */
+export function meshByChain(table: string, chain: string): MeshName | undefined {
+  const names = [chain, table.slice(table.indexOf(' ') + 1)];
+  return MESH_NAMES.find((mesh) => meshOf(mesh).chains.some((one) => names.includes(one)));
+}

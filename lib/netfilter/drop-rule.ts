@@ -75,17 +75,25 @@ export function removeOwnTable(family: Family): string {
   return `add table ${table}\ndelete table ${table}\n`;
 }
 
+/** What the comments of Kuma's rules begin with (pkg/transparentproxy/consts/consts.go, Kuma 2.14.3). */
+const KUMA_COMMENT = 'kuma/mesh/transparent/proxy';
+
 /**
  * Whose rule it is that drops, in words for a report. Forms of Istio's INVALID_DROP: up to 1.23 the rule without
- * `-p tcp`, from 1.24 a jump to ISTIO_DROP, native nftables from 1.28.
+ * `-p tcp`, from 1.24 a jump to ISTIO_DROP, native nftables from 1.28. Kuma's is the first of these with a comment.
  */
 export function ownerOf({ table, chain, rule }: RuleLocation): string {
   if (chain.name === 'ISTIO_DROP') return 'istio (INVALID_DROP, 1.24 or later)';
   if (tableName(table) === 'inet istio-proxy-mangle') return 'istio (INVALID_DROP, native nftables)';
   if (table.backend === 'nft' && table.name === OWN_TABLE && table.family !== 'inet') return OWNER;
   if (chain.name !== CHAIN) return 'another program';
+  if (commentOf(rule?.options)?.startsWith(KUMA_COMMENT)) return 'kuma (dropInvalidPackets)';
   if (isRule(rule?.options, 'all')) return 'istio (INVALID_DROP, up to 1.23) or invalid-drop with protocol=all';
   return isRule(rule?.options, 'tcp') ? OWNER : 'another program';
+}
+
+function commentOf(options: IptablesOption[] | undefined): string | undefined {
+  return options?.find(({ flag }) => flag === '--comment')?.values[0];
 }
 
 /** A rule, or a chain's policy, as a report names it. */

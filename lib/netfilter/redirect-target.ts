@@ -3,9 +3,9 @@ import { dependsOn, evaluate, type PathResult } from './evaluator.ts';
 import { type Ruleset, tableName } from './model.ts';
 import type { Family, Packet } from './packet.ts';
 
-/** `port` is the proxy's, where the rule names it. */
+/** `port` is the proxy's, where the rule names it; `chain` is the rule's. */
 export type RedirectTarget =
-  | { to: 'REDIRECT' | 'TPROXY'; port?: number; table: string }
+  | { to: 'REDIRECT' | 'TPROXY'; port?: number; table: string; chain: string }
   | { to: 'itself' | 'nobody' }
   /** `perhaps`: where it may be handed. */
   | { to: 'unknown'; reason: string; perhaps: ('REDIRECT' | 'TPROXY')[] };
@@ -44,7 +44,7 @@ function targetOf(one: PathResult): RedirectTarget {
   switch (one.result) {
     case 'redirected': {
       const port = one.port === undefined ? {} : { port: one.port };
-      return { to: one.by, ...port, table: tableName(one.at.table) };
+      return { to: one.by, ...port, table: tableName(one.at.table), chain: one.at.chain.name };
     }
     case 'passed':
       return { to: 'itself' };

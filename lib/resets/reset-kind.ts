@@ -1,10 +1,11 @@
 // The cause of a reset: this bug or another one.
+import { MESH_NAMES, meshOf } from '../mesh/meshes.ts';
 import type { NodeNamespace } from './node-namespaces.ts';
 import { isLoopback, isOfListener } from './reset-origin.ts';
 import type { Endpoint, Reset } from './trace-line.ts';
 
-/** Port to which inbound connections are redirected (Istio's inbound listener). */
-const PROXY_PORT = 15_006;
+/** Ports to which inbound connections are redirected: those of the inbound listeners of all meshes. */
+const PROXY_PORTS: ReadonlySet<number> = new Set(MESH_NAMES.map((name) => meshOf(name).inboundPort));
 
 /** Kinds of resets by cause. `bug`: the rule prevents it. */
 export const KINDS = {
@@ -89,7 +90,7 @@ export function resetKindOf(reset: Reset, candidates: NodeNamespace[]): ResetKin
 function kindWithoutConnection(candidates: NodeNamespace[], local: Endpoint, other: ResetKind): ResetKind {
   // The proxy calls the application on loopback, where nothing is redirected.
   if (isLoopback(local.address)) return other;
-  const proxied = candidates.filter(({ listeners }) => local.port !== PROXY_PORT && listeners.some(isProxy));
+  const proxied = candidates.filter(({ listeners }) => !PROXY_PORTS.has(local.port) && listeners.some(isProxy));
   if (proxied.some(({ invalidGrew }) => (invalidGrew ?? 0) > 0)) return 'this-bug';
   if (candidates.some(({ listenersUnknown }) => listenersUnknown)) return 'cannot-tell';
   if (candidates.length === 0 || proxied.some(({ invalidGrew }) => invalidGrew === null)) return 'cannot-tell';
@@ -97,5 +98,5 @@ function kindWithoutConnection(candidates: NodeNamespace[], local: Endpoint, oth
 }
 
 function isProxy({ port }: { port: number }): boolean {
-  return port === PROXY_PORT;
+  return PROXY_PORTS.has(port);
 }

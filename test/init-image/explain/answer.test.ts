@@ -192,7 +192,7 @@ t.test('the text has the answer first, and the evidence with its totals', async 
   t.match(text, /^Was it this\? Prevented\.\n {2}why /);
   t.match(text, /INVALID packets +\+20 \(120 in all\)/);
   t.match(text, /drop rule +invalid-drop: ip mangle PREROUTING, \+20 \(27 in all\)/);
-  t.match(text, /mesh, ipv4 +REDIRECT to 15006; ports redirected: all but 15008, 15020-15021, 15090, 15099/);
+  t.match(text, /mesh, ipv4 +REDIRECT to 15006 \(Istio\); ports redirected: all but 15008, 15020-15021, 15090, 15099/);
 });
 
 t.test('the text says why rules cannot be read, and which counters are unknown', async (t) => {

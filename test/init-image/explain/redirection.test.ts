@@ -18,8 +18,11 @@ const ENTER = '-A PREROUTING -p tcp -j ISTIO_INBOUND';
 t.test('REDIRECT is told with the proxy and the ports that are excluded, in both families', async (t) => {
   for (const family of ['ipv4', 'ipv6'] as const) {
     const mesh = meshOf(asSaved(redirectRules(family, '22,8000')), family);
-    t.match(mesh, { mode: 'REDIRECT', native: false, proxyPorts: [15006] });
-    t.equal(redirectionText(mesh), 'REDIRECT to 15006; ports redirected: all but 22, 8000, 15008, 15020-15021, 15090');
+    t.match(mesh, { mode: 'REDIRECT', mesh: 'istio', native: false, proxyPorts: [15006] });
+    t.equal(
+      redirectionText(mesh),
+      'REDIRECT to 15006 (Istio); ports redirected: all but 22, 8000, 15008, 15020-15021, 15090',
+    );
   }
 });
 
@@ -35,7 +38,7 @@ t.test('a list of included ports is told as that list', async (t) => {
 
 t.test('TPROXY is told, and what conntrack has to do with it is not in the way of a new connection', async (t) => {
   const mesh = meshOf(asSaved(tproxyRules('ipv4')));
-  t.equal(redirectionText(mesh), 'TPROXY to 15006; ports redirected: all but 15020-15021, 15090');
+  t.equal(redirectionText(mesh), 'TPROXY to 15006 (Istio); ports redirected: all but 15020-15021, 15090');
 });
 
 t.test("Istio's native nftables mode is told by its tables", async (t) => {
@@ -46,7 +49,53 @@ t.test("Istio's native nftables mode is told by its tables", async (t) => {
   const chain = prerouting(rules, { type: 'nat', prio: -100 });
   const ruleset = parseRuleset({ nft: listing(table('inet', 'istio-proxy-nat', [chain])) });
   const text = redirectionText(describeRedirection(ruleset, 'ipv4', 'eth0'));
-  t.equal(text, "REDIRECT (Istio's native nftables) to 15006; ports redirected: all but 15020");
+  t.equal(text, 'REDIRECT to 15006 (Istio, native nftables); ports redirected: all but 15020');
+});
+
+t.test('the mesh whose rules redirect is told by its chains, as its sources have them', async (t) => {
+  const [linkerd, kuma, consul, osm, ambient] = [
+    [
+      ':PROXY_INIT_REDIRECT - [0:0]',
+      '-A PREROUTING -m comment --comment "proxy-init/install-proxy-init-prerouting" -j PROXY_INIT_REDIRECT',
+      '-A PROXY_INIT_REDIRECT -p tcp -m multiport --dports 4190,4191,15099 -m comment --comment "proxy-init/ignore-port-4190,4191,15099" -j RETURN',
+      '-A PROXY_INIT_REDIRECT -p tcp -m comment --comment "proxy-init/redirect-all-incoming-to-proxy-port" -j REDIRECT --to-ports 4143',
+    ],
+    [
+      ...[':KUMA_MESH_INBOUND - [0:0]', ':KUMA_MESH_INBOUND_REDIRECT - [0:0]'],
+      '-A PREROUTING -p tcp -m comment --comment "kuma/mesh/transparent/proxy/a" -j KUMA_MESH_INBOUND',
+      '-A KUMA_MESH_INBOUND -p tcp -m comment --comment "kuma/mesh/transparent/proxy/b" -j KUMA_MESH_INBOUND_REDIRECT',
+      '-A KUMA_MESH_INBOUND_REDIRECT -p tcp -m comment --comment "kuma/mesh/transparent/proxy/c" -j REDIRECT --to-ports 15006',
+    ],
+    [
+      ...[':CONSUL_PROXY_INBOUND - [0:0]', ':CONSUL_PROXY_IN_REDIRECT - [0:0]'],
+      '-A PREROUTING -p tcp -j CONSUL_PROXY_INBOUND',
+      '-A CONSUL_PROXY_INBOUND -p tcp -m tcp --dport 15099 -j RETURN',
+      '-A CONSUL_PROXY_INBOUND -p tcp -j CONSUL_PROXY_IN_REDIRECT',
+      '-A CONSUL_PROXY_IN_REDIRECT -p tcp -j REDIRECT --to-ports 20000',
+    ],
+    [
+      ...[':OSM_PROXY_INBOUND - [0:0]', ':OSM_PROXY_IN_REDIRECT - [0:0]'],
+      '-A PREROUTING -p tcp -j OSM_PROXY_INBOUND',
+      '-A OSM_PROXY_INBOUND -p tcp -j OSM_PROXY_IN_REDIRECT',
+      '-A OSM_PROXY_IN_REDIRECT -p tcp -j REDIRECT --to-ports 15003',
+    ],
+    [
+      ':ISTIO_PRERT - [0:0]',
+      '-A PREROUTING -j ISTIO_PRERT',
+      '-A ISTIO_PRERT -s 169.254.7.127/32 -p tcp -m tcp -j ACCEPT',
+      '-A ISTIO_PRERT ! -d 127.0.0.1/32 -p tcp -m tcp ! --dport 15008 -m mark ! --mark 0x539/0xfff -j REDIRECT --to-ports 15006',
+    ],
+  ];
+  const texts = [linkerd, kuma, consul, osm, ambient].map((rules) =>
+    redirectionText(meshOf(saved('nat', ...(rules ?? [])))),
+  );
+  t.same(texts, [
+    'REDIRECT to 4143 (Linkerd); ports redirected: all but 4190-4191, 15099',
+    'REDIRECT to 15006 (Kuma); ports redirected: all',
+    'REDIRECT to 20000 (Consul); ports redirected: all but 15099',
+    'REDIRECT to 15003 (Open Service Mesh); ports redirected: all',
+    'REDIRECT to 15006 (Istio ambient); ports redirected: all but 15008',
+  ]);
 });
 
 t.test('without rules, or with rules for loopback only, nothing is redirected', async (t) => {

@@ -32,6 +32,13 @@ t.test("the proxy's own port and loopback, where nothing is redirected, are othe
   t.equal(resetKindOf(noSocket('::1'), []), 'closed-port');
 });
 
+t.test('it is this bug with the proxy of any mesh', async (t) => {
+  for (const port of [4143, 15_003, 20_000]) {
+    const listeners = [9000, port].map((one) => ({ address: '::', port: one }));
+    t.equal(resetKindOf(reset(), [namespace({ listeners })]), 'this-bug', `${port}`);
+  }
+});
+
 t.test('of several pods one with INVALID packets is enough', async (t) => {
   t.equal(resetKindOf(reset(), [namespace({ invalidGrew: 0 }), POD]), 'this-bug');
 });
