@@ -3,6 +3,8 @@ import { ApiError, reasonOf } from '../../lib/cluster/api-error.ts';
 import type { ClusterClient, Query } from '../../lib/cluster/cluster-client.ts';
 import { listPages } from '../../lib/cluster/reflector.ts';
 import { type JsonObject, objectAt, shortText } from '../../lib/json.ts';
+import { MESHES } from '../../lib/mesh/meshes.ts';
+import { OTHER_MESHES, type OtherMesh } from './other-meshes.ts';
 
 /** One answer. `right`: the permission that is missing, such as "list nodes". */
 export type ApiAnswer<T> =
@@ -20,9 +22,6 @@ export interface ListedObjects {
 /** After these no further page is read: 5,000 nodes are the most that Kubernetes is made for, and as many pods of the mesh. */
 const MOST_LISTED = 5000;
 
-/** Label that Istio's injector gives each pod with a sidecar. */
-const ISTIO_PODS = 'security.istio.io/tlsMode=istio';
-
 const LISTS = {
   nodes: { path: '/api/v1/nodes', right: 'list nodes' },
   namespaces: { path: '/api/v1/namespaces', right: 'list namespaces' },
@@ -34,7 +33,7 @@ const LISTS = {
   },
   istiods: {
     path: '/apis/apps/v1/deployments',
-    query: { labelSelector: 'app=istiod' },
+    query: { labelSelector: MESHES.istio.controlPlane },
     right: 'list deployments',
   },
   webhooks: {
@@ -67,6 +66,15 @@ export interface ClusterAnswers {
   objects: Record<keyof typeof OBJECTS, ApiAnswer<JsonObject>>;
   /** By NAMESPACE/NAME: Istio's, Cilium's. */
   configMaps: Record<string, ApiAnswer<JsonObject>>;
+  /** Of the meshes other than Istio whose injectors are there. */
+  meshes: Partial<Record<OtherMesh, MeshAnswers>>;
+}
+
+/** What tells of a mesh other than Istio. */
+export interface MeshAnswers {
+  controlPlanes: ApiAnswer<ListedObjects>;
+  /** Pods with its proxy. */
+  pods: ApiAnswer<ListedObjects>;
 }
 
 type Client = Pick<ClusterClient, 'get'>;
@@ -78,11 +86,24 @@ type Client = Pick<ClusterClient, 'get'>;
 export async function askCluster(client: Client, namespace: string): Promise<ClusterAnswers> {
   const pods = namespace === '' ? '/api/v1/pods' : `/api/v1/namespaces/${namespace}/pods`;
   const where = namespace === '' ? '' : ` in namespace ${namespace}`;
-  const meshedPods = { path: pods, query: { labelSelector: ISTIO_PODS }, right: `list pods${where}` };
+  const meshedPods = { path: pods, query: { labelSelector: MESHES.istio.podLabel }, right: `list pods${where}` };
   const lists = await all({ ...LISTS, meshedPods }, (one) => list(client, one));
   const objects = await all(OBJECTS, (one) => object(client, one));
-  const maps = Object.fromEntries(mapsToRead(lists).map(({ key, ...map }) => [key, map]));
-  return { lists, objects, configMaps: await all(maps, (one) => object(client, one)) };
+  const meshes: ClusterAnswers['meshes'] = {};
+  for (const name of otherMeshes(lists.webhooks)) {
+    const { controlPlane, podLabel } = MESHES[name];
+    const planes = { path: '/apis/apps/v1/deployments', query: { labelSelector: controlPlane } };
+    const controlPlanes = await list(client, { ...planes, right: 'list deployments' });
+    meshes[name] = { controlPlanes, pods: await list(client, { ...meshedPods, query: { labelSelector: podLabel } }) };
+  }
+  const maps = Object.fromEntries(mapsToRead(lists, meshes).map(({ key, ...map }) => [key, map]));
+  return { lists, objects, meshes, configMaps: await all(maps, (one) => object(client, one)) };
+}
+
+/** Meshes other than Istio whose injectors have webhook configurations. */
+export function otherMeshes(webhooks: ApiAnswer<ListedObjects>): OtherMesh[] {
+  const names = objectsOf(webhooks).map(({ metadata }) => shortText(objectAt(metadata)['name']));
+  return OTHER_MESHES.filter((mesh) => names.some((name) => MESHES[mesh].injector.test(name)));
 }
 
 /** One after the other: an API server that is loaded has one request of this command at a time. */
@@ -135,7 +156,10 @@ type FoundMap = ReturnType<typeof configMap> & { key: string };
 /** At most so many: a cluster has a few revisions of Istio. */
 const MOST_MAPS = 20;
 
-function mapsToRead(lists: ClusterAnswers['lists']): FoundMap[] {
+/** Kuma's chart has it where a ConfigMap configures the rules (templates/_helpers.tpl, 2.14.3). */
+export const KUMA_MAP = 'kuma-transparent-proxy-config';
+
+function mapsToRead(lists: ClusterAnswers['lists'], { kuma }: ClusterAnswers['meshes']): FoundMap[] {
   const found = new Map<string, FoundMap>();
   const add = (namespace: string, name: string) => {
     const key = `${namespace}/${name}`;
@@ -147,6 +171,9 @@ function mapsToRead(lists: ClusterAnswers['lists']): FoundMap[] {
   }
   for (const istiod of objectsOf(lists.istiods)) {
     add(shortText(objectAt(istiod, 'metadata')['namespace']), meshMap(istiod));
+  }
+  for (const { metadata } of kuma === undefined ? [] : objectsOf(kuma.controlPlanes)) {
+    add(shortText(objectAt(metadata)['namespace']), KUMA_MAP);
   }
   return [...found.values()].slice(0, MOST_MAPS);
 }

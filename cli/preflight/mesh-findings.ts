@@ -1,4 +1,6 @@
 // What the mesh means for us. Pure.
+import { MESHES } from '../../lib/mesh/meshes.ts';
+import { otherMeshFindings } from './other-meshes.ts';
 import { type Finding, finding } from './preflight-finding.ts';
 import type { IstioFacts, MeshFacts } from './read-mesh.ts';
 
@@ -6,7 +8,7 @@ import type { IstioFacts, MeshFacts } from './read-mesh.ts';
 export function meshFindings({ istio, others, policyEngines, installed }: MeshFacts, rescueNeeded: boolean): Finding[] {
   return [
     ...(istio === undefined ? [] : istioFindings(istio, rescueNeeded)),
-    ...(others.length === 0 ? [] : [otherMeshes(others)]),
+    ...others.flatMap((one) => otherMeshFindings(one, rescueNeeded)),
     ...(policyEngines.length === 0 ? [] : [policies(policyEngines)]),
     ...(installed ? [alreadyInstalled()] : []),
   ];
@@ -60,8 +62,8 @@ function ambient(): Finding {
     'istio-ambient',
     'note',
     'ztunnel runs',
-    'Ambient mode redirects connections inside the pods too, and INVALID_DROP of Istio does not exist there. invalid-drop was not tested with ambient mode.',
-    'Try one namespace in mode observe first.',
+    `Ambient mode redirects plaintext connections inside the pods too, and INVALID_DROP of Istio does not exist there. Connections of the mesh itself (HBONE, port 15008) are not redirected. invalid-drop was tested with ${MESHES['istio-ambient'].tested}.`,
+    'See docs/meshes.md.',
   );
 }
 
@@ -80,16 +82,6 @@ function liberalPods({ liberalPods: pods }: IstioFacts): Finding {
     'note',
     `${pods} pods set the sysctl net.netfilter.nf_conntrack_tcp_be_liberal to 1`,
     'Segments out of the window are valid there. Those with a bad checksum, impossible flags or no connection are still INVALID.',
-  );
-}
-
-function otherMeshes(names: string[]): Finding {
-  return finding(
-    'other-mesh',
-    'note',
-    `webhooks of ${names.join(', ')}`,
-    'A mesh that redirects connections with NAT has the same bug. invalid-drop was tested with Istio only.',
-    'Look at a pod of it with kubectl invalid-drop explain POD.',
   );
 }
 

@@ -9,7 +9,7 @@ export type GuardWay = 'pod mode' | 'node mode' | 'neither' | 'cannot tell';
 export interface NamespaceVerdict {
   name: string;
   mesh: MeshShare;
-  /** Pods with a sidecar of Istio that were read. */
+  /** Pods with a mesh's sidecar that were read. */
   pods: number;
   guardBy: GuardWay;
   why: string;

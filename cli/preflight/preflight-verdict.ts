@@ -1,4 +1,5 @@
 // From what was seen to the verdict of preflight. Pure.
+import { type MeshName, meshOf } from '../../lib/mesh/meshes.ts';
 import { type ClusterAnswers, missingWords, objectsOf } from './cluster-answers.ts';
 import { type Exposure, judgeExposure } from './exposure.ts';
 import { exposureFindings } from './exposure-findings.ts';
@@ -88,7 +89,7 @@ function noMesh(): Finding {
   return finding(
     'no-mesh',
     'note',
-    'no mesh: no istiod, no injector of a mesh, no pod with a sidecar of Istio',
+    'no mesh: no istiod, no injector of a mesh, no namespace that asks for one, no pod with a sidecar of Istio',
     'Nothing redirects connections, so there is nothing that a stray segment could skip.',
   );
 }
@@ -124,7 +125,7 @@ const NEVER_SEEN = [
   'sysctls that a CNI plugin (tuning) sets in pods',
 ];
 
-function notSeen({ lists, objects, configMaps }: ClusterAnswers, { namespaces }: Trials): string[] {
+function notSeen({ lists, objects, configMaps, meshes }: ClusterAnswers, { namespaces }: Trials): string[] {
   const named = [
     ['nodes', lists.nodes],
     ['namespaces', lists.namespaces],
@@ -137,6 +138,10 @@ function notSeen({ lists, objects, configMaps }: ClusterAnswers, { namespaces }:
     ['API groups', objects.apiGroups],
     ['the configuration of kube-proxy', objects.kubeProxyConfig],
     ['the configuration of Calico', objects.felixConfiguration],
+    ...Object.entries(meshes).flatMap(([name, { controlPlanes, pods }]) => {
+      const { title } = meshOf(name as MeshName);
+      return [[`Deployments of ${title}`, controlPlanes] as const, [`pods of ${title}`, pods] as const];
+    }),
     ...Object.entries(configMaps).map(([name, map]) => [`ConfigMap ${name}`, map] as const),
   ] as const;
   const cut = Object.entries(lists).flatMap(([name, one]) =>

@@ -1,6 +1,16 @@
 // Which meshes there are, how Istio is set up, and which pods of which namespaces have sidecars. Pure.
 import { isObject, type JsonObject, objectAt, objectsAt, shortText } from '../../lib/json.ts';
-import { type ClusterAnswers, mapText, objectsOf } from './cluster-answers.ts';
+import { MESHES } from '../../lib/mesh/meshes.ts';
+import { type ClusterAnswers, KUMA_MAP, mapText, objectsOf, otherMeshes } from './cluster-answers.ts';
+import {
+  OTHER_MESHES,
+  type OtherMesh,
+  type OtherMeshEvidence,
+  type OtherMeshFacts,
+  otherMeshAsked,
+  readControlPlane,
+  readOtherMesh,
+} from './other-meshes.ts';
 import type { ParseYaml } from './read-kube-proxy.ts';
 
 export interface IstioFacts {
@@ -21,26 +31,17 @@ export interface IstioFacts {
   tproxyPods: number;
 }
 
-/** Other meshes are reported only: each by its injector's webhook configuration. */
-const OTHER_MESHES: [name: string, webhook: RegExp][] = [
-  ['Linkerd', /^linkerd-proxy-injector/],
-  ['Kuma', /^kuma-admission-mutating|^kong-mesh-admission-mutating/],
-  ['Consul', /connect-injector/],
-  ['Open Service Mesh', /^osm-webhook/],
-];
-
 /** Programs that refuse or change pods by rules of their own. */
 const POLICY_ENGINES: [name: string, webhook: RegExp][] = [
   ['Kyverno', /^kyverno-/],
   ['Gatekeeper', /^gatekeeper-/],
 ];
 
-const ISTIO_INJECTOR = /^istio-(sidecar-injector|revision-tag)/;
 const OURS = /^invalid-drop-injector$/;
 
 export interface MeshFacts {
   istio: IstioFacts | undefined;
-  others: string[];
+  others: OtherMeshFacts[];
   policyEngines: string[];
   /** Our webhook is there already. */
   installed: boolean;
@@ -52,12 +53,27 @@ export function readMesh(answers: ClusterAnswers, parseYaml: ParseYaml): MeshFac
     table.filter(([, pattern]) => names.some((name) => pattern.test(name))).map(([name]) => name);
   const pods = objectsOf(answers.lists.meshedPods);
   const hasIstio =
-    objectsOf(answers.lists.istiods).length > 0 || names.some((name) => ISTIO_INJECTOR.test(name)) || pods.length > 0;
+    objectsOf(answers.lists.istiods).length > 0 ||
+    names.some((name) => MESHES.istio.injector.test(name)) ||
+    pods.length > 0;
   return {
     istio: hasIstio ? readIstio(answers, pods, parseYaml) : undefined,
-    others: seen(OTHER_MESHES),
+    others: otherMeshes(answers.lists.webhooks).map((name) =>
+      readOtherMesh(name, evidenceOf(name, answers, parseYaml)),
+    ),
     policyEngines: seen(POLICY_ENGINES),
     installed: names.some((name) => OURS.test(name)),
+  };
+}
+
+function evidenceOf(name: OtherMesh, { meshes, configMaps }: ClusterAnswers, parseYaml: ParseYaml): OtherMeshEvidence {
+  const { controlPlanes, pods } = meshes[name] ?? {};
+  const map = Object.entries(configMaps).find(([key]) => name === 'kuma' && key.endsWith(`/${KUMA_MAP}`))?.[1];
+  const text = mapText(map, 'config.yaml');
+  return {
+    controlPlanes: controlPlanes === undefined ? [] : objectsOf(controlPlanes),
+    pods: pods === undefined ? [] : objectsOf(pods),
+    config: text === '' ? undefined : parseYaml(text),
   };
 }
 
@@ -71,7 +87,10 @@ function readIstio(answers: ClusterAnswers, pods: JsonObject[], parseYaml: Parse
   const daemonSets = objectsOf(answers.lists.daemonSets).map(({ metadata }) => shortText(objectAt(metadata)['name']));
   const count = (has: (pod: JsonObject) => boolean) => pods.filter(has).length;
   return {
-    controlPlanes: objectsOf(answers.lists.istiods).map(readControlPlane),
+    controlPlanes: objectsOf(answers.lists.istiods).map((istiod) => ({
+      ...readControlPlane(istiod),
+      revision: shortText(objectAt(istiod, 'metadata', 'labels')['istio.io/rev'], 63) || 'default',
+    })),
     cni: daemonSets.some((name) => /^istio-cni-node/.test(name)),
     ambient: daemonSets.some((name) => /^ztunnel/.test(name)),
     invalidDrop: drops.length === 0 ? undefined : drops.some((one) => isTrue(one)),
@@ -81,17 +100,6 @@ function readIstio(answers: ClusterAnswers, pods: JsonObject[], parseYaml: Parse
     invalidDropPods: count((pod) => containersOf(pod).some((one) => isTrue(variable(one, 'INVALID_DROP')))),
     liberalPods: count(isLiberal),
     tproxyPods: count((pod) => annotation(pod, 'sidecar.istio.io/interceptionMode') === 'TPROXY'),
-  };
-}
-
-function readControlPlane(istiod: JsonObject) {
-  const { name, namespace, labels } = objectAt(istiod, 'metadata');
-  const [first] = objectsAt(istiod, 'spec', 'template', 'spec', 'containers');
-  const image = shortText(first?.['image'], 300).replace(/@sha256:.*$/, '');
-  return {
-    name: `${shortText(namespace)}/${shortText(name)}`,
-    version: /:([^:/]+)$/.exec(image)?.[1] ?? 'not known',
-    revision: shortText(objectAt(labels)['istio.io/rev'], 63) || 'default',
   };
 }
 
@@ -112,41 +120,54 @@ function isLiberal(pod: JsonObject): boolean {
   return sysctls.some(({ name, value }) => name === 'net.netfilter.nf_conntrack_tcp_be_liberal' && value === '1');
 }
 
-/** How a namespace takes part in a mesh. */
-export type MeshShare = 'sidecars' | 'ambient' | 'other mesh' | 'none';
+/** How a namespace takes part in a mesh: with sidecars of Istio, in its ambient mode, or in another mesh, by title. */
+export type MeshShare = 'sidecars' | 'ambient' | (typeof MESHES)[OtherMesh]['title'] | 'none';
 
 export interface NamespaceMesh {
   name: string;
   labels: Record<string, unknown>;
   share: MeshShare;
-  /** Pods with a sidecar of Istio that were read. */
+  /** Pods with a mesh's sidecar that were read. */
   pods: number;
 }
 
 /** @returns each namespace; those with the most pods of the mesh first, then those whose labels opt in, then by name */
 export function readNamespaces(answers: ClusterAnswers): NamespaceMesh[] {
-  const counts = new Map<string, number>();
-  for (const pod of objectsOf(answers.lists.meshedPods)) {
-    const name = shortText(objectAt(pod, 'metadata')['namespace']);
-    counts.set(name, (counts.get(name) ?? 0) + 1);
-  }
+  const ofIstio = countByNamespace(objectsOf(answers.lists.meshedPods));
+  const ofOthers = OTHER_MESHES.flatMap((mesh) => {
+    const pods = answers.meshes[mesh]?.pods;
+    return pods === undefined ? [] : [{ mesh, counts: countByNamespace(objectsOf(pods)) }];
+  });
   const namespaces = objectsOf(answers.lists.namespaces).map(({ metadata }): NamespaceMesh => {
     const { name, labels, annotations } = objectAt(metadata);
-    const pods = counts.get(shortText(name)) ?? 0;
-    const share = pods > 0 ? 'sidecars' : shareByLabels(objectAt(labels), objectAt(annotations));
+    const istio = ofIstio.get(shortText(name)) ?? 0;
+    const [other] = ofOthers.filter(({ counts }) => counts.has(shortText(name)));
+    const pods = istio + (other?.counts.get(shortText(name)) ?? 0);
+    const share = shareByPods(istio, other?.mesh) ?? shareByLabels(objectAt(labels), objectAt(annotations));
     return { name: shortText(name), labels: isObject(labels) ? labels : {}, share, pods };
   });
   const rank = ({ share }: NamespaceMesh) => (share === 'none' ? 1 : 0);
   return namespaces.sort((a, b) => b.pods - a.pods || rank(a) - rank(b) || (a.name < b.name ? -1 : 1));
 }
 
+function countByNamespace(pods: JsonObject[]): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const { metadata } of pods) {
+    const name = shortText(objectAt(metadata)['namespace']);
+    counts.set(name, (counts.get(name) ?? 0) + 1);
+  }
+  return counts;
+}
+
+function shareByPods(ofIstio: number, other: OtherMesh | undefined): MeshShare | undefined {
+  if (ofIstio > 0) return 'sidecars';
+  return other && MESHES[other].title;
+}
+
 function shareByLabels(labels: JsonObject, annotations: JsonObject): MeshShare {
   if (labels['istio.io/dataplane-mode'] === 'ambient') return 'ambient';
   if (labels['istio-injection'] === 'enabled') return 'sidecars';
   if (shortText(labels['istio.io/rev']) !== '' && labels['istio-injection'] !== 'disabled') return 'sidecars';
-  const linkerd = ['enabled', 'ingress'].some((value) => annotations['linkerd.io/inject'] === value);
-  const kuma = labels['kuma.io/sidecar-injection'] === 'enabled';
-  const consul = labels['consul.hashicorp.com/connect-inject'] === 'true';
-  const osm = shortText(labels['openservicemesh.io/monitored-by']) !== '';
-  return linkerd || kuma || consul || osm ? 'other mesh' : 'none';
+  const other = otherMeshAsked(labels, annotations);
+  return other === undefined ? 'none' : MESHES[other].title;
 }

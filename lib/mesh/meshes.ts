@@ -60,6 +60,8 @@ export interface Mesh {
   podLabel: string | undefined;
   /** Names of the webhook configuration of its injector. */
   injector: RegExp | undefined;
+  /** Label of the Deployment whose image tells the mesh's version. */
+  controlPlane: string | undefined;
   /** Whether its injector is called before ours or after: API servers call them in the order of their names. */
   order: string;
   /** TCP port that inbound connections are redirected to, and the uid of the proxy. */
@@ -73,6 +75,8 @@ export interface Mesh {
   probes: ProbeTreatment;
   /** undefined: it has none. */
   ownRule: OwnInvalidRule | undefined;
+  /** What of it invalid-drop was tested with. */
+  tested: string;
 }
 
 const ISTIO = 'istio/istio';
@@ -107,6 +111,7 @@ export const MESHES = {
     ],
     podLabel: 'security.istio.io/tlsMode=istio',
     injector: /^istio-(sidecar-injector|revision-tag)/,
+    controlPlane: 'app=istiod',
     order: 'after ours',
     inboundPort: 15_006,
     proxyUid: 1337,
@@ -124,6 +129,7 @@ export const MESHES = {
       place: 'at the end of mangle PREROUTING',
       limits: 'none in ambient mode; IPv6 only where the first address of the pod is IPv6, or dual stack is declared',
     },
+    tested: 'a whole Istio on a cluster',
   },
   'istio-ambient': {
     title: 'Istio ambient',
@@ -138,6 +144,7 @@ export const MESHES = {
     ],
     podLabel: undefined,
     injector: undefined,
+    controlPlane: undefined,
     order: 'no injector',
     inboundPort: 15_006,
     // Its ztunnel marks its packets, and no rule asks for a uid.
@@ -147,6 +154,7 @@ export const MESHES = {
     exemption: undefined,
     probes: { does: 'lets probes of the kubelet pass, by their source address', sidecars: true },
     ownRule: undefined,
+    tested: 'the rules that istio-cni writes for ambient pods, with a stand-in for ztunnel',
   },
   linkerd: {
     title: 'Linkerd',
@@ -170,6 +178,7 @@ export const MESHES = {
     ],
     podLabel: 'linkerd.io/control-plane-ns',
     injector: /^linkerd-proxy-injector/,
+    controlPlane: 'linkerd.io/control-plane-component=proxy-injector',
     order: 'after ours',
     inboundPort: 4143,
     proxyUid: 2102,
@@ -183,6 +192,7 @@ export const MESHES = {
     },
     probes: { does: 'leaves them, and lets their paths pass unless a policy forbids plain HTTP', sidecars: true },
     ownRule: undefined,
+    tested: 'its rules, rebuilt from its sources',
   },
   kuma: {
     title: 'Kuma',
@@ -205,6 +215,7 @@ export const MESHES = {
     ],
     podLabel: 'kuma.io/mesh',
     injector: /^(kuma|kong-mesh)-admission-mutating/,
+    controlPlane: 'app=kuma-control-plane',
     order: 'after ours',
     inboundPort: 15_006,
     proxyUid: 5678,
@@ -222,6 +233,7 @@ export const MESHES = {
       place: 'at the end of mangle PREROUTING',
       limits: 'left out, with nothing said, where iptables-save shows no mangle table',
     },
+    tested: 'its rules, rebuilt from its sources',
   },
   consul: {
     title: 'Consul',
@@ -240,6 +252,7 @@ export const MESHES = {
     marks: [{ on: 'pod', kind: 'annotation', name: 'consul.hashicorp.com/connect-inject', values: PARSE_BOOL }],
     podLabel: 'consul.hashicorp.com/connect-inject-status=injected',
     injector: /connect-injector$/,
+    controlPlane: 'component=connect-injector',
     order: 'before ours, unless its Helm release has a name after i',
     inboundPort: 20_000,
     proxyUid: 5995,
@@ -253,6 +266,7 @@ export const MESHES = {
     },
     probes: { does: 'sends HTTP probes of containers beside the application to ports of its proxy', sidecars: false },
     ownRule: undefined,
+    tested: 'the rules that its own program writes',
   },
   osm: {
     title: 'Open Service Mesh',
@@ -274,6 +288,7 @@ export const MESHES = {
     ],
     podLabel: 'osm-proxy-uuid',
     injector: /^osm-webhook/,
+    controlPlane: 'app=osm-injector',
     order: 'after ours',
     inboundPort: 15_003,
     proxyUid: 1500,
@@ -285,6 +300,7 @@ export const MESHES = {
       sidecars: false,
     },
     ownRule: undefined,
+    tested: 'the rules that its own program writes',
   },
 } as const satisfies Record<string, Mesh>;
 

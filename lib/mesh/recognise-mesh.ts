@@ -1,4 +1,5 @@
 // Which mesh redirects a pod's inbound connections, told by the pod and its namespace when it is created. Pure.
+import type { JsonObject } from '../json.ts';
 import { allContainers, type PodView } from '../pod/pod-view.ts';
 import { type InjectionMark, MESH_NAMES, MESHES, type Mesh, type MeshName, meshOf } from './meshes.ts';
 
@@ -64,6 +65,14 @@ function askedBy(
 }
 
 /** Whether a mark has a value that turns injection on. */
-export function turnsOn({ values }: InjectionMark, value: string): boolean {
+function turnsOn({ values }: InjectionMark, value: string): boolean {
   return values === 'any' ? value !== '' : values.includes(value);
+}
+
+/** Whether a namespace with these labels and annotations asks for a mesh's injection. */
+export function isMarked(name: MeshName, labels: JsonObject, annotations: JsonObject): boolean {
+  return meshOf(name).marks.some((mark) => {
+    const value = (mark.kind === 'label' ? labels : annotations)[mark.name];
+    return mark.on === 'namespace' && typeof value === 'string' && turnsOn(mark, value);
+  });
 }

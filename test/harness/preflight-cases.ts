@@ -27,6 +27,8 @@ export interface PreflightCase {
     words?: Record<string, string>;
     /** Way of guarding, and a part of the reason. */
     namespaces: Record<string, [guardBy: string, why: string]>;
+    /** How namespaces take part in a mesh, by name. */
+    shares?: Record<string, string>;
     notSeen?: string[];
   };
 }

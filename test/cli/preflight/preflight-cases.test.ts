@@ -9,7 +9,7 @@ for (const file of readdirSync(PREFLIGHT_CASES).sort()) {
   const one = readCase(file);
   t.test(file.replace('.json', ''), async (t) => {
     const report = await judgeCase(one);
-    const { verdict, exposure, findings, words = {}, namespaces, notSeen = [] } = one.expected;
+    const { verdict, exposure, findings, words = {}, namespaces, shares = {}, notSeen = [] } = one.expected;
     t.equal(report.verdict, verdict);
     t.equal(report.exposure, exposure);
     t.same(Object.fromEntries(report.findings.map(({ code, level }) => [code, level])), findings);
@@ -21,6 +21,8 @@ for (const file of readdirSync(PREFLIGHT_CASES).sort()) {
       const part = namespaces[name]?.[1] ?? '';
       t.ok(why.includes(part), `${name}: "${why}" has "${part}"`);
     }
+    for (const [name, share] of Object.entries(shares))
+      t.equal(report.namespaces.find((namespace) => namespace.name === name)?.mesh, share, name);
     for (const [code, part] of Object.entries(words)) {
       const found = report.findings.find((finding) => finding.code === code);
       const text = `${found?.seen} ${found?.means} ${found?.do}`;
