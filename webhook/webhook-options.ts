@@ -95,7 +95,7 @@ export const OPTIONS = {
   }),
   'mesh-exclude-inbound-ports': textLike(PORTS, 'port numbers with commas between, or nothing', {
     env: 'INVALID_DROP_MESH_EXCLUDE_INBOUND_PORTS',
-    help: "The mesh's own default (Istio's Helm value global.proxy.excludeInboundPorts), which a pod's annotation replaces.",
+    help: "The mesh's own list of ports, which a pod's annotation replaces (Istio: Helm value global.proxy.excludeInboundPorts). Empty: as the mesh's chart has it.",
     default: '',
   }),
   'image-pull-secrets': secretNames({

@@ -253,7 +253,7 @@ export const MESHES = {
     podLabel: 'consul.hashicorp.com/connect-inject-status=injected',
     injector: /connect-injector$/,
     controlPlane: 'component=connect-injector',
-    order: 'before ours, unless its Helm release has a name after i',
+    order: 'before ours, with a Helm release named consul',
     inboundPort: 20_000,
     proxyUid: 5995,
     chains: ['CONSUL_PROXY_INBOUND', 'CONSUL_PROXY_IN_REDIRECT'],

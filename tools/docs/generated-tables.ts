@@ -41,6 +41,7 @@ import { OPTIONS } from '../../webhook/webhook-options.ts';
 import { CHART_VALUES } from './chart-values.ts';
 import { explainExample, nodeExample } from './explain-examples.ts';
 import type { GeneratedFile } from './generated-file.ts';
+import { meshPorts, meshRules, meshSources } from './mesh-tables.ts';
 import { preflightExample } from './preflight-example.ts';
 
 const ROOT = new URL('../../', import.meta.url);
@@ -50,6 +51,7 @@ const PAGES = [
   'docs/cli.md',
   'docs/coverage.md',
   'docs/diagnose.md',
+  'docs/meshes.md',
   'docs/metrics.md',
   'docs/preflight.md',
   'docs/running-pods.md',
@@ -242,6 +244,9 @@ const PARTS: Record<string, () => string | Promise<string>> = {
   'node example': nodeExample,
   'preflight example': preflightExample,
   'reset kinds': resetKinds,
+  'mesh rules': () => markdownTable(...meshRules()),
+  'mesh ports': () => markdownTable(...meshPorts()),
+  'mesh sources': meshSources,
 };
 
 /** Every page with generated parts. */

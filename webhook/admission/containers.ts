@@ -36,7 +36,7 @@ export interface InjectionSettings {
   /** The most that annotations may ask for, by resource name. */
   maxResources: Amounts;
   /**
-   * Ports that the mesh excludes for pods without the annotation (Helm value global.proxy.excludeInboundPorts), or ''.
+   * Ports that the mesh keeps out of its proxy in pods without the annotation, or '' where they are those of its chart.
    */
   meshExcludeInboundPorts: string;
   /** Names of the Secrets, in the pod's namespace, by which the kubelet pulls the image. */
