@@ -2,6 +2,7 @@
 import t from 'tap';
 import { CHECKER_CONTAINER, INIT_CONTAINER } from '../../../lib/contract.ts';
 import { isObject, type JsonObject } from '../../../lib/json.ts';
+import { MESHES } from '../../../lib/mesh/meshes.ts';
 import { decide } from '../../../webhook/admission/admission.ts';
 import type { InjectionSettings } from '../../../webhook/admission/containers.ts';
 import { EXCLUDE_INBOUND_PORTS } from '../../../webhook/admission/inbound-exemption.ts';
@@ -16,6 +17,7 @@ import {
 import { withBuiltContainers } from './built-containers.ts';
 import { creationOf, SETTINGS } from './injection-settings.ts';
 import { injectIstio } from './istio-injector.ts';
+import { INJECTOR_NAMES, OTHER_INJECTORS, type OtherInjector } from './other-injectors.ts';
 import { applyPatch, names, type PatchedPod } from './patched-pod.ts';
 import { pick, type Random, randomPod, seeded } from './random-pod.ts';
 
@@ -142,6 +144,48 @@ t.test('where the cluster has native sidecars, a pod with nothing of ours gets o
   }
   t.ok(count > 50, `${count} pods`);
 });
+
+t.test('a second pass adds nothing, also when the injector of another mesh has been through in between', async (t) => {
+  let passes = 0;
+  for (const { round, settings, patched } of injections()) {
+    for (const mesh of INJECTOR_NAMES) {
+      const pod = OTHER_INJECTORS[mesh](patched);
+      const again = decide(creationOf(pod), undefined, settings);
+      if (again.result !== 'skip' || again.reason !== 'already-injected')
+        t.fail(`round ${round}`, { mesh, again, pod });
+      passes += 1;
+    }
+  }
+  t.ok(passes > ROUNDS, `${passes} second passes`);
+});
+
+t.test('after the injector of any mesh only additions are made, and each probe can reach the checker', async (t) => {
+  const random = seeded(seed);
+  const count: Record<string, number> = { http: 0, exec: 0 };
+  for (let round = 0; round < ROUNDS; round += 1) {
+    const settings = { ...SETTINGS, nativeSidecars: random() < 0.7 };
+    const mesh = pick(random, INJECTOR_NAMES);
+    const sent = withExemptPorts(randomPod(random), mesh, pick(random, [undefined, '9000', '9000,15099']));
+    const decision = decide(creationOf(OTHER_INJECTORS[mesh](sent)), undefined, settings);
+    const ofIstio = /"name":"istio-/.test(JSON.stringify(sent));
+    if (decision.result !== 'inject' || decision.plan.options.port !== 15_099 || ofIstio) continue;
+    const inputs = patchInputs(decision.pod, decision.plan, settings);
+    const isExempt = sent.metadata.annotations?.[MESHES[mesh].exemptPorts]?.includes('15099') ?? false;
+    if (inputs.probe !== (isExempt ? 'http' : 'exec')) t.fail(`round ${round}`, { mesh, inputs });
+    if (buildPatch(inputs, settings).some(({ path }) => path.includes('~1') && !path.includes('invalid-drop.io')))
+      t.fail(`round ${round}: a mesh's annotation, too late`, { mesh, inputs });
+    count[inputs.probe] = (count[inputs.probe] ?? 0) + 1;
+  }
+  t.ok((count['http'] ?? 0) > 20 && (count['exec'] ?? 0) > 20, JSON.stringify(count));
+});
+
+/** The pod with a list of its mesh's ports, or without one. */
+function withExemptPorts(pod: unknown, mesh: OtherInjector, ports: string | undefined): PatchedPod {
+  const copy = structuredClone(pod) as PatchedPod;
+  const { [MESHES[mesh].exemptPorts]: _, ...annotations } = copy.metadata.annotations ?? {};
+  copy.metadata.annotations = { ...annotations, ...(ports !== undefined && { [MESHES[mesh].exemptPorts]: ports }) };
+  return copy;
+}
 
 t.test('a second pass adds nothing, also when Istio has been through in between', async (t) => {
   let passes = 0;
