@@ -37,6 +37,7 @@ export const E2E_SUITE: Suite = {
         'limits.e2e.ts',
         'monitoring.e2e.ts',
         'one-ca.e2e.ts',
+        'other-meshes.e2e.ts',
         'status-page.e2e.ts',
         'version-before.e2e.ts',
         'workloads.e2e.ts',

@@ -1,4 +1,4 @@
-// Istio's injector as far as it concerns ours, as a webhook of the cluster that runs in the test's own process.
+// The injector of a mesh as far as it concerns ours, as a webhook of the cluster that runs in the test's own process.
 import { once } from 'node:events';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
@@ -17,15 +17,32 @@ interface Review {
   request: { uid: string; object: PatchedPod };
 }
 
+/** Istio's, with containers that never run. */
+export function runIstioInjector(t: Test, name: string, namespace: string): Promise<void> {
+  return runInjector(t, name, namespace, (pod) => {
+    if (pod.metadata.annotations?.['sidecar.istio.io/status']) return pod;
+    const injected = injectIstio(pod, true);
+    for (const container of injected.spec.initContainers ?? []) container['image'] ??= APP_IMAGE;
+    return injected;
+  });
+}
+
 /**
  * Serves on loopback, where the API server of our own cluster reaches it, and registers for one namespace.
  * @param name of the webhook configuration: API servers call them in the order of their names
+ * @param inject gives the pod as the injector leaves it; the same pod where there is nothing to do
  */
-export async function runIstioInjector(t: Test, name: string, namespace: string): Promise<void> {
+export async function runInjector(
+  t: Test,
+  name: string,
+  namespace: string,
+  inject: (pod: PatchedPod) => PatchedPod,
+): Promise<void> {
   const { cert, key, ca } = await makeCertificate(new Date());
   const server = createServer({ cert, key }, async (request, response) => {
     const { apiVersion, kind, request: review } = (await json(request)) as Review;
-    const patch = Buffer.from(JSON.stringify(patchFor(review.object))).toString('base64');
+    const operations = jsonPatch.compare(review.object, inject(review.object));
+    const patch = Buffer.from(JSON.stringify(operations)).toString('base64');
     const answer = { uid: review.uid, allowed: true, patchType: 'JSONPatch', patch };
     response.setHeader('content-type', 'application/json');
     response.end(JSON.stringify({ apiVersion, kind, response: answer }));
@@ -40,13 +57,6 @@ export async function runIstioInjector(t: Test, name: string, namespace: string)
   await apply(configuration(name, namespace, port, ca));
 }
 
-function patchFor(pod: PatchedPod) {
-  if (pod.metadata.annotations?.['sidecar.istio.io/status']) return [];
-  const injected = injectIstio(pod, true);
-  for (const container of injected.spec.initContainers ?? []) container['image'] ??= APP_IMAGE;
-  return jsonPatch.compare(pod, injected);
-}
-
 function configuration(name: string, namespace: string, port: number, ca: string): object {
   const clientConfig = { url: `https://127.0.0.1:${port}/inject`, caBundle: Buffer.from(ca).toString('base64') };
   return {
@@ -55,7 +65,7 @@ function configuration(name: string, namespace: string, port: number, ca: string
     metadata: { name },
     webhooks: [
       {
-        name: 'e2e.istio.io',
+        name: 'e2e.mesh.example',
         clientConfig,
         rules: [{ apiGroups: [''], apiVersions: ['v1'], operations: ['CREATE'], resources: ['pods'] }],
         namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': namespace } },
