@@ -11,11 +11,11 @@ export type ProgramRunner = Pick<NetworkNamespace, 'must'>;
  * bit is set where it was 0, and carried where it was 1). The connection's own retransmission mends the stream if,
  * and only if, the pod dropped the stray segment. Segments leave as large GSO packets: 300 MB are about 5000.
  */
-function strayTable(every: number): string {
+function strayTable(every: number, hook: string): string {
   return `table inet stray {
   counter shifted {}
   chain out {
-    type filter hook postrouting priority 0;
+    type filter hook ${hook};
     tcp dport 9000 meta length > 1000 numgen inc mod ${every} == ${every - 1} counter name shifted goto shift
   }
   chain shift {
@@ -26,9 +26,13 @@ function strayTable(every: number): string {
 `;
 }
 
-/** Starts to shift every Nth segment that leaves the gateway. */
-export async function startStrays(gateway: ProgramRunner, every: number): Promise<void> {
-  await gateway.must('nft', ['-f', '-'], { input: strayTable(every) });
+/** Starts to shift every Nth segment that leaves the gateway. @param hook where, and when, in its packet path */
+export async function startStrays(
+  gateway: ProgramRunner,
+  every: number,
+  hook = 'postrouting priority 0',
+): Promise<void> {
+  await gateway.must('nft', ['-f', '-'], { input: strayTable(every, hook) });
 }
 
 export async function stopStrays(gateway: ProgramRunner): Promise<void> {
