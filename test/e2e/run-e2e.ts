@@ -36,6 +36,7 @@ export const E2E_SUITE: Suite = {
         'istio.e2e.ts',
         'limits.e2e.ts',
         'monitoring.e2e.ts',
+        'networks.e2e.ts',
         'one-ca.e2e.ts',
         'other-meshes.e2e.ts',
         'status-page.e2e.ts',

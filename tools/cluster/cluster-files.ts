@@ -35,7 +35,7 @@ export async function writeFiles(
     for (const [name, path] of knowsUserNamespaces(node, settings) ? runtime : [])
       await symlink(path, `${node.nodeBin}/${name}`);
     await mkdir(node.cniConf, { recursive: true });
-    await writeFile(`${node.cniConf}/10-cluster.conflist`, cniConfiguration(node.number));
+    await writeFile(`${node.cniConf}/${CNI_FILE}`, cniConfiguration(node.number));
   }
   for (const path of CNI) await symlink(path, `${cni.bin}/${basename(path)}`);
   for (const [name, text] of texts) await writeFile(`${files}/${name}`, text);
@@ -111,8 +111,15 @@ disabled_plugins = ["io.containerd.internal.v1.opt"]
 `;
 }
 
-/** Bridge with a route and an address of both families for each pod. @param number of the node */
-export function cniConfiguration(number: number): string {
+/** The pod network's configuration in `cniConf` of a layout. */
+export const CNI_FILE = '10-cluster.conflist';
+
+/**
+ * Bridge with a route and an address of both families for each pod.
+ * @param number of the node
+ * @param sysctls that the plugin `tuning` sets in each pod; without any the plugin is not called
+ */
+export function cniConfiguration(number: number, sysctls: Record<string, string> = {}): string {
   const { node, range } = networkOf(number);
   const rangeOf = (family: 'ipv4' | 'ipv6') => {
     const whole = { subnet: NETWORK.pods[family], gateway: node[family] };
@@ -134,6 +141,7 @@ export function cniConfiguration(number: number): string {
         },
       },
       { type: 'portmap', capabilities: { portMappings: true } },
+      ...(Object.keys(sysctls).length > 0 ? [{ type: 'tuning', sysctl: sysctls }] : []),
     ],
   });
 }

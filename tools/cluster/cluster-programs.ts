@@ -52,6 +52,12 @@ const RUNTIME: Module = {
   variables: {},
   cgoTags: ['seccomp', 'no_btrfs', 'no_devmapper', 'no_zfs'],
 };
+/** Debian 12 has it in an older version. */
+const TUNING: Module = {
+  directory: tool('cni-plugins'),
+  packages: new Map([['tuning', 'github.com/containernetworking/plugins/plugins/meta/tuning']]),
+  variables: { 'github.com/containernetworking/plugins/pkg/utils/buildversion.BuildVersion': 'v1.10.0' },
+};
 /** How to ask a program for its version, and what it has to print. The others of the modules are always built. */
 const QUESTIONS = new Map<string, [string[], RegExp]>([
   ...['kube-apiserver', 'kube-controller-manager', 'kube-scheduler', 'kubelet', 'kube-proxy'].map(
@@ -124,6 +130,15 @@ export async function findRuntime(
 ): Promise<Map<string, string>> {
   if (nodes < 2 || !userNamespaces) return new Map();
   return buildMissing(RUNTIME, [...RUNTIME.packages.keys()], cache, tell, signal);
+}
+
+/**
+ * Builds the CNI plugin that sets sysctls in pods, which no cluster has from the beginning.
+ * @returns its path
+ * @throws CodedError as findPrograms
+ */
+export async function buildTuning(cache: string, tell: (text: string) => void, signal: AbortSignal): Promise<string> {
+  return (await buildMissing(TUNING, ['tuning'], cache, tell, signal)).get('tuning') ?? '';
 }
 
 async function requirePackaged(path: string[]): Promise<void> {
