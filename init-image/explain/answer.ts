@@ -59,9 +59,14 @@ interface Known extends Growth {
   reasons: string;
   /** Connections whose segments go on being INVALID though INVALID packets are dropped: they hang. */
   hanging: NotedConnection[];
-  /** Whether packets that have a socket of their own pass, and a checker rescues connections that hang. */
+  /** Whether no connection hangs: packets that have a socket of their own pass, and a checker rescues, or conntrack is liberal. */
   rescues: boolean;
+  /** Whether nf_conntrack_tcp_be_liberal was 1 in both samples, whoever set it. */
+  liberal: boolean;
 }
+
+const LIBERAL =
+  'nf_conntrack_tcp_be_liberal is 1, so segments out of the window are valid here: this pod is protected from them also without the rule';
 
 interface AnswerCase {
   code: string;
@@ -120,6 +125,14 @@ export const CASES: AnswerCase[] = [
     advice: ['look-at-peer'],
   },
   {
+    code: 'liberal-without-resets',
+    answer: 'not this',
+    when: ({ result, liberal, invalid, resets }) => result !== 'guarded' && liberal && invalid > 0 && resets === 0,
+    why: ({ invalid }) =>
+      `No reset was sent during the watch. ${LIBERAL}. ${count(invalid, 'packet was', 'packets were')} INVALID for another reason: a bad checksum, impossible flags or no connection.`,
+    advice: ['run-longer'],
+  },
+  {
     code: 'invalid-without-resets',
     answer: 'not this',
     when: ({ result, invalid, resets }) => result !== 'guarded' && invalid > 0 && resets === 0,
@@ -139,17 +152,20 @@ export const CASES: AnswerCase[] = [
     code: 'nothing-happened',
     answer: 'cannot tell',
     when: ({ resets }) => resets === 0,
-    why: ({ result }) =>
+    why: ({ result, liberal }) =>
       `No reset was sent or received during the watch.${
         result === 'guarded' ? ' While the rule is in place, this pod cannot send a reset of this kind.' : ''
-      }`,
+      }${result !== 'guarded' && liberal ? ` ${LIBERAL}.` : ''}`,
     advice: ['run-longer'],
   },
   {
     code: 'resets-without-invalid',
     answer: 'not this',
     when: ({ invalid }) => invalid === 0,
-    why: ({ resets }) => `${count(resets, 'reset was', 'resets were')} sent, and no packet in this pod was INVALID.`,
+    why: ({ resets, result, liberal }) =>
+      `${count(resets, 'reset was', 'resets were')} sent, and no packet in this pod was INVALID.${
+        result !== 'guarded' && liberal ? ` ${LIBERAL}.` : ''
+      }`,
     advice: ['other-causes', 'watch-node'],
   },
   {
@@ -184,6 +200,14 @@ export const CASES: AnswerCase[] = [
     advice: ['watch-node', 'guard'],
   },
   {
+    code: 'liberal-conntrack',
+    answer: 'cannot tell',
+    when: ({ liberal }) => liberal,
+    why: ({ invalid, resets }) =>
+      `${count(resets, 'reset was', 'resets were')} sent. ${LIBERAL}. But ${count(invalid, 'packet was', 'packets were')} INVALID for another reason: a bad checksum, impossible flags or no connection. A packet without a connection can be reset as well.`,
+    advice: ['watch-node', 'guard'],
+  },
+  {
     code: 'invalid-and-resets',
     answer: 'suspected',
     when: () => true,
@@ -207,8 +231,10 @@ export function answer(before: EvidenceSample, after: EvidenceSample): Answer {
   const result = worst(before.rules.result, rules.result);
   const reasons = [...new Set([...before.rules.reasons, ...rules.reasons])].join('; ');
   const rescue = after.strays.rescue;
-  const rescues = before.rules.exempt && rules.exempt && rescue?.state === 'enabled' && !rescueFails(before, after);
-  const known: Known = { ...growth, result, rules, reasons, hanging: findHanging(before, after, rescues), rescues };
+  const liberal = [before, after].every(({ counters }) => counters.tcpBeLiberal === 1);
+  const isRescued = before.rules.exempt && rules.exempt && rescue?.state === 'enabled' && !rescueFails(before, after);
+  const hanging = findHanging(before, after, isRescued);
+  const known: Known = { ...growth, result, rules, reasons, hanging, rescues: isRescued || liberal, liberal };
   const found = CASES.find(({ when }) => when(known));
   if (!found) throw new TypeError('the last case always holds');
   return { answer: found.answer, code: found.code, why: found.why(known), advice: adviceTexts(found.advice) };

@@ -196,6 +196,7 @@ function coverageExample(): string {
       unpulled: false,
       observes: false,
       ephemeral: false,
+      liberal: false,
       agent: undefined,
     };
     const owner = { apiVersion: 'v1', kind: 'Pod', name, uid: name };

@@ -34,6 +34,10 @@ export const COVERAGE_REASONS = {
     guarded: true,
     text: 'the agent of its node has verified it, and has reported no change since',
   },
+  'liberal-conntrack': {
+    guarded: true,
+    text: 'it sets the sysctl nf_conntrack_tcp_be_liberal to 1, so that segments out of the window are valid; nothing verifies or counts there',
+  },
   'observe-mode': { guarded: false, text: 'its mode is observe, so Ready does not mean guarded: ask its checker' },
   starting: { guarded: false, text: 'its containers have not started yet, or the agent has had no time to find it' },
   'image-not-pulled': {

@@ -22,11 +22,13 @@ export const STARTING_SECONDS = 30;
 
 /** @param now seconds since 1970 */
 export function podReason(pod: PodRecord, namespace: CoveredNamespace, now: number): CoverageReason {
-  const { own, install, ephemeral, leftAlone, agent } = pod.facts;
+  const { own, install, ephemeral, leftAlone, liberal, agent } = pod.facts;
   if (areOurs(own) && install !== 'absent') return reasonOfInjected(pod, now);
   if (ephemeral) return 'guarded-while-running';
   if (leftAlone !== undefined) return leftAlone;
   if (agent !== undefined && isForAgent(agent, namespace)) return reasonByAgent(pod, agent, namespace, now);
+  // Nothing of ours guards it. Where something does, or should, what that says counts.
+  if (liberal) return 'liberal-conntrack';
   // The last reasons of the same table: they need the namespace's labels, which change without the pod.
   if (agent !== undefined && namespace.placement === 'missing') return 'no-node-agents';
   if (namespace.forbidsNetAdmin) return 'pod-security';

@@ -15,6 +15,7 @@ import {
   guardedCondition,
   hasGuardedGate,
 } from '../../lib/pod/guarded-condition.ts';
+import { setsLiberalConntrack } from '../../lib/pod/liberal-sysctl.ts';
 import { hasOwnContainers } from '../../lib/pod/placement.ts';
 import { CHECKER_PORT_OPTION } from '../../lib/pod/pod-options.ts';
 import { findContainer, type PodView, viewPod } from '../../lib/pod/pod-view.ts';
@@ -35,6 +36,8 @@ export interface PodFacts {
   observes: boolean;
   /** An ephemeral container has installed the rule into the network that the pod has now. */
   ephemeral: boolean;
+  /** The Pod itself sets nf_conntrack_tcp_be_liberal to 1. */
+  liberal: boolean;
   /** What tells whether the agent of its node guards it; undefined where it has containers under our names. */
   agent: ConditionFacts | undefined;
 }
@@ -134,6 +137,7 @@ function factsOf(pod: PodView, namespace: string, status: JsonObject, image: str
     unpulled: [INIT_CONTAINER, CHECKER_CONTAINER].some((name) => waitsForImage(statusOf(status, name))),
     observes: observes(init) || observes(checker),
     ephemeral: ephemeralGuards(pod, status, image).installed !== undefined,
+    liberal: setsLiberalConntrack(pod.spec),
     agent: hasOwnContainers(pod) ? undefined : conditionFacts(pod, status),
   };
 }

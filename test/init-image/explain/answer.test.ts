@@ -7,7 +7,7 @@ import { RULE } from '../../../lib/netfilter/drop-rule.ts';
 import { redirectRules, tproxyRules } from '../../harness/netns/istio-rules.ts';
 import { mangle } from '../../lib/netfilter/made-checks.ts';
 import { saved } from '../../lib/netfilter/ruleset-dumps.ts';
-import { asSaved, exemptRulesOf, RESCUING, rulesOf, samples } from './made-evidence.ts';
+import { asSaved, exemptRulesOf, liberal, RESCUING, rulesOf, samples } from './made-evidence.ts';
 
 const MESH = asSaved(redirectRules('ipv4'));
 /** The rule has counted as many packets in each family. */
@@ -109,6 +109,42 @@ t.test('without any event the answer is only what the rule dropped earlier', asy
 
 t.test('a rule that cannot be judged makes "cannot tell" only if packets were INVALID', async (t) => {
   t.match(answer(...samples(BOTH, UNSURE)), { answer: 'cannot tell', code: 'ruleset-not-judged', why: /owner/ });
+});
+
+t.test('a pod whose conntrack is liberal is protected also without the rule', async (t) => {
+  const of = (...grown: Parameters<typeof samples>) => liberal(samples(...grown));
+  const both = of(BOTH, OPEN);
+  t.match(answer(...both), {
+    answer: 'cannot tell',
+    code: 'liberal-conntrack',
+    why: /20 packets were INVALID for another/,
+  });
+  t.match(answerText(answer(...both), ...both), /tcp_be_liberal +1 \(segments outside the window are not INVALID\)/);
+  const quiet = answer(...of({ conntrackInvalid: 5 }, OPEN));
+  t.match(quiet, {
+    answer: 'not this',
+    code: 'liberal-without-resets',
+    why: /protected from them also without the rule/,
+  });
+  t.notMatch(quiet.advice.join(' '), /Guard the pod/);
+  t.match(answer(...of({ outRsts: 4 }, OPEN)), { code: 'resets-without-invalid', why: /also without the rule\.$/ });
+  t.match(answer(...of({}, OPEN)), {
+    answer: 'cannot tell',
+    code: 'nothing-happened',
+    why: /also without the rule\.$/,
+  });
+  t.equal(wordAndCode(...of(BOTH, rulesOf(mangle()))), 'not this: no-redirect');
+  t.equal(wordAndCode(...of(BOTH, guarded(20), guarded(0))), 'prevented: dropped', 'a guarded pod is told as before');
+  t.notMatch(answer(...of({}, guarded(0))).why, /liberal/);
+  const set = liberal(samples(BOTH, OPEN), 'second');
+  t.equal(wordAndCode(...set), 'suspected: invalid-and-resets', 'it was set during the watch');
+});
+
+t.test('no connection hangs where conntrack is liberal, so a rule without a rescue is prevention there', async (t) => {
+  const alone = (packets: number) => rulesOf(`${MESH}${mangle(`[${packets}:${packets * 100}] ${RULE.tcp}`)}`);
+  const none = { connections: null, rescue: null };
+  const pair = samples({ conntrackInvalid: 9 }, alone(9), alone(0), [none, none]);
+  t.equal(wordAndCode(...liberal(pair)), 'prevented: dropped');
 });
 
 t.test('a pod without a redirect is not exposed', async (t) => {

@@ -36,6 +36,12 @@ export const RESCUING: StrayEvidence = {
   rescue: { state: 'enabled', rescued: 0, failed: 0, persistent: 0 },
 };
 
+/** The same two samples of a pod whose conntrack is liberal: in the second only where `since` says so. */
+export function liberal([before, after]: [EvidenceSample, EvidenceSample], since: 'both' | 'second' = 'both') {
+  const set = (sample: EvidenceSample) => ({ ...sample, counters: { ...sample.counters, tcpBeLiberal: 1 } });
+  return [since === 'both' ? set(before) : before, set(after)] satisfies [EvidenceSample, EvidenceSample];
+}
+
 /** Two samples ten seconds apart with the same rules, unless they are given twice. */
 export function samples(
   grown: Partial<Record<'conntrackInvalid' | 'outRsts' | 'estabResets', number>>,

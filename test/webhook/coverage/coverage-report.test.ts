@@ -174,6 +174,7 @@ const FACTS = {
   unpulled: false,
   observes: false,
   ephemeral: false,
+  liberal: false,
   agent: undefined,
 } as const;
 

@@ -35,6 +35,43 @@ const ephemeral = (
   },
 });
 
+const sysctls = (name: string, value = '1') => ({ securityContext: { sysctls: [{ name, value }] } });
+const LIBERAL = sysctls('net.netfilter.nf_conntrack_tcp_be_liberal');
+
+/** Pods that are liberal by a sysctl of their own, and pods that are not. */
+const liberalCases: [string, JsonObject, Partial<CoveredNamespace>, string][] = [
+  ['liberal by its sysctl', plainPod({ spec: LIBERAL }), {}, 'liberal-conntrack'],
+  [
+    'liberal, the name with slashes',
+    plainPod({ spec: sysctls('net/netfilter/nf_conntrack_tcp_be_liberal') }),
+    {},
+    'liberal-conntrack',
+  ],
+  ['liberal, older than the label', plainPod({ created: NOW - 90_000, spec: LIBERAL }), {}, 'liberal-conntrack'],
+  ['liberal, and NET_ADMIN is refused', plainPod({ spec: LIBERAL }), { forbidsNetAdmin: true }, 'liberal-conntrack'],
+  ['liberal, and agents are missing', plainPod({ spec: LIBERAL }), { placement: 'missing' }, 'liberal-conntrack'],
+  [
+    'the sysctl is 0',
+    plainPod({ spec: sysctls('net.netfilter.nf_conntrack_tcp_be_liberal', '0') }),
+    {},
+    'webhook-missed',
+  ],
+  ['another sysctl', plainPod({ spec: sysctls('net.netfilter.nf_conntrack_tcp_loose') }), {}, 'webhook-missed'],
+  ['liberal, and guarded as well', injectedPod({ spec: LIBERAL }), {}, 'guarded'],
+  [
+    'liberal, and its checker is not Ready',
+    injectedPod({ checker: 'running', spec: LIBERAL }),
+    {},
+    'checker-not-ready',
+  ],
+  [
+    'liberal, and left alone on request',
+    plainPod({ spec: LIBERAL, metadata: { labels: { 'invalid-drop.io/inject': 'disabled' } } }),
+    {},
+    'opted-out',
+  ],
+];
+
 const PLAIN_PROBE = readinessProbe('http', SETTINGS.options.port, 'container');
 
 /** Pods with one container of ours, which installs and checks. */
@@ -84,6 +121,7 @@ const cases: [string, JsonObject, Partial<CoveredNamespace>, string][] = [
     {},
     reason,
   ]),
+  ...liberalCases,
   ['both containers, the checker Ready', injectedPod(), {}, 'guarded'],
   [
     'an annotation that says so',

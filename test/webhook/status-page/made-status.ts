@@ -23,6 +23,7 @@ const NONE: PodFacts = {
   checker: 'absent',
   observes: false,
   ephemeral: false,
+  liberal: false,
   agent: undefined,
 };
 const GUARDED: PodFacts = { ...NONE, own: 'current', install: 'done', checker: 'ready' };
