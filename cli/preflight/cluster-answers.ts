@@ -40,6 +40,10 @@ const LISTS = {
     path: '/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations',
     right: 'list mutatingwebhookconfigurations',
   },
+  networkAttachments: {
+    path: '/apis/k8s.cni.cncf.io/v1/network-attachment-definitions',
+    right: 'list network-attachment-definitions.k8s.cni.cncf.io',
+  },
 } satisfies Record<string, { path: string; query?: Query; right: string }>;
 
 const OBJECTS = {
@@ -57,14 +61,25 @@ const OBJECTS = {
   },
 } satisfies Record<string, { path: string; right: string }>;
 
-/** Its ConfigMap cilium-config is in the same namespace. */
-const CILIUM = /^cilium$/;
+/**
+ * ConfigMaps in the namespace of a DaemonSet, by the name of that: how it carries packets, or the CNI configuration that it writes
+ * on nodes. Of their manifests and charts.
+ */
+const MAPS_BESIDE: [daemonSet: RegExp, name: string][] = [
+  [/^cilium$/, 'cilium-config'],
+  [/^kube-flannel(-ds)?(-|$)/, 'kube-flannel-cfg'],
+  [/^calico-node$/, 'calico-config'],
+  [/^canal$/, 'canal-config'],
+  [/^rke2-canal$/, 'rke2-canal-config'],
+  [/^antrea-agent$/, 'antrea-config'],
+  [/^kube-multus-ds/, 'multus-cni-config'],
+];
 
 /** All that was asked. */
 export interface ClusterAnswers {
   lists: Record<keyof typeof LISTS | 'meshedPods', ApiAnswer<ListedObjects>>;
   objects: Record<keyof typeof OBJECTS, ApiAnswer<JsonObject>>;
-  /** By NAMESPACE/NAME: Istio's, Cilium's. */
+  /** By NAMESPACE/NAME: Istio's, and those of the network. */
   configMaps: Record<string, ApiAnswer<JsonObject>>;
   /** Of the meshes other than Istio whose injectors are there. */
   meshes: Partial<Record<OtherMesh, MeshAnswers>>;
@@ -167,7 +182,8 @@ function mapsToRead(lists: ClusterAnswers['lists'], { kuma }: ClusterAnswers['me
   };
   for (const { metadata } of objectsOf(lists.daemonSets)) {
     const { namespace, name } = objectAt(metadata);
-    if (CILIUM.test(shortText(name))) add(shortText(namespace), 'cilium-config');
+    const daemonSet = shortText(name);
+    for (const [pattern, map] of MAPS_BESIDE) if (pattern.test(daemonSet)) add(shortText(namespace), map);
   }
   for (const istiod of objectsOf(lists.istiods)) {
     add(shortText(objectAt(istiod, 'metadata')['namespace']), meshMap(istiod));

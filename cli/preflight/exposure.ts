@@ -1,28 +1,40 @@
 // Whether INVALID packets between pods reach the pods of this cluster: kube-proxy's rule, and the data plane. Pure.
+import type { CniTuning } from './read-cni-tuning.ts';
 import type { DataPlane } from './read-data-plane.ts';
 import type { KubeProxyFacts } from './read-kube-proxy.ts';
 
 /**
- * exposed: stray segments reach the pods, and reset connections. hidden: the node drops those between pods; others still reach
- * pods. unknown: what decides is not visible.
+ * exposed: stray segments reach the pods, and reset connections. hidden: the node drops those between pods; others may still
+ * reach pods. protected: they may reach pods, whose conntrack takes them for valid. unknown: what decides is not visible.
  */
-export type Exposure = 'exposed' | 'hidden' | 'unknown';
+export type Exposure = 'exposed' | 'hidden' | 'protected' | 'unknown';
 
 export interface ExposureVerdict {
   exposure: Exposure;
   /** Who drops them, where they are hidden. */
   hiddenBy: 'kube-proxy' | 'data plane' | undefined;
+  /** Whether those of processes in the node's own network are dropped as well, on their way to a pod of the node. */
+  alsoFromNode: boolean;
   /** Why, in one or two sentences. */
   why: string;
-  /** measured on a real cluster, or read in the source. */
-  basis: 'measured' | 'read';
+  /** measured on a real cluster, measured with rules that were rebuilt from the source, or read in the source. */
+  basis: 'measured' | 'rules' | 'read';
 }
 
 /**
  * @param liberal who sets nf_conntrack_tcp_be_liberal on nodes: there conntrack calls nothing out of the window INVALID, so
  *   the node drops nothing, and the pods' own namespaces still do
  */
-export function judgeExposure(proxy: KubeProxyFacts, planes: DataPlane[], liberal: string[]): ExposureVerdict {
+export function judgeExposure(
+  proxy: KubeProxyFacts,
+  planes: DataPlane[],
+  liberal: string[],
+  tuning: CniTuning,
+): ExposureVerdict {
+  if (tuning.ofEachPod.length > 0) {
+    const why = `The CNI plugin tuning sets nf_conntrack_tcp_be_liberal to 1 in each new pod (${tuning.ofEachPod.join('; ')}).`;
+    return { ...exposed(why, 'measured'), exposure: 'protected' };
+  }
   const bypass = planes.find(({ effect }) => effect === 'bypasses');
   if (bypass !== undefined) return exposed(`${bypass.name}: ${bypass.why} So nothing on the node drops INVALID ones.`);
   if (proxy.beLiberal === true)
@@ -38,7 +50,11 @@ export function judgeExposure(proxy: KubeProxyFacts, planes: DataPlane[], libera
     );
   }
   const drops = planes.find(({ effect }) => effect === 'drops');
-  if (drops !== undefined) return hidden('data plane', `${drops.name}: ${drops.why}`, 'read');
+  if (drops !== undefined)
+    return {
+      ...hidden('data plane', `${drops.name}: ${drops.why}`, 'rules'),
+      alsoFromNode: drops.alsoFromNode === true,
+    };
   return judgeByProxy(proxy, planes);
 }
 
@@ -66,6 +82,7 @@ function judgeByProxy(proxy: KubeProxyFacts, planes: DataPlane[]): ExposureVerdi
 const exposed = (why: string, basis: ExposureVerdict['basis'] = 'read'): ExposureVerdict => ({
   exposure: 'exposed',
   hiddenBy: undefined,
+  alsoFromNode: false,
   why,
   basis,
 });
@@ -73,5 +90,5 @@ const hidden = (
   hiddenBy: ExposureVerdict['hiddenBy'],
   why: string,
   basis: ExposureVerdict['basis'],
-): ExposureVerdict => ({ exposure: 'hidden', hiddenBy, why, basis });
-const unknown = (why: string): ExposureVerdict => ({ exposure: 'unknown', hiddenBy: undefined, why, basis: 'read' });
+): ExposureVerdict => ({ exposure: 'hidden', hiddenBy, alsoFromNode: false, why, basis });
+const unknown = (why: string): ExposureVerdict => ({ ...exposed(why), exposure: 'unknown' });

@@ -8,6 +8,7 @@ import type { Trial } from './namespace-trial.ts';
 import { judgeNamespace, type NamespaceVerdict, nodeModeOf } from './namespace-verdict.ts';
 import { nodeFindings, usableNodes } from './node-findings.ts';
 import { type Finding, finding } from './preflight-finding.ts';
+import { readCniTuning } from './read-cni-tuning.ts';
 import { liberalDaemonSets, readDataPlanes } from './read-data-plane.ts';
 import { type ParseYaml, readKubeProxy } from './read-kube-proxy.ts';
 import { type MeshFacts, type NamespaceMesh, readMesh } from './read-mesh.ts';
@@ -41,9 +42,10 @@ export function judgeCluster(answers: ClusterAnswers, trials: Trials, parseYaml:
   const nodes = objectsOf(answers.lists.nodes).map(readNode);
   const mesh = readMesh(answers, parseYaml);
   const proxy = readKubeProxy(answers, nodes, parseYaml);
-  const planes = readDataPlanes(answers);
+  const planes = readDataPlanes(answers, nodes);
   const liberal = liberalDaemonSets(answers);
-  const exposure = judgeExposure(proxy, planes, liberal);
+  const tuning = readCniTuning(answers);
+  const exposure = judgeExposure(proxy, planes, liberal, tuning);
   const usable = usableNodes(nodes);
   const agents = nodeModeOf(trials.nodeAgent, trials.openShift);
   const nodesRead = answers.lists.nodes.state === 'read';
@@ -53,7 +55,7 @@ export function judgeCluster(answers: ClusterAnswers, trials: Trials, parseYaml:
   const meshed = hasMesh(mesh, answers, trials);
   const findings = [
     ...(meshed === 'no' ? [noMesh()] : []),
-    ...exposureFindings(exposure, proxy, planes, liberal, meshed !== 'no'),
+    ...exposureFindings(exposure, proxy, planes, liberal, tuning, meshed !== 'no'),
     ...nodeFindings(nodes, serverVersion(answers.objects.version.state === 'read' && answers.objects.version.value)),
     ...meshFindings(
       mesh,
@@ -103,7 +105,8 @@ function overall(findings: Finding[], namespaces: NamespaceVerdict[]): Preflight
 
 const EXPOSURE_WORDS: Record<PreflightReport['exposure'], string> = {
   exposed: 'EXPOSED: stray segments reach the pods of this cluster.',
-  hidden: 'HIDDEN: the nodes drop stray segments between pods. Those from the host network still reach pods.',
+  hidden: 'HIDDEN: the nodes drop stray segments between pods. Those from the host network may still reach pods.',
+  protected: 'PROTECTED: the CNI makes conntrack of each new pod liberal, so stray segments do no harm there.',
   unknown: 'CANNOT TELL whether stray segments reach the pods of this cluster.',
   'no mesh': 'NO MESH was seen: this bug needs one.',
 };
@@ -122,7 +125,7 @@ function summaryOf(exposure: PreflightReport['exposure'], namespaces: NamespaceV
 /** What no API object shows, whoever asks. */
 const NEVER_SEEN = [
   'nf_conntrack_tcp_be_liberal on nodes, where something other than kube-proxy or a DaemonSet sets it',
-  'sysctls that a CNI plugin (tuning) sets in pods',
+  'sysctls that a CNI plugin (tuning) sets in pods, where no ConfigMap holds its configuration',
 ];
 
 function notSeen({ lists, objects, configMaps, meshes }: ClusterAnswers, { namespaces }: Trials): string[] {
@@ -142,6 +145,7 @@ function notSeen({ lists, objects, configMaps, meshes }: ClusterAnswers, { names
       const { title } = meshOf(name as MeshName);
       return [[`Deployments of ${title}`, controlPlanes] as const, [`pods of ${title}`, pods] as const];
     }),
+    ['NetworkAttachmentDefinitions', lists.networkAttachments],
     ...Object.entries(configMaps).map(([name, map]) => [`ConfigMap ${name}`, map] as const),
   ] as const;
   const cut = Object.entries(lists).flatMap(([name, one]) =>

@@ -2,6 +2,7 @@
 import { type JsonObject, objectAt, objectsAt, shortText } from '../../lib/json.ts';
 import { type ClusterAnswers, mapText, objectsOf } from './cluster-answers.ts';
 import { wordsOf } from './read-kube-proxy.ts';
+import { minorOf, type NodeFacts } from './read-nodes.ts';
 
 /** What happens to INVALID TCP packets between pods on a node with this data plane, beside what kube-proxy's rule does. */
 export type PlaneEffect =
@@ -19,6 +20,8 @@ export interface DataPlane {
   effect: PlaneEffect;
   /** True where it does the work of kube-proxy. */
   replacesKubeProxy: boolean;
+  /** Whether it also drops those that a process of the node sends to a pod of the node. */
+  alsoFromNode?: boolean;
   /** Where it was seen. */
   evidence: string;
   /** Why the effect is so: one sentence. */
@@ -32,7 +35,9 @@ interface KnownPlane {
 }
 
 const CROSSES = 'Its packets cross the iptables of the node, and it has no rule for INVALID ones.';
-const OVS = 'Open vSwitch carries the packets past the iptables of the node, and makes each connection liberal there.';
+/** Of its flows, those of Antrea and OVN drop INVALID packets; net/openvswitch/conntrack.c leaves none since Linux 5.11. */
+const OVS =
+  'Open vSwitch carries the packets between pods of a node past its iptables, and makes each connection liberal there (Linux 5.11 and later).';
 
 const crosses = (name: string) => () => plane(name, 'crosses', false, CROSSES);
 
@@ -75,8 +80,8 @@ const PLANES: KnownPlane[] = [
 ];
 
 /** @returns the data planes that are seen; several where one does policies for another */
-export function readDataPlanes(answers: ClusterAnswers): DataPlane[] {
-  const found = objectsOf(answers.lists.daemonSets).flatMap((daemonSet) => {
+export function readDataPlanes(answers: ClusterAnswers, nodes: NodeFacts[]): DataPlane[] {
+  const found: DataPlane[] = objectsOf(answers.lists.daemonSets).flatMap((daemonSet) => {
     const metadata = objectAt(daemonSet, 'metadata');
     const name = shortText(metadata['name']);
     const known = PLANES.find(({ pattern }) => pattern.test(name));
@@ -84,6 +89,7 @@ export function readDataPlanes(answers: ClusterAnswers): DataPlane[] {
     const evidence = `DaemonSet ${shortText(metadata['namespace'])}/${name}`;
     return [{ ...known.read(answers, daemonSet), evidence }];
   });
+  found.push(...insideK3s(nodes));
   // Azure's own agent stays beside Cilium, which then carries the packets.
   const carrier = found.some(({ effect }) => effect === 'bypasses' || effect === 'depends');
   return carrier ? found.filter(({ effect }) => effect !== 'crosses') : found;
@@ -97,10 +103,13 @@ function readCalico({ objects }: ClusterAnswers, daemonSet: JsonObject) {
   const installation = objects.calicoInstallation.state === 'read' ? objects.calicoInstallation.value : {};
   const felix = objects.felixConfiguration.state === 'read' ? objects.felixConfiguration.value : {};
   const { linuxDataplane } = objectAt(installation, 'spec', 'calicoNetwork');
-  const { bpfEnabled, disableConntrackInvalidCheck } = objectAt(felix, 'spec');
+  const { bpfEnabled, disableConntrackInvalidCheck, nftablesFlowTableOffload } = objectAt(felix, 'spec');
   const set = (name: string) => /^true$/i.test(variable(daemonSet, name));
   if (linuxDataplane === 'BPF' || bpfEnabled === true || set('FELIX_BPFENABLED'))
     return plane('Calico with eBPF', 'bypasses', true, 'eBPF carries the packets past the iptables of the node.');
+  // Such packets skip the hook that its rules are in (felix/rules/static.go of 3.34).
+  if (nftablesFlowTableOffload === 'All')
+    return plane('Calico with flow offload', 'bypasses', false, 'Flow offload carries the packets past its own rules.');
   if (disableConntrackInvalidCheck === true || set('FELIX_DISABLECONNTRACKINVALIDCHECK'))
     return plane(
       'Calico',
@@ -123,6 +132,11 @@ function readCalico({ objects }: ClusterAnswers, daemonSet: JsonObject) {
   );
 }
 
+/**
+ * Without eBPF host routing packets between nodes cross the iptables of the node. Its chain CILIUM_FORWARD accepts them, and stands
+ * first unless prepend-iptables-chains is false, or kube-proxy came later (1.20, pkg/datapath/iptables/iptables.go, cell.go). Its own
+ * connection table looks at no sequence number (bpf/lib/conntrack.h).
+ */
 function readCilium({ configMaps }: ClusterAnswers, daemonSet: JsonObject) {
   const map = configMaps[`${shortText(objectAt(daemonSet, 'metadata')['namespace'])}/cilium-config`];
   const replacement = mapText(map, 'kube-proxy-replacement');
@@ -133,17 +147,44 @@ function readCilium({ configMaps }: ClusterAnswers, daemonSet: JsonObject) {
       true,
       'eBPF carries the packets past the iptables of the node.',
     );
+  if (map?.state === 'read' && mapText(map, 'prepend-iptables-chains') !== 'false') {
+    const why =
+      'eBPF carries the packets past the iptables of the node, or a rule of its own accepts them before that of kube-proxy.';
+    return plane('Cilium', 'bypasses', false, why);
+  }
   const why =
     'With eBPF host routing packets go past the iptables of the node, otherwise they cross them. What it chose is not visible.';
   return plane('Cilium', 'depends', false, why);
 }
 
-/** Its rules for pods that a NetworkPolicy selects drop INVALID packets; the others depend on its version. */
+const EACH_POD =
+  'Its network policies drop INVALID packets to and from each pod on the node, also those of processes of the node.';
+
+/** It has a chain for each pod since 2.1 at the latest, whose second rule drops INVALID packets (pkg/controllers/netpol/pod.go). */
 function readKubeRouter(_: ClusterAnswers, daemonSet: JsonObject) {
-  const proxies = /--run-service-proxy(?!=false)/.test(wordsOf(objectAt(daemonSet, 'spec', 'template')));
+  const template = objectAt(daemonSet, 'spec', 'template');
+  const words = wordsOf(template);
+  const proxies = /--run-service-proxy(?!=false)/.test(words);
+  if (/--run-firewall=false/.test(words)) return plane('kube-router', 'crosses', proxies, CROSSES);
+  const images = objectsAt(template, 'spec', 'containers').map(({ image }) => shortText(image, 300));
+  if (images.some((image) => /kube-router:v?2\.[1-9]/.test(image)))
+    return { ...plane('kube-router', 'drops', proxies, EACH_POD), alsoFromNode: true };
   const why = 'It drops INVALID packets of pods that its policies cover. Which pods these are depends on its version.';
   return plane('kube-router', 'depends', proxies, why);
 }
+
+/** k3s has the network policies of kube-router 2 inside its own process (pkg/agent/netpol), unless they are switched off. */
+function insideK3s(nodes: NodeFacts[]): DataPlane[] {
+  const own = nodes.filter(({ kubelet }) => /\+k3s/.test(kubelet));
+  const [first] = own;
+  const isOff = own.some(({ k3sArguments = [] }) => /--disable-network-policy(?!=false)/.test(k3sArguments.join(' ')));
+  if (first === undefined || isOff || own.some(({ kubelet }) => minorOf(kubelet) < K3S_SINCE)) return [];
+  const found = plane('k3s (network policies of kube-router)', 'drops', false, EACH_POD);
+  return [{ ...found, alsoFromNode: true, evidence: `kubelet ${first.kubelet} of node ${first.name}` }];
+}
+
+/** Older ones were not looked at, and are too old for the webhook. */
+const K3S_SINCE = 130;
 
 function variable(daemonSet: JsonObject, name: string): string {
   const containers = objectsAt(daemonSet, 'spec', 'template', 'spec', 'containers');
