@@ -1,22 +1,28 @@
 // The CNI plugin `tuning` makes the conntrack of each new pod liberal, without anything of ours: what that does to stray segments,
 // and what our programs say of such pods.
 import t from 'tap';
+import { LIBERAL_SYSCTL } from '../../lib/pod/liberal-sysctl.ts';
 import { tuneNewPods } from '../../tools/cluster/cni-tuning.ts';
-import { apply } from '../harness/cluster/kubectl.ts';
+import { runCli } from '../harness/cluster/cli-run.ts';
+import { apply, kubectl } from '../harness/cluster/kubectl.ts';
 import { inPod, node, PodPrograms, skipWithoutNode } from '../harness/cluster/node-side.ts';
-import { barePod, getPod, waitReady } from '../harness/cluster/pod-status.ts';
+import { barePod, getPod, podSpec, waitReady } from '../harness/cluster/pod-status.ts';
 import { redirectedPod, uploadFrom } from '../harness/cluster/redirected-pod.ts';
 import { plainNamespace } from '../harness/cluster/test-workloads.ts';
-import { countStrays, startStrays } from '../harness/netns/stray-segments.ts';
+import { askWebhook, install } from '../harness/cluster/webhook-installation.ts';
+import { countStrays, startStrays, stopStrays } from '../harness/netns/stray-segments.ts';
+import { eventually } from '../harness/wait-until.ts';
 
 const skip = skipWithoutNode;
-const LIBERAL = 'net.netfilter.nf_conntrack_tcp_be_liberal';
+const LIBERAL = { [LIBERAL_SYSCTL]: '1' };
 const EVERY = 50;
 const BYTES = 30_000_000;
 const UPLOADS = 3;
 
 const isLiberal = async (namespace: string, pod: string) =>
-  (await inPod(namespace, pod, 'cat', `/proc/sys/${LIBERAL.replaceAll('.', '/')}`)).trim();
+  (await inPod(namespace, pod, 'cat', `/proc/sys/${LIBERAL_SYSCTL.replaceAll('.', '/')}`)).trim();
+
+t.before(() => install());
 
 /** Uploads from a pod of its own, with stray segments. @returns how many failed */
 async function failedUploads(namespace: string, receiver: string): Promise<{ failed: string[]; strays: number }> {
@@ -28,7 +34,7 @@ async function failedUploads(namespace: string, receiver: string): Promise<{ fai
     const failed = uploads.flatMap(({ ok, error }) => (ok ? [] : [error ?? '']));
     return { failed, strays: await countStrays(sender) };
   } finally {
-    await sender.must('nft', ['delete', 'table', 'inet', 'stray']);
+    await stopStrays(sender);
   }
 }
 
@@ -43,7 +49,7 @@ t.test('pods of a network with the plugin tuning are not reset, without a contai
   t.equal(before.failed.length, UPLOADS, 'without tuning each upload is reset');
   for (const error of before.failed) t.match(error, /ECONNRESET|EPIPE/);
 
-  await tuneNewPods(node(), { [LIBERAL]: '1' });
+  await tuneNewPods(node(), LIBERAL);
   const pod = await redirectedPod(namespace, 'tuned');
   t.equal(await isLiberal(namespace, 'tuned'), '1', 'the plugin has set it');
   t.same(
@@ -58,4 +64,54 @@ t.test('pods of a network with the plugin tuning are not reset, without a contai
   t.comment(
     `tuning\tbefore: ${before.failed.length} of ${UPLOADS} reset\ttuned: ${tuned.failed.length}, ${tuned.strays} stray segments`,
   );
+
+  const explained = await runCli(['explain', 'tuned', '-n', namespace, '--seconds=1', '-o', 'json']);
+  t.equal(explained.exitCode, 2, explained.stderr);
+  t.match(JSON.parse(explained.stdout), {
+    code: 'nothing-happened',
+    why: /this pod is protected from them also without the rule\.$/,
+    after: { tcpBeLiberal: 1 },
+  });
+});
+
+t.test('coverage counts a pod that sets the sysctl itself as guarded, and says by what', async (t) => {
+  const namespace = await plainNamespace(t);
+  // Made before the label, so that the webhook left both alone.
+  await apply(barePod(namespace, 'liberal', { securityContext: { sysctls: [{ name: LIBERAL_SYSCTL, value: '1' }] } }));
+  await apply(barePod(namespace, 'other'));
+  for (const name of ['liberal', 'other']) await waitReady(namespace, name);
+  if (!skip) t.equal(await isLiberal(namespace, 'liberal'), '1', 'the kubelet has set it');
+  await kubectl(['label', 'namespace', namespace, 'invalid-drop.io/inject=enabled']);
+  const report = await eventually('coverage knows both', async () => {
+    const found = JSON.parse(await askWebhook(`/coverage?namespace=${namespace}`));
+    return found.total === 2 && found;
+  });
+  t.match(report, { guarded: 1, reasons: { 'liberal-conntrack': 1, 'created-before-opt-in': 1 } });
+});
+
+t.test('preflight finds tuning in the ConfigMap of the network', async (t) => {
+  const namespace = await plainNamespace(t, { 'istio-injection': 'enabled' });
+  const plugins = [{ type: 'flannel' }, { type: 'tuning', sysctl: LIBERAL }];
+  const metadata = { name: 'kube-flannel-cfg', namespace };
+  const labels = { app: 'flannel' };
+  await apply(
+    { apiVersion: 'v1', kind: 'ConfigMap', metadata, data: { 'cni-conf.json': JSON.stringify({ plugins }) } },
+    {
+      apiVersion: 'apps/v1',
+      kind: 'DaemonSet',
+      metadata: { name: 'kube-flannel-ds', namespace },
+      // It has no pods: the cluster has another network.
+      spec: {
+        selector: { matchLabels: labels },
+        template: { metadata: { labels }, spec: podSpec({ nodeSelector: { none: 'has-it' } }) },
+      },
+    },
+  );
+  const { stdout, stderr } = await runCli(['preflight', '-n', namespace, '-o', 'json']);
+  t.match(JSON.parse(stdout || `{"error": ${JSON.stringify(stderr)}}`), {
+    exposure: 'protected',
+    findings: [
+      { code: 'pods-protected', means: new RegExp(`ConfigMap ${namespace}/kube-flannel-cfg, cni-conf\\.json`) },
+    ],
+  });
 });

@@ -227,6 +227,8 @@ export function kubeletConfiguration(layout: Layout): string {
     // With it the kubelet accepts that limits cannot be raised and OOM scores not lowered, as in a container.
     featureGates: { KubeletInUserNamespace: true },
     failSwapOn: false,
+    // As on nodes whose operator lets pods set it.
+    allowedUnsafeSysctls: ['net.netfilter.nf_conntrack_tcp_be_liberal'],
     oomScoreAdj: 0,
     // The machine is shared: a full disk must not evict the cluster's pods.
     evictionHard: {
