@@ -26,6 +26,7 @@ const CASES: Case[] = [
   { rules: 'kubeProxy', from: 'pod', reset: false },
   { rules: 'kubeProxy', from: 'pod', liberal: true, reset: true },
   { rules: 'kubeProxy', from: 'host', reset: true },
+  { rules: 'flannel', from: 'pod', reset: false },
   { rules: 'calicoIptables', from: 'pod', reset: false },
   { rules: 'calicoIptables', from: 'pod', liberal: true, reset: true },
   { rules: 'calicoIptables', from: 'host', reset: true },

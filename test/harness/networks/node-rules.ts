@@ -35,6 +35,21 @@ const KUBE_PROXY: NodeRules = {
   iptables: filter(['KUBE-FORWARD'], [TO_KUBE_FORWARD, ...KUBE_FORWARD]),
 };
 
+/** It appends its chain to FORWARD, and kube-proxy prepends, whichever comes first. */
+function flannel(): string {
+  const network = '10.77.0.0/16';
+  return filter(
+    ['KUBE-FORWARD', 'FLANNEL-FWD'],
+    [
+      TO_KUBE_FORWARD,
+      '-A FORWARD -m comment --comment "flanneld forward" -j FLANNEL-FWD',
+      `-A FLANNEL-FWD -s ${network} -m comment --comment "flanneld forward" -j ACCEPT`,
+      `-A FLANNEL-FWD -d ${network} -m comment --comment "flanneld forward" -j ACCEPT`,
+      ...KUBE_FORWARD,
+    ],
+  );
+}
+
 const CALICO = 'Calico 3.34-dev (87c15906f2)';
 /** Bits of its mark: accepted by a policy, and passed on to the profiles. */
 const ACCEPTED = '0x10000';
@@ -204,6 +219,11 @@ export function nodeRules(podAddress: string) {
   return {
     none: { name: 'no rule', source: 'flannel, kindnet, AWS VPC CNI, or kube-proxy in nftables mode: none' },
     kubeProxy: KUBE_PROXY,
+    flannel: {
+      name: 'flannel, kube-proxy iptables',
+      source: 'flannel 0.28.9, pkg/trafficmngr/iptables/iptables.go',
+      iptables: flannel(),
+    },
     calicoIptables: {
       name: 'Calico, iptables',
       source: `${CALICO}, felix/rules/endpoints.go and static.go`,
