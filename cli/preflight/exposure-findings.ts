@@ -54,13 +54,14 @@ function attachments({ attachments: names }: CniTuning): Finding[] {
   ];
 }
 
+/** Measured: test/netns/node-networks-near.test.ts. */
+const HANGS =
+  'On Linux 5.15.68, 6.0 and later a rule of the node also makes connections hang whose segments go a little astray, whatever there is in the pod.';
+
 const MEANS: Record<Exposure | 'hidden also from the node', string> = {
   exposed: 'Stray segments reach the pods, and reset connections that the mesh redirects.',
-  hidden:
-    'So this bug is hidden between pods. Stray segments from the host network of a node to pods of the same node still reset ' +
-    'connections: gateways with hostNetwork, for instance.',
-  'hidden also from the node':
-    'So this bug is hidden, also from processes in the network of the node. It shows where that rule goes, or where conntrack of a node is liberal.',
+  hidden: `So this bug is hidden between pods. Stray segments from the host network of a node to pods of the same node still reset connections: gateways with hostNetwork, for instance. ${HANGS}`,
+  'hidden also from the node': `So this bug is hidden, also from processes in the network of the node. It shows where that rule goes, or where conntrack of a node is liberal. ${HANGS}`,
   protected:
     'Segments out of the window are valid in these pods, and do no harm there with or without invalid-drop. Pods that are older than that setting are exposed, and so are those of nodes that have another configuration.',
   unknown: 'So it is not known whether stray segments reach the pods.',
@@ -69,8 +70,9 @@ const MEANS: Record<Exposure | 'hidden also from the node', string> = {
 const DO: Record<Exposure | 'hidden also from the node', string> = {
   exposed: 'Install invalid-drop, and label the namespaces below.',
   hidden:
-    'Install it before kube-proxy, the data plane or be_liberal changes. For host-network gateways, install it now.',
-  'hidden also from the node': 'Install it before the data plane or be_liberal changes.',
+    'Install it before kube-proxy, the data plane or be_liberal changes. For host-network gateways, install it now. Once the pods are guarded, set be_liberal on nodes, so that nothing hangs there (docs/networks.md).',
+  'hidden also from the node':
+    'Install it before the data plane or be_liberal changes. Once the pods are guarded, set be_liberal on nodes, so that nothing hangs there (docs/networks.md).',
   protected:
     'Ask a pod of each kind of node: kubectl invalid-drop explain POD shows tcp_be_liberal. What invalid-drop adds there is in docs/networks.md.',
   unknown:

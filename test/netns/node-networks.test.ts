@@ -1,5 +1,4 @@
 // Whether stray segments reach a pod, by the rules that its network has on the node and by where they come from.
-
 import { kernelTest } from '../harness/netns/netns-test.ts';
 import type { Pair } from '../harness/netns/network-namespaces.ts';
 import { startMesh, UPLOAD, upload } from '../harness/netns/redirected-upload.ts';

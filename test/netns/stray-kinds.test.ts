@@ -1,13 +1,13 @@
 import { release } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { RULE } from '../../lib/netfilter/drop-rule.ts';
+import { type AskKept, fateAfter, talkTo } from '../harness/netns/kept-client.ts';
 import { kernelTest } from '../harness/netns/netns-test.ts';
 import { ADDRESS, addPair, type Pair } from '../harness/netns/network-namespaces.ts';
-import { type Program, patient } from '../harness/netns/processes.ts';
+import { patient } from '../harness/netns/processes.ts';
 import { startAsSidecar, startMesh } from '../harness/netns/redirected-upload.ts';
 import { install, startChecker } from '../harness/netns/shipped-programs.ts';
 import {
-  type ConnectionFate,
   fatesOf,
   STATES,
   STRAY_KINDS,
@@ -32,7 +32,6 @@ const SERVED = 9000;
 const DEFAULTS = { be_liberal: 0, loose: 1 };
 
 type State = (typeof STATES)[number];
-type Ask = (line: string, limit?: number) => Promise<string>;
 
 /** Milliseconds after which a connection counts as stuck: many times what TCP waits before it sends again. */
 const STUCK = patient(4000);
@@ -58,19 +57,8 @@ const SET_UP: Record<State, (pair: Pair) => Promise<void>> = {
 /** A pod in one state, a gateway, and a client in each. */
 interface Observed {
   pair: Pair;
-  asks: Record<StrayRoute, Ask>;
+  asks: Record<StrayRoute, AskKept>;
   limit: number;
-}
-
-/** @returns a function that sends the client a line and waits for the answer; other lines are ignored */
-function talkTo(client: Program): Ask {
-  let asked = 0;
-  return async (line, limit) => {
-    asked++;
-    client.child.stdin?.write(`${line}\n`);
-    const [, answer = ''] = await client.waitForOutput(new RegExp(`^${asked} (.*)\n`, 'm'), limit);
-    return answer;
-  };
 }
 
 async function setUp(pair: Pair, state: State): Promise<Observed> {
@@ -103,16 +91,9 @@ async function strayOnce({ pair: { pod, gateway }, asks, limit }: Observed, kind
   const [toPod = 0, fromPod = 0] = route === 'redirected' ? [sent, received] : [received, sent];
   const ports = route === 'redirected' ? { source: port, destination: SERVED } : { source: SERVED, destination: port };
   await aim(gateway, ports, await readPosition(gateway, toPod, fromPod), change);
-  const first = await ask('send', limit).catch(() => 'nothing');
-  // Later segments may be hit harder than the changed one.
-  const answer = first.startsWith('answered') ? await ask('send', limit).catch(() => 'nothing') : first;
+  const outcome = await fateAfter(ask, limit);
   if ((await countHits(gateway)) !== 1) throw new Error('no segment was changed');
-  return { outcome: outcomeOf(answer), invalid: await sawInvalid(pod, ports) };
-}
-
-function outcomeOf(answer: string): ConnectionFate {
-  if (answer.startsWith('answered')) return 'fine';
-  return /^lost (ECONNRESET|EPIPE)/.test(answer) ? 'reset' : 'stuck';
+  return { outcome, invalid: await sawInvalid(pod, ports) };
 }
 
 async function observe(states: Observed[], kind: StrayKind, route: StrayRoute): Promise<StrayFate> {
