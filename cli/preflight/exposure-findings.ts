@@ -54,7 +54,7 @@ function attachments({ attachments: names }: CniTuning): Finding[] {
   ];
 }
 
-/** Measured: test/netns/node-networks-near.test.ts. */
+/** Measured: test/e2e/networks.e2e.ts with kube-proxy, test/netns/node-networks-near.test.ts with the rules of others. */
 const HANGS =
   'On Linux 5.15.68, 6.0 and later a rule of the node also makes connections hang whose segments go a little astray, whatever there is in the pod.';
 

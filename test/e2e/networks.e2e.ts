@@ -1,8 +1,10 @@
 // The CNI plugin `tuning` makes the conntrack of each new pod liberal, without anything of ours: what that does to stray segments,
 // and what our programs say of such pods.
+import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { LIBERAL_SYSCTL } from '../../lib/pod/liberal-sysctl.ts';
 import { tuneNewPods } from '../../tools/cluster/cni-tuning.ts';
+import { reconfigureKubeProxy } from '../../tools/cluster/kube-proxy.ts';
 import { runCli } from '../harness/cluster/cli-run.ts';
 import { apply, kubectl } from '../harness/cluster/kubectl.ts';
 import { inPod, node, PodPrograms, skipWithoutNode } from '../harness/cluster/node-side.ts';
@@ -10,7 +12,11 @@ import { barePod, getPod, podSpec, waitReady } from '../harness/cluster/pod-stat
 import { redirectedPod, uploadFrom } from '../harness/cluster/redirected-pod.ts';
 import { plainNamespace } from '../harness/cluster/test-workloads.ts';
 import { askWebhook, install } from '../harness/cluster/webhook-installation.ts';
-import { countStrays, startStrays, stopStrays } from '../harness/netns/stray-segments.ts';
+import { fateOfChanged, NEAR_OVER, talkTo } from '../harness/netns/kept-client.ts';
+import { isAtLeast } from '../harness/netns/kernel-requirements.ts';
+import { patient } from '../harness/netns/processes.ts';
+import type { ConnectionFate } from '../harness/netns/stray-kinds.ts';
+import { countStrays, startStrays, stopStrays, withSoftwareChecksums } from '../harness/netns/stray-segments.ts';
 import { eventually } from '../harness/wait-until.ts';
 
 const skip = skipWithoutNode;
@@ -38,8 +44,29 @@ async function failedUploads(namespace: string, receiver: string): Promise<{ fai
   }
 }
 
+const KEEP = fileURLToPath(new URL('../harness/traffic/kept-connection.ts', import.meta.url));
+const STUCK = patient(4000);
+/** be_liberal of the node, the pod that receives, and what becomes of the connection on Linux 6.1 and later. */
+const NEAR_CASES: [beLiberal: boolean, receiver: 'before' | 'tuned', fate: ConnectionFate][] = [
+  [false, 'before', 'stuck'],
+  [false, 'tuned', 'stuck'],
+  [true, 'tuned', 'fine'],
+];
+
+/** One small request, then one with a segment that is a little astray. */
+async function fateOfNear(namespace: string, receiver: string) {
+  const sender = new PodPrograms(namespace, 'sender');
+  const client = await sender.start(process.execPath, [KEEP, (await getPod(namespace, receiver)).status.podIP ?? '']);
+  try {
+    return await fateOfChanged(sender, talkTo(client), NEAR_OVER, STUCK);
+  } finally {
+    await client.stop();
+  }
+}
+
 t.test('pods of a network with the plugin tuning are not reset, without a container of ours', { skip }, async (t) => {
   t.teardown(() => tuneNewPods(node(), {}));
+  t.teardown(() => reconfigureKubeProxy(node(), { kubeProxyMode: 'nftables', beLiberal: false }));
   const namespace = await plainNamespace(t);
   await apply(barePod(namespace, 'sender'));
   await redirectedPod(namespace, 'before');
@@ -71,6 +98,18 @@ t.test('pods of a network with the plugin tuning are not reset, without a contai
     code: 'nothing-happened',
     why: /this pod is protected from them also without the rule\.$/,
     after: { tcpBeLiberal: 1 },
+  });
+
+  await t.test('a rule of the node hangs connections to them too, unless the node is liberal as well', async (t) => {
+    await withSoftwareChecksums(new PodPrograms(namespace, 'sender'));
+    t.equal(await fateOfNear(namespace, 'before'), 'reset', 'no rule on the node');
+    for (const [beLiberal, receiver, fate] of NEAR_CASES) {
+      await reconfigureKubeProxy(node(), { kubeProxyMode: 'iptables', beLiberal });
+      const seen = await fateOfNear(namespace, receiver);
+      const where = `kube-proxy iptables${beLiberal ? ', node liberal' : ''}, pod ${receiver}`;
+      t.equal(seen, isAtLeast(6, 1) ? fate : 'fine', where);
+      t.comment(`near\t${where}\t${seen}`);
+    }
   });
 });
 

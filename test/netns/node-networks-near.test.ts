@@ -1,7 +1,7 @@
 // What a segment half a window over the window does behind a node with a rule against INVALID packets. Linux 6.0 and later tolerate
 // it; conntrack of the node then calls each later segment INVALID, and the rule drops them before they reach the pod.
 import { fileURLToPath } from 'node:url';
-import { fateAfter, talkTo } from '../harness/netns/kept-client.ts';
+import { fateOfChanged, NEAR_OVER, talkTo } from '../harness/netns/kept-client.ts';
 import { isAtLeast } from '../harness/netns/kernel-requirements.ts';
 import { kernelTest } from '../harness/netns/netns-test.ts';
 import { ADDRESS } from '../harness/netns/network-namespaces.ts';
@@ -9,7 +9,7 @@ import { patient } from '../harness/netns/processes.ts';
 import { startMesh } from '../harness/netns/redirected-upload.ts';
 import { install, startChecker } from '../harness/netns/shipped-programs.ts';
 import type { ConnectionFate } from '../harness/netns/stray-kinds.ts';
-import { aim, readPosition, startNotes, withSoftwareChecksums } from '../harness/netns/stray-segments.ts';
+import { withSoftwareChecksums } from '../harness/netns/stray-segments.ts';
 import { addNode, setNodeRules } from '../harness/networks/node-network.ts';
 import { type NodeRulesName, nodeRules } from '../harness/networks/node-rules.ts';
 
@@ -30,13 +30,12 @@ const NEAR_CASES: NearCase[] = [
   { rules: 'kubeProxy', liberal: true, pod: 'liberal', fate: 'fine' },
   { rules: 'kubeProxy', pod: 'guarded', fate: 'stuck' },
   { rules: 'kubeProxy', liberal: true, pod: 'guarded', fate: 'fine' },
+  { rules: 'calicoIptables', liberal: true, pod: 'guarded', fate: 'fine' },
+  { rules: 'kubeRouter', liberal: true, pod: 'guarded', fate: 'fine' },
   { rules: 'none', pod: 'guarded', fate: 'fine' },
 ];
 
 const KEEP = fileURLToPath(new URL('../harness/traffic/kept-connection.ts', import.meta.url));
-/** Half a window over a connection's first window. */
-const NEAR = 65_160 + 30_000;
-const SERVED = 9000;
 /** Milliseconds: many times what TCP waits before it sends again, and time for a rescue. */
 const STUCK = patient(4000);
 const STUCK_GUARDED = patient(10_000);
@@ -58,12 +57,7 @@ kernelTest('a rule of the node hangs connections whose segments go a little astr
       await startChecker(pod);
       guarded = true;
     }
-    await startNotes(gateway);
-    const source = Number((await ask('open')).split(' ')[1]);
-    const [, sent = 0, received = 0] = (await ask('send')).split(' ').map(Number);
-    const position = await readPosition(gateway, sent, received);
-    await aim(gateway, { source, destination: SERVED }, position, { sequence: NEAR });
-    const seen = await fateAfter(ask, state === 'guarded' ? STUCK_GUARDED : STUCK);
+    const seen = await fateOfChanged(gateway, ask, NEAR_OVER, state === 'guarded' ? STUCK_GUARDED : STUCK);
     const where = `${one.name}${liberal ? ', node liberal' : ''}, pod ${state}`;
     // Older kernels call the segment itself INVALID, so that a rule of the node drops it, and TCP sends it again.
     t.equal(seen, isAtLeast(6, 1) ? fate : rules === 'none' && state === 'bare' ? 'reset' : 'fine', where);

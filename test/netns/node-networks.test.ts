@@ -6,7 +6,7 @@ import { countStrays, startStrays, stopStrays } from '../harness/netns/stray-seg
 import { addNode, type NodeNetwork, setNodeRules } from '../harness/networks/node-network.ts';
 import { type NodeRulesName, nodeRules } from '../harness/networks/node-rules.ts';
 
-const EVERY = 50;
+const EVERY = 20;
 const UPLOADS = 2;
 
 /** pod: another pod's, which the node forwards. host: of a process in the node's own network. */
@@ -39,6 +39,7 @@ const CASES: Case[] = [
   { rules: 'ciliumFirst', from: 'pod', reset: true },
   { rules: 'ciliumSecond', from: 'pod', reset: false },
   { rules: 'antrea', from: 'pod', reset: false },
+  { rules: 'antrea', from: 'host', reset: false },
   { rules: 'antrea', from: 'pod', liberal: true, reset: true },
   { rules: 'antrea', from: 'host', liberal: true, reset: true },
 ];

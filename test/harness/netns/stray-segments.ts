@@ -3,7 +3,7 @@
 import type { NetworkNamespace } from './network-namespaces.ts';
 import type { StrayKind } from './stray-kinds.ts';
 
-/** Where programs can be run in the sender's network namespace. */
+/** Where programs can be run in a network namespace, such as the sender's. */
 export type ProgramRunner = Pick<NetworkNamespace, 'must'>;
 
 /**
@@ -68,7 +68,7 @@ const NOTES = `table inet notes {
 `;
 
 /** Begins to note; what was noted before is forgotten. */
-export async function startNotes(gateway: NetworkNamespace): Promise<void> {
+export async function startNotes(gateway: ProgramRunner): Promise<void> {
   await gateway.must('nft', ['-f', '-'], { input: `table inet notes {}\ndelete table inet notes\n${NOTES}` });
 }
 
@@ -76,7 +76,7 @@ export async function startNotes(gateway: NetworkNamespace): Promise<void> {
  * The position of the gateway's next segment in the one connection that was opened since startNotes.
  * @param sent bytes that it has carried to the pod, and `received` from it
  */
-export async function readPosition(gateway: NetworkNamespace, sent: number, received: number): Promise<Position> {
+export async function readPosition(gateway: ProgramRunner, sent: number, received: number): Promise<Position> {
   const printed = await gateway.must('nft', ['-j', 'list', 'table', 'inet', 'notes']);
   const { nftables } = JSON.parse(printed) as { nftables: { set?: { name: string; elem?: number[] } }[] };
   const first = (name: string) => {
@@ -103,7 +103,7 @@ const MARKED = '0x2a';
 
 /** Changes the next segment with data of these ports that leaves the gateway, and none after it. */
 export async function aim(
-  gateway: NetworkNamespace,
+  gateway: ProgramRunner,
   { source, destination }: SegmentPorts,
   at: Position,
   change: StrayKind['change'],
@@ -131,7 +131,7 @@ table inet aimed {
 }
 
 /** How many segments have been changed; it must be one. */
-export async function countHits(gateway: NetworkNamespace): Promise<number> {
+export async function countHits(gateway: ProgramRunner): Promise<number> {
   const printed = await gateway.must('nft', ['-j', 'list', 'counter', 'inet', 'aimed', 'hits']);
   const { nftables } = JSON.parse(printed) as { nftables: { counter?: { packets: number } }[] };
   return nftables.find(({ counter }) => counter)?.counter?.packets ?? 0;
@@ -161,6 +161,6 @@ export async function sawInvalid(pod: NetworkNamespace, { source, destination }:
 }
 
 /** By default veth leaves checksums out. With them computed in software, a test can make one wrong. */
-export async function withSoftwareChecksums(gateway: NetworkNamespace): Promise<void> {
+export async function withSoftwareChecksums(gateway: ProgramRunner): Promise<void> {
   await gateway.must('ethtool', ['-K', 'eth0', 'tx', 'off']);
 }
