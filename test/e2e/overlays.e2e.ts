@@ -2,8 +2,9 @@
 // permissions.e2e.ts (see run-e2e.ts).
 import t from 'tap';
 import { OPT_IN_LABEL, OWN_NAMESPACE } from '../../lib/contract.ts';
+import { hasGo } from '../../tools/cluster/build-program.ts';
 import { type KeyPair, makeCa, makeServing } from '../../webhook/certificates/make-certificates.ts';
-import { applyCrds, hasGo } from '../harness/cluster/crds.ts';
+import { applyCrds } from '../harness/cluster/crds.ts';
 import { apply, kubectl, tryKubectl } from '../harness/cluster/kubectl.ts';
 import { barePod, getPod, isInjected } from '../harness/cluster/pod-status.ts';
 import { optedInNamespace } from '../harness/cluster/test-workloads.ts';

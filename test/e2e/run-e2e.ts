@@ -1,5 +1,6 @@
 // The end-to-end tests on Kubernetes alone: `make e2e`. Arguments: the test files; all of them where none is given.
-import { CRD_MODULES, hasGo } from '../harness/cluster/crds.ts';
+import { hasGo } from '../../tools/cluster/build-program.ts';
+import { CRD_MODULES } from '../harness/cluster/crds.ts';
 import { clusterUp, loadImages, runSuite, type Suite, step } from '../harness/cluster/e2e-suite.ts';
 
 const PREVIOUS = '-previous';

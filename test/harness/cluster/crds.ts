@@ -14,11 +14,6 @@ const MODULES: Record<string, [folder: string, names: RegExp]> = {
 /** Go modules, to be downloaded before the tests run: the tests' network has no way out. */
 export const CRD_MODULES = Object.keys(MODULES);
 
-/** Whether Go is installed. */
-export async function hasGo(): Promise<boolean> {
-  return (await run('go', ['version'])).exitCode === 0;
-}
-
 /** Applies the definitions, and waits until the API server serves them. @returns a function that deletes them */
 export async function applyCrds(): Promise<() => Promise<unknown>> {
   const definitions = (

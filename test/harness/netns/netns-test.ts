@@ -4,9 +4,11 @@ import { missing } from './kernel-requirements.ts';
 import { addPair, type Pair, removeAll, sweep } from './network-namespaces.ts';
 import { killAll, stopAll } from './processes.ts';
 
-/** A test with a fresh pair of namespaces, which are removed at its end with all that runs in them. */
-export function kernelTest(name: string, body: (t: Test, pair: Pair) => Promise<void>): void {
-  const why = missing();
+/**
+ * A test with a fresh pair of namespaces, which are removed at its end with all that runs in them.
+ * @param why it cannot run here, or undefined where it can
+ */
+export function kernelTest(name: string, body: (t: Test, pair: Pair) => Promise<void>, why = missing()): void {
   if (why && !process.env['CI']) process.stderr.write(`SKIPPED kernel test "${name}": ${why}\n`);
   t.test(name, { skip: why && !process.env['CI'] ? why : false }, async (t) => {
     if (why) throw new Error(`kernel tests must run in CI: ${why}`);

@@ -1,8 +1,8 @@
-// What becomes of connections of which one segment is changed, in one pod with Istio's redirection.
+// What becomes of connections of which one segment is changed, in one pod with a mesh's redirection.
 import { fileURLToPath } from 'node:url';
 import { ADDRESS, type NetworkNamespace, type Pair } from '../netns/network-namespaces.ts';
 import { type Program, patient } from '../netns/processes.ts';
-import { startMeshWith } from '../netns/redirected-upload.ts';
+import { ISTIO_SIDECAR, type MeshInPod, startMeshWith } from '../netns/redirected-upload.ts';
 import { withSoftwareChecksums } from '../netns/stray-segments.ts';
 import { type ChangePoint, changeSegments, countChanged, type OpenExchange, startToNote } from './change-tables.ts';
 import type { ChangedExchange, Route } from './changed-exchange.ts';
@@ -46,11 +46,11 @@ export class ExchangeObserver {
     this.peers = peers;
   }
 
-  static async start(pair: Pair): Promise<ExchangeObserver> {
+  static async start(pair: Pair, mesh: MeshInPod = ISTIO_SIDECAR): Promise<ExchangeObserver> {
     const { pod, gateway } = pair;
     const peer = gateway.start(process.execPath, [PEER, String(GATEWAY_PORT)]);
     const [inPod] = await Promise.all([
-      startMeshWith(pair, PEER, String(POD_PORT)),
+      startMeshWith(mesh, pair, PEER, String(POD_PORT)),
       peer.waitForOutput(/ready/),
       withSoftwareChecksums(gateway),
       withSoftwareChecksums(pod),

@@ -1,5 +1,5 @@
-// Stands in for the sidecar: takes what is redirected to 15006 and passes it to the application over loopback. It runs
-// as uid 1337, which Istio's rules let through.
+// Stands in for a mesh's proxy: `proxy.ts [PORT] [DESCRIPTOR]` takes what is redirected to the port, which is Istio's by
+// default, and passes it to the application over loopback. It runs as the uid that the mesh's rules let through.
 import { connect, createServer, type Socket } from 'node:net';
 
 const server = createServer((inbound) => {
@@ -14,7 +14,7 @@ function join(from: Socket, to: Socket): void {
   from.on('close', () => to.end());
 }
 
-// With an argument: a listening socket that is there already, by its file descriptor.
-const descriptor = process.argv[2];
-const place = descriptor === undefined ? { port: 15006 } : { fd: Number(descriptor) };
+// With a descriptor: a listening socket that is there already.
+const [port = '15006', descriptor] = process.argv.slice(2);
+const place = descriptor === undefined ? { port: Number(port) } : { fd: Number(descriptor) };
 server.listen(place, () => process.stdout.write('ready\n'));
