@@ -54,3 +54,13 @@ export const MESH_SETUPS: MeshSetup[] = [
   run(runConsul, { mesh: 'consul', title: 'Consul', version: 'sdk 0.18.2', families: ['ipv4', 'ipv6'] }),
   run(runOsm, { mesh: 'osm', title: 'Open Service Mesh', version: '1.2.4', families: ['ipv4'] }),
 ];
+
+/** Each with iptables-nft, and one with a mangle table and one without with iptables-legacy too. */
+export const MESH_BACKENDS: [MeshSetup, Backend][] = MESH_SETUPS.flatMap((setup): [MeshSetup, Backend][] =>
+  setup.dropsInvalid || setup.mesh === 'consul'
+    ? [
+        [setup, 'nft'],
+        [setup, 'legacy'],
+      ]
+    : [[setup, 'nft']],
+);

@@ -80,6 +80,13 @@ export class Observer {
     await this.ask(`flush ruleset\n${SHAPER}${COUNTERS}`);
   }
 
+  /** Begins to count afresh, and leaves the ruleset that is there. */
+  async restart(): Promise<void> {
+    const tables = ['inet shaper', 'netdev observer', 'inet observer'];
+    const none = tables.map((table) => `table ${table} {}\ndelete table ${table}\n`).join('');
+    await this.ask(`${none}${SHAPER}${COUNTERS}`);
+  }
+
   /** What has been counted, by destination port of the probe. */
   async read(): Promise<Map<number, Counted>> {
     const { nftables } = JSON.parse(await this.ask('')) as {
