@@ -5,9 +5,16 @@ import { kernelTest } from '../harness/netns/netns-test.ts';
 import { addPair, type Pair } from '../harness/netns/network-namespaces.ts';
 import { patient } from '../harness/netns/processes.ts';
 import { install, startChecker } from '../harness/netns/shipped-programs.ts';
-import type { ConnectionFate } from '../harness/netns/stray-kinds.ts';
-import { type ChangedExchange, makeChangedExchange, ROUTES } from '../harness/never-worse/changed-exchange.ts';
-import { ExchangeObserver, type ObservedExchange } from '../harness/never-worse/observe-exchanges.ts';
+import { makeChangedExchange, ROUTES } from '../harness/never-worse/changed-exchange.ts';
+import {
+  type ComparedExchange,
+  isWorse,
+  leftHarmed,
+  mustBeFine,
+  pairUp,
+  summary,
+} from '../harness/never-worse/compared-exchanges.ts';
+import { ExchangeObserver } from '../harness/never-worse/observe-exchanges.ts';
 
 const COUNT = Number(process.env['CONNECTIONS'] || 200);
 /** The same connections in each run, so that a failure comes from the change; SEED=random tries new ones. */
@@ -16,47 +23,7 @@ const SEED = WANTED === 'random' ? Date.now() % 1_000_000_000 : Number(WANTED);
 /** Connections that are open at the same time: those that are stuck are waited for once. Fewer on a slow machine. */
 const BATCH = Math.ceil(200 / patient(patient(1)));
 
-const BADNESS: Record<ConnectionFate, number> = { fine: 0, reset: 1, stuck: 2 };
-
-/** One connection in both pods. */
-interface Compared {
-  exchange: ChangedExchange;
-  without: ObservedExchange;
-  with: ObservedExchange;
-}
-
-const isWorse = (one: Compared) => BADNESS[one.with.fate] > BADNESS[one.without.fate];
-
-/** A stray segment whose bytes are sent again: it ends no connection by what it says itself. */
-function mustBeFine({ exchange: { route, change } }: Compared): boolean {
-  return route === 'redirected' && change.flags === undefined;
-}
-
-function summary(what: string, compared: Compared[]): string {
-  const count = (side: 'without' | 'with') => {
-    const of = (fate: ConnectionFate) => `${compared.filter((one) => one[side].fate === fate).length} ${fate}`;
-    return `${of('fine')}, ${of('reset')}, ${of('stuck')}`;
-  };
-  return (
-    `${compared.length} ${what}: without us ${count('without')}; with us ${count('with')}; ` +
-    `worse ${compared.filter(isWorse).length}`
-  );
-}
-
-/** What was changed of the connections that are not fine with us, and how many of each. */
-function leftHarmed(compared: Compared[]): string[] {
-  const counts = new Map<string, number>();
-  for (const { exchange, with: observed } of compared) {
-    if (observed.fate === 'fine') continue;
-    const { flags, ...numbers } = exchange.change;
-    const what = [...(flags === undefined ? [] : [`flags ${flags}`]), ...Object.keys(numbers)].join(' and ');
-    const key = `${exchange.route}, ${what}: ${observed.fate}`;
-    counts.set(key, (counts.get(key) ?? 0) + 1);
-  }
-  return [...counts].map(([key, count]) => `with us ${key} ${count}`).sort();
-}
-
-async function compareAll(t: Test, pairs: { without: Pair; with: Pair }): Promise<Compared[]> {
+async function compareAll(t: Test, pairs: { without: Pair; with: Pair }): Promise<ComparedExchange[]> {
   const [without, guarded] = await Promise.all([
     ExchangeObserver.start(pairs.without),
     ExchangeObserver.start(pairs.with).then(async (observer) => {
@@ -65,15 +32,12 @@ async function compareAll(t: Test, pairs: { without: Pair; with: Pair }): Promis
       return observer;
     }),
   ]);
-  const all: Compared[] = [];
+  const all: ComparedExchange[] = [];
   while (all.length < COUNT) {
     const length = Math.min(BATCH, COUNT - all.length);
     const exchanges = Array.from({ length }, (_, i) => makeChangedExchange(SEED + all.length + i));
     const observed = await Promise.all([without.observe(exchanges), guarded.observe(exchanges)]);
-    for (const [i, exchange] of exchanges.entries()) {
-      const [one, other] = [observed[0][i], observed[1][i]];
-      if (one && other) all.push({ exchange, without: one, with: other });
-    }
+    all.push(...pairUp(exchanges, ...observed));
     // tap keeps comments back until something is asserted.
     t.pass(`${all.length} of ${COUNT} connections`);
   }

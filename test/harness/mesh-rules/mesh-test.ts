@@ -10,8 +10,7 @@ const noGo = (await hasGo()) ? undefined : 'Go is missing: the rule writers of o
 
 /** As kernelTest, where the mesh's rules can be written. */
 export function meshTest(setup: MeshSetup, name: string, body: (t: Test, pair: Pair) => Promise<void>): void {
-  const why = setup.origin === 'run' ? noGo : undefined;
-  kernelTest(`${setup.title}: ${name}`, body, missing() ?? why);
+  kernelTest(`${setup.title}: ${name}`, body, missing() ?? (setup.origin === 'run' ? noGo : undefined));
 }
 
 const PROGRAMS = ['iptables', 'ip6tables'].flatMap((name) => [`${name}-nft-save`, `${name}-legacy-save`]);
