@@ -1,6 +1,7 @@
 // The end-to-end tests of node agents, on two nodes: `make e2e-node`. Arguments: the test files; all of them where none is
 // given.
 import { clusterUp, loadImages, runSuite, type Suite } from '../harness/cluster/e2e-suite.ts';
+import { findRuleWriter } from '../harness/mesh-rules/rule-writers.ts';
 
 /** A second node shows that each agent keeps to its own. */
 const NODES = '2';
@@ -9,6 +10,12 @@ const twoNodesUp = () => {
   process.env['NODES'] = NODES;
   process.env['USER_NAMESPACES'] ??= 'true';
   return clusterUp();
+};
+
+/** The tests' network has no way out to Go's modules. */
+const buildRuleWriter = async () => {
+  await findRuleWriter('consul');
+  return 0;
 };
 
 export const E2E_NODE_SUITE: Suite = {
@@ -20,6 +27,7 @@ export const E2E_NODE_SUITE: Suite = {
       files: [
         'agent-absence.node.ts',
         'many-pods.node.ts',
+        'mesh-writer.node.ts',
         'placement.node.ts',
         'resets.node.ts',
         'running-pods.node.ts',
@@ -33,7 +41,7 @@ export const E2E_NODE_SUITE: Suite = {
     { why: 'removes the agents that all other tests need', files: ['removal.node.ts'] },
   ],
   fileLimitSeconds: 600,
-  prepare: [twoNodesUp, () => loadImages()],
+  prepare: [twoNodesUp, () => loadImages(), buildRuleWriter],
 };
 
 if (import.meta.main) process.exitCode = await runSuite(E2E_NODE_SUITE, process.argv.slice(2));

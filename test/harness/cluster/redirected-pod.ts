@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { redirectRules } from '../netns/istio-rules.ts';
 import type { Program } from '../netns/processes.ts';
-import { readUploads } from '../netns/redirected-upload.ts';
+import { ISTIO_SIDECAR, type MeshInPod, readUploads } from '../netns/redirected-upload.ts';
 import type { Upload } from '../traffic/upload.ts';
 import { apply } from './kubectl.ts';
 import { PodPrograms } from './node-side.ts';
@@ -13,16 +13,22 @@ import { APP_IMAGE, barePod, getPod, type Pod, RESTRICTED, waitReady } from './p
 const RUN_LIMIT = 120_000;
 const traffic = (name: string) => fileURLToPath(new URL(`../traffic/${name}.ts`, import.meta.url));
 
-function container(name: string, script: string, port: number, user: number) {
-  const text = readFileSync(traffic(script), 'utf8');
+function container(name: 'app' | 'proxy', port: number, user: number, ...args: string[]) {
+  const text = readFileSync(traffic(name), 'utf8');
   return {
     name,
     image: APP_IMAGE,
     imagePullPolicy: 'IfNotPresent',
-    command: ['node', '--input-type=module-typescript', '-e', text],
+    // A text has no path, which scripts expect before their arguments.
+    command: ['node', '--input-type=module-typescript', '-e', text, name, ...args],
     readinessProbe: { tcpSocket: { port }, periodSeconds: 1 },
     securityContext: { ...RESTRICTED, runAsUser: user },
   };
+}
+
+/** The application, and the proxy of a mesh on its port and as its user. */
+export function meshContainers({ proxyPort, proxyUid }: Pick<MeshInPod, 'proxyPort' | 'proxyUid'>) {
+  return [container('app', 9000, 65532), container('proxy', proxyPort, proxyUid, String(proxyPort))];
 }
 
 /**
@@ -30,9 +36,7 @@ function container(name: string, script: string, port: number, user: number) {
  * @param change of its spec
  */
 export async function redirectedPod(namespace: string, name: string, change = {}, metadata = {}): Promise<Pod> {
-  // The rules let traffic of uid 1337 through.
-  const containers = [container('app', 'app', 9000, 65532), container('proxy', 'proxy', 15006, 1337)];
-  await apply(barePod(namespace, name, { containers, ...change }, metadata));
+  await apply(barePod(namespace, name, { containers: meshContainers(ISTIO_SIDECAR), ...change }, metadata));
   await waitReady(namespace, name);
   const programs = new PodPrograms(namespace, name);
   await programs.must('iptables-nft-restore', ['--noflush'], { input: redirectRules('ipv4') });

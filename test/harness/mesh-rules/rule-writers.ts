@@ -42,8 +42,8 @@ export async function findRuleWriter(name: WriterName): Promise<string> {
   return built.get(program) ?? '';
 }
 
-/** Runs Consul's `iptables.Setup`, for a pod with addresses of both families. */
-export async function runConsul(pod: NetworkNamespace, backend: Backend): Promise<void> {
+/** Arguments of Consul's rule writer, for a pod with addresses of both families. */
+export function consulArguments(): string[] {
   // consul-k8s v2.0.3, control-plane/connect-inject/webhook/redirect_traffic.go, with Consul DNS, which is on by default.
   const config = {
     ConsulDNSIP: '::1',
@@ -54,8 +54,12 @@ export async function runConsul(pod: NetworkNamespace, backend: Backend): Promis
     ExcludeInboundPorts: [String(CHECKER_PORT)],
     ExcludeUIDs: ['5996'],
   };
-  const args = ['-dual-stack', '-redirect-traffic-config', JSON.stringify(config)];
-  await pod.must(await findRuleWriter('consul'), args, { env: environmentOf(backend) });
+  return ['-dual-stack', '-redirect-traffic-config', JSON.stringify(config)];
+}
+
+/** Runs Consul's `iptables.Setup`. */
+export async function runConsul(pod: NetworkNamespace, backend: Backend): Promise<void> {
+  await pod.must(await findRuleWriter('consul'), consulArguments(), { env: environmentOf(backend) });
 }
 
 /** Runs Linkerd's proxy-init, which in this version writes IPv4 rules only. */
