@@ -176,10 +176,10 @@ function watchedNamespaces(guards: PodGuards<NamespaceGuard>): WatchedNamespace[
 }
 
 function numbersOf(guard: NamespaceGuard): GuardNumbers {
-  const { prevented, drift, repairs, repairFailures, strays, beLiberal } = guard.report();
-  const { ipv4, ipv6 } = prevented;
-  const dropped = { ipv4: ipv4.packets, ipv6: ipv6.packets };
-  return { dropped, drift, repairs, repairFailures, rescued: strays.rescued, liberal: beLiberal.set };
+  const { prevented, drift, repairs, repairFailures, strays, beLiberal, countsSince } = guard.report();
+  const { rescued, peers } = strays;
+  const dropped = { ipv4: prevented.ipv4.packets, ipv6: prevented.ipv6.packets };
+  return { dropped, drift, repairs, repairFailures, rescued, peers, since: countsSince, liberal: beLiberal.set };
 }
 
 /** Milliseconds. New pods wait for the agent, so it asks again soon where the API server was away. */

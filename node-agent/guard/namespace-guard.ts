@@ -78,6 +78,8 @@ export class NamespaceGuard {
   private putInAt: number | undefined;
   /** Whether a rule of this pod was put in by this guard. */
   private hasInserted = false;
+  /** Milliseconds since 1970: no rule that drops was there before; undefined where one was. */
+  private countsSince: number | undefined;
 
   constructor(namespace: GuardedNamespace, settings: GuardSettings, dependencies: GuardDependencies) {
     const { commandTimeout, interval, procSysNet, slots, keeping } = dependencies;
@@ -194,6 +196,7 @@ export class NamespaceGuard {
     return {
       ...this.state,
       ...(this.putInAt !== undefined && { putInAt: this.putInAt }),
+      ...(this.countsSince !== undefined && { countsSince: this.countsSince }),
       ...this.checking.report(this.evidence()),
       beLiberal: { wanted, set: isSet ?? null, drift, repairs, ...(failure !== undefined && { failure }) },
     };
@@ -238,6 +241,8 @@ export class NamespaceGuard {
     this.hasInserted ||= FAMILIES.some((family) => result.families[family].action === 'inserted');
     if (isFirst) {
       const { families, exemption } = result;
+      // Counters of a rule that is left have counted since before.
+      if (FAMILIES.every((family) => families[family].action !== 'left')) this.countsSince = this.putInAt;
       this.log('info', 'installed', { families, exemption, milliseconds: performance.now() - started });
     }
     return result;

@@ -1,10 +1,11 @@
 // The agent's pages. Anybody in the network can ask (docs/decisions/0019): what is said of single pods is for who asks from
-// the agent's own pod, but for the numbers that Prometheus collects.
+// the agent's own pod, but for the numbers that Prometheus collects, and figures for who knows a pod's uid.
 
 import { METRICS_TYPE } from '../../lib/metric-text.ts';
 import { jsonPage, madeAtMostEvery, makePageServer, type Page, type PageServer } from '../../lib/page-server.ts';
 import { renderAgentMetrics } from './agent-metrics.ts';
 import { type AgentReportFacts, agentReport, podReport, type ReportingGuard } from './agent-report.ts';
+import { figuresPage } from './pod-figures.ts';
 import type { StartTimes } from './start-times.ts';
 
 /** Milliseconds. A probe waits for 2 s, a scraper for 10 s at most. */
@@ -40,6 +41,7 @@ export function makeAgentServer<Guard extends ReportingGuard>(options: AgentPage
     if (found === undefined) return { status: 404, body: 'the agent has nothing to do with such a pod\n' };
     return jsonPage(200, found);
   };
+  const figures = madeAtMostEvery(RENDERED_FOR, () => figuresPage(facts()), now);
   const metrics = (): Page => ({
     status: 200,
     type: METRICS_TYPE,
@@ -57,6 +59,7 @@ export function makeAgentServer<Guard extends ReportingGuard>(options: AgentPage
         if (name === null) return local ? withNames() : withoutNames();
         return local ? onePod(name) : { status: 403, body: 'only from the pod itself\n' };
       },
+      '/figures': (request) => figures()(request),
       '/metrics': madeAtMostEvery(RENDERED_FOR, metrics, now),
     },
     { deadline: DEADLINE, connections: CONNECTIONS },

@@ -1,5 +1,6 @@
 // What the agent says of itself and of the pods of its node: for /selfcheck, /metrics and the command. Pure.
 
+import type { StrayPeer } from '../../lib/checker/rescuer.ts';
 import { type NodeMode, VERSION } from '../../lib/contract.ts';
 import type { Family } from '../../lib/netfilter/packet.ts';
 import { textTable } from '../../lib/text-table.ts';
@@ -14,6 +15,10 @@ export interface GuardNumbers {
   repairs: number;
   repairFailures: number;
   rescued: number;
+  /** Those that sent stray segments last; known only where connections are rescued one by one. */
+  peers: StrayPeer[];
+  /** Milliseconds since 1970: when this agent put the rules in; undefined where one was there before. */
+  since: number | undefined;
   /** nf_conntrack_tcp_be_liberal in its namespace; null where that is not known. */
   liberal: boolean | null;
 }

@@ -18,8 +18,10 @@ const project = podProjection(NODE, {
   ...({ mode: 'enforce', protocol: 'tcp', onDrift: 'repair' } as const),
   ...({ rescue: 'enabled', beLiberal: 'enabled' } as const),
 });
+const PEER = { peer: '10.1.4.7', port: 9000, segments: 71, rescued: 3, lastSeen: '2030-01-15T11:24:29.000Z' };
 const NUMBERS: GuardNumbers = {
   ...{ dropped: { ipv4: 7, ipv6: 1 }, drift: 2, repairs: 2, repairFailures: 1, rescued: 3, liberal: true },
+  ...{ peers: [PEER], since: Date.parse('2030-01-15T11:00:00Z') },
 };
 
 type TestGuard = typeof GUARD;
@@ -127,6 +129,52 @@ t.test('in the network there are no names', { skip: outside === undefined && 'no
   for (const name of ['secret', 'nobody']) t.equal((await get(`/selfcheck?pod=shop/${name}`, outside)).status, 403);
   t.match(await (await get('/selfcheck')).text(), /secret/, 'what was made for one is not given to the other');
   t.notMatch(await (await get('/selfcheck', outside)).text(), /secret/);
+});
+
+t.test(
+  'figures are for who knows the uid of a pod, and name nobody',
+  { skip: outside === undefined && 'no address' },
+  async (t) => {
+    const get = await serve(t, () =>
+      factsOf([outcome('a', 'guarded'), outcome('b', 'guarded'), outcome('c', 'no-namespace')]),
+    );
+    const answer = await get('/figures?pods=a,c,nobody,a', outside);
+    t.equal(answer.status, 200);
+    const text = await answer.text();
+    t.strictSame(JSON.parse(text), {
+      pods: [
+        {
+          uid: 'a',
+          since: '2030-01-15T11:00:00.000Z',
+          prevented: { ipv4: { packets: 7 }, ipv6: { packets: 1 } },
+          drift: 2,
+          repairs: 2,
+          strays: { rescued: 3, peers: [PEER] },
+        },
+      ],
+    });
+    t.notMatch(text, /shop|node-1/);
+    const uids = (count: number) => Array.from({ length: count }, (_, index) => `u-${index}`).join();
+    t.equal((await get(`/figures?pods=${uids(400)}`, outside)).status, 200);
+    for (const query of ['', '?pods=', '?pods=a,', '?pods=a%20b', `?pods=${'x'.repeat(37)}`, `?pods=${uids(401)}`]) {
+      const refused = await get(`/figures${query}`, outside);
+      t.equal(refused.status, 400, query);
+      t.notMatch(await refused.text(), /"uid"/);
+    }
+  },
+);
+
+t.test('the numbers of a pod are read once a second at most, and of nobody who was not asked for', async (t) => {
+  const [one, other] = [outcome('a', 'guarded'), outcome('b', 'guarded')];
+  const read: unknown[] = [];
+  const numbersOf = (guard: TestGuard) => {
+    read.push(guard);
+    return { ...NUMBERS, since: undefined };
+  };
+  const get = await serve(t, () => factsOf([one, other], { numbersOf }));
+  for (const query of ['a', 'a,nobody', 'a'])
+    t.match(await (await get(`/figures?pods=${query}`)).json(), { pods: [{ since: null }] });
+  t.strictSame(read, [one.guard]);
 });
 
 t.test('each metric has samples, and the labels that the documentation says', async (t) => {
