@@ -6,8 +6,9 @@ import type { NodeMode } from '../lib/contract.ts';
 import { isObject, isTextMap, type JsonObject, shortText } from '../lib/json.ts';
 import { NAMESPACE_ANNOTATIONS, type NamespaceMetadata } from '../lib/mesh/recognise-mesh.ts';
 import type { InjectionSettings } from './admission/containers.ts';
+import { type AgentAddresses, watchAgents } from './collection/agent-addresses.ts';
 import type { Collection } from './collection/collector.ts';
-import { collectFrom } from './collection/start-collection.ts';
+import { startCollection } from './collection/start-collection.ts';
 import { createCoverageMetrics } from './coverage/coverage-metrics.ts';
 import type { CoverageSource } from './coverage/coverage-report.ts';
 import { type Coverage, type SeenNamespace, seenNamespace, startCoverage } from './coverage/start-coverage.ts';
@@ -19,7 +20,7 @@ export interface Watches {
   namespaceOf(namespace: string): NamespaceMetadata | undefined;
   /** undefined where coverage is off. */
   coverage(): CoverageSource | undefined;
-  /** undefined where nothing is collected from the checkers. */
+  /** undefined where nothing is collected from checkers and agents. */
   collection: Collection | undefined;
   /** Name of each watch, and whether what it watches has been listed. */
   synced: Record<string, () => boolean>;
@@ -30,7 +31,7 @@ export interface WatchesOptions extends Pick<ReflectOptions<never>, 'log' | 'ret
   /** undefined: no cluster is configured, and nothing is ever known. */
   client: ClusterClient | undefined;
   features: EnabledFeatures;
-  /** Whether the checkers are asked for their figures, where there is coverage. */
+  /** Whether checkers and node agents are asked for their figures, where there is coverage. */
   collect: boolean;
   settings: Pick<InjectionSettings, 'image' | 'nodeMode'>;
   metrics: Metrics;
@@ -47,6 +48,7 @@ export function startWatches({
 }: WatchesOptions): Watches {
   const known = createNamespaceStore();
   let coverage: Coverage | undefined;
+  let agents: AgentAddresses | undefined;
   let collection: Collection | undefined;
   const now = () => coverage && { store: coverage.store, synced: coverage.synced(), refused: coverage.refused };
   const { events } = createCoverageMetrics(metrics.registry, now);
@@ -56,7 +58,10 @@ export function startWatches({
     const countEvent = (result: string) => events.inc({ result });
     if (features.coverage)
       coverage = startCoverage({ ...common, image: settings.image, events: features.events, countEvent });
-    if (coverage && collect) collection = collectFrom(coverage.store, metrics.registry);
+    if (coverage && collect) {
+      if (settings.nodeMode !== 'disabled') agents = watchAgents(common);
+      collection = startCollection({ store: coverage.store, agents, registry: metrics.registry });
+    }
     const sink = both(known, coverage?.namespaces);
     const project = projection(settings.nodeMode);
     namespaces = reflect({ ...common, path: '/api/v1/namespaces', what: 'namespaces', project, sink });
@@ -71,7 +76,7 @@ export function startWatches({
     },
     async stop() {
       collection?.stop();
-      await Promise.all([namespaces?.stop(), coverage?.stop()]);
+      await Promise.all([namespaces?.stop(), coverage?.stop(), agents?.stop()]);
     },
   };
 }

@@ -151,7 +151,7 @@ export const OPTIONS = {
   }),
   collect: oneOf(SWITCH, {
     env: 'INVALID_DROP_COLLECT',
-    help: 'Whether each replica asks the checkers of guarded pods for drops, rescues, drift and peers, for the status page: five pods a second, each once a minute at most. Needs coverage.',
+    help: 'Whether each replica asks the checkers of guarded pods, and the node agents, for drops, rescues, drift and peers, for the status page: five questions a second, each pod once a minute at most. Needs coverage.',
     default: SWITCH[0],
   }),
   'drain-seconds': wholeNumber(0, 300, {

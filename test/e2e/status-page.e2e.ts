@@ -63,5 +63,5 @@ t.test('packets that were dropped in a pod are on the page', { skip: skipWithout
   );
   t.ok(Number(found[1]) > 0, `${found[1]} dropped`);
   const metrics = await askWebhook('/metrics');
-  t.match(metrics, /^invalid_drop_collection_questions_total\{result="answered"\} [1-9]/m);
+  t.match(metrics, /^invalid_drop_collection_questions_total\{asked="checker",result="answered"\} [1-9]/m);
 });

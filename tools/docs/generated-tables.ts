@@ -201,7 +201,17 @@ function coverageExample(): string {
     };
     const owner = { apiVersion: 'v1', kind: 'Pod', name, uid: name };
     store.put({
-      record: { namespace, name, facts, created: 1, startedAt: 0, checkerIp: '', checkerPort: 0 },
+      record: {
+        namespace,
+        name,
+        facts,
+        created: 1,
+        startedAt: 0,
+        checkerIp: '',
+        checkerPort: 0,
+        agentNode: '',
+        agentUid: '',
+      },
       owner,
       gone: false,
     });

@@ -26,6 +26,8 @@ export interface PeerSighting {
 export interface CheckerFigures {
   counters: CheckerCounters;
   peers: PeerSighting[];
+  /** Milliseconds since 1970: nothing of it was counted before; undefined where that is not told. */
+  since?: number;
 }
 
 /** As many as a checker tells of. */
@@ -33,14 +35,22 @@ const MOST_PEERS = 5;
 /** More than a pod drops in its life: what is above it is made up. */
 const MOST = 1e12;
 
-/** @returns undefined where the text is no report */
+/** @param text a checker's report @returns undefined where it is none */
 export function checkerFigures(text: string): CheckerFigures | undefined {
-  let report: unknown;
+  return figuresIn(parsed(text));
+}
+
+/** @returns undefined where the text is no JSON */
+export function parsed(text: string): unknown {
   try {
-    report = JSON.parse(text);
+    return JSON.parse(text);
   } catch {
     return undefined;
   }
+}
+
+/** Figures of one pod, under the names of a checker's report. @returns undefined where they are not there */
+export function figuresIn(report: unknown): CheckerFigures | undefined {
   const strays = objectAt(report, 'strays');
   const [ipv4, ipv6] = (['ipv4', 'ipv6'] as const).map((family) =>
     wholeNumber(objectAt(report, 'prevented', family)['packets']),

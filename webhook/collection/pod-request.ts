@@ -1,14 +1,23 @@
-// One question to a checker. Its address is the pod's, and anybody may answer there.
+// One question to a pod. Its address is what the pod's status says, and anybody may answer there.
 import { type ClientRequest, get } from 'node:http';
 import { BlockList, isIP } from 'node:net';
-import { type CheckerFigures, checkerFigures } from './checker-figures.ts';
 
 /** answered: with a report. no-answer: not within the time limit. invalid: with something else, or too much. */
-export type AskResult = { result: 'answered'; figures: CheckerFigures } | { result: 'no-answer' | 'invalid' };
+export type AskResult = 'answered' | 'no-answer' | 'invalid';
+
+/** What came back: the body of a page, which nobody has looked at. */
+export type PodAnswer = { result: 'answered'; text: string } | { result: 'no-answer' | 'invalid' };
+
+export interface PodPage {
+  /** An address. */
+  host: string;
+  port: number;
+  path: string;
+  /** Bytes of the longest body. */
+  limit: number;
+}
 
 const TIME_LIMIT = 2000;
-/** Bytes. A report has 3 to 6 KB. */
-const BODY_LIMIT = 64 * 1024;
 const HEAD_LIMIT = 4096;
 
 /**
@@ -38,12 +47,12 @@ export function isPodAddress(ip: string): boolean {
   return version === 6 && !ip.includes('%') && !NO_POD[6].check(ip, 'ipv6');
 }
 
-/** Never rejects. Follows no redirect. @param host an address @param stop ends it early, without an answer */
-export function askChecker(host: string, port: number, stop: AbortSignal): Promise<AskResult> {
+/** Never rejects. Follows no redirect. @param stop ends it early, without an answer */
+export function askPod({ host, port, path, limit }: PodPage, stop: AbortSignal): Promise<PodAnswer> {
   return new Promise((resolve) => {
     const signal = AbortSignal.any([stop, AbortSignal.timeout(TIME_LIMIT)]);
     const headers = { accept: 'application/json', connection: 'close' };
-    const options = { host, port, path: '/selfcheck', agent: false, headers, signal, maxHeaderSize: HEAD_LIMIT };
+    const options = { host, port, path, agent: false, headers, signal, maxHeaderSize: HEAD_LIMIT };
     const call: ClientRequest = get(options, (response) => {
       // A pod that is not guarded answers 503, with the same report.
       if (response.statusCode !== 200 && response.statusCode !== 503) return end({ result: 'invalid' });
@@ -51,16 +60,13 @@ export function askChecker(host: string, port: number, stop: AbortSignal): Promi
       let bytes = 0;
       response.on('data', (chunk: Buffer) => {
         bytes += chunk.length;
-        if (bytes > BODY_LIMIT) return end({ result: 'invalid' });
+        if (bytes > limit) return end({ result: 'invalid' });
         chunks.push(chunk);
       });
-      response.on('end', () => {
-        const figures = checkerFigures(Buffer.concat(chunks).toString());
-        end(figures ? { result: 'answered', figures } : { result: 'invalid' });
-      });
+      response.on('end', () => end({ result: 'answered', text: Buffer.concat(chunks).toString() }));
       response.on('error', () => end({ result: 'no-answer' }));
     });
-    const end = (result: AskResult) => {
+    const end = (result: PodAnswer) => {
       resolve(result);
       call.destroy();
     };

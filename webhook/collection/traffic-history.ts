@@ -20,7 +20,7 @@ export interface CountedPod {
   identity: object;
   namespace: string;
   pod: string;
-  /** Milliseconds since 1970 at which its checker began to run; 0 where that is not known. */
+  /** Milliseconds since 1970 at which its checker began to run, or it got its network; 0 where that is not known. */
   startedAt: number;
 }
 
@@ -43,7 +43,7 @@ interface Series {
 
 export type TrafficHistory = ReturnType<typeof createTrafficHistory>;
 
-/** @param began milliseconds since 1970: what a checker counted that has started since is new too */
+/** @param began milliseconds since 1970: of what has begun to count since, all is new */
 export function createTrafficHistory(began: number) {
   const series = new Map<string, Series>();
   const before = new WeakMap<object, CheckerCounters>();
@@ -59,10 +59,15 @@ export function createTrafficHistory(began: number) {
 
   return {
     /** Takes what a pod has answered. @param now milliseconds since 1970 */
-    add({ identity, namespace, pod, startedAt }: CountedPod, { counters, peers }: CheckerFigures, now: number): void {
+    add(
+      { identity, namespace, pod, startedAt }: CountedPod,
+      { counters, peers, since }: CheckerFigures,
+      now: number,
+    ): void {
       const known = before.get(identity);
       before.set(identity, counters);
-      const grown = increase(known ?? (startedAt >= began ? ZERO : counters), counters);
+      const isNew = Math.max(startedAt, since ?? startedAt) >= began;
+      const grown = increase(known ?? (isNew ? ZERO : counters), counters);
       if (COUNTERS.some((name) => grown[name] > 0)) {
         const bucket = Math.floor(now / BUCKET_MS);
         const { values } = seriesFor(namespace, bucket);
@@ -114,11 +119,13 @@ export function createTrafficHistory(began: number) {
 
 const ZERO: CheckerCounters = { drops: 0, rescues: 0, drift: 0 };
 
-/** A counter that went back belongs to a checker that was started again: it counts from 0. */
+/**
+ * A counter that went back counts from 0: its checker or agent was started again. Each by itself: what a rule has dropped
+ * outlives who counts it.
+ */
 function increase(before: CheckerCounters, now: CheckerCounters): CheckerCounters {
-  const anew = COUNTERS.some((name) => now[name] < before[name]);
-  const from = anew ? ZERO : before;
-  return { drops: now.drops - from.drops, rescues: now.rescues - from.rescues, drift: now.drift - from.drift };
+  const grown = (name: CounterName) => now[name] - (now[name] < before[name] ? 0 : before[name]);
+  return { drops: grown('drops'), rescues: grown('rescues'), drift: grown('drift') };
 }
 
 function newSeries(last: number): Series {

@@ -87,6 +87,16 @@ export function createCoverageStore(changed: (change: Change) => void, now: () =
         }
       }
     },
+    /** Pods that the agent of their node guards, with node and uid. A pod keeps its identity for its life. */
+    *agentPods() {
+      for (const [namespace, { pods }] of namespaces) {
+        for (const [pod, entry] of pods) {
+          const { agentNode: node, agentUid: uid, startedAt } = entry.record;
+          if (entry.reason !== 'guarded-by-agent' || node === '' || uid === '') continue;
+          yield { identity: entry as object, namespace, pod, node, uid, startedAt: startedAt * 1000 };
+        }
+      }
+    },
     /** Opts a namespace in, or changes what is known of it. @returns true where it was not opted in before */
     cover(name: string, settings: CoveredNamespace): boolean {
       const covered = namespaces.get(name);

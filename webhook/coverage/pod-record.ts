@@ -72,6 +72,9 @@ export interface PodRecord {
   /** Address of the pod where it has a checker of ours, as the kubelet reports it; '' where it has none. */
   checkerIp: string;
   checkerPort: number;
+  /** Its node and its uid where an agent has taken it up; '' where none has. */
+  agentNode: string;
+  agentUid: string;
 }
 
 /** A record, and the owner, which is needed once for an Event. */
@@ -88,6 +91,7 @@ export interface SeenPod {
  */
 export function createProjection(image: string): (object: JsonObject) => SeenPod | undefined {
   const shared = new Map<string, PodFacts>();
+  const nodes = new Map<string, string>();
   const share = (facts: PodFacts): PodFacts => {
     const key = JSON.stringify(facts);
     const known = shared.get(key) ?? facts;
@@ -101,13 +105,15 @@ export function createProjection(image: string): (object: JsonObject) => SeenPod
     const status = objectAt(object, 'status');
     const name = shortText(metadata['name']);
     const namespace = shortText(metadata['namespace']);
+    const facts = share(factsOf(view, namespace, status, image));
     const record = {
       namespace,
       name,
-      facts: share(factsOf(view, namespace, status, image)),
+      facts,
       created: secondsOf(metadata['creationTimestamp']),
       startedAt: startedAt(view, status),
       ...checkerAddress(view, status),
+      ...takenUp(facts, view, metadata, nodes),
     };
     const ended = status['phase'] === 'Succeeded' || status['phase'] === 'Failed';
     return { record, owner: ownerOf(metadata), gone: ended || metadata['deletionTimestamp'] !== undefined };
@@ -119,6 +125,20 @@ function checkerAddress(pod: PodView, { podIP }: JsonObject): Pick<PodRecord, 'c
   const moved = objectsAt(checker, 'env').find(({ name }) => name === CHECKER_PORT_VARIABLE)?.['value'];
   const checkerPort = CHECKER_PORT_OPTION.parse(shortText(moved)) ?? CHECKER_PORT;
   return { checkerIp: checker === undefined ? '' : shortText(podIP, 45), checkerPort };
+}
+
+/** @param nodes names of nodes, each of which many pods share */
+function takenUp(
+  { agent }: PodFacts,
+  { spec }: PodView,
+  { uid }: JsonObject,
+  nodes: Map<string, string>,
+): Pick<PodRecord, 'agentNode' | 'agentUid'> {
+  if (agent === undefined || agent.says === 'absent') return { agentNode: '', agentUid: '' };
+  const name = shortText(spec['nodeName']);
+  const node = nodes.get(name) ?? name;
+  nodes.set(node, node);
+  return { agentNode: node, agentUid: shortText(uid, 36) };
 }
 
 function startedAt(pod: PodView, status: JsonObject): number {

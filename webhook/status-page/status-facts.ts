@@ -17,7 +17,7 @@ export interface StatusFacts {
   selfcheck: SelfcheckReport | undefined;
   /** undefined: coverage is off. Names are in it only where they are for who asks. */
   coverage: CoverageReport | undefined;
-  /** undefined: nothing is collected from the checkers. */
+  /** undefined: nothing is collected from checkers and agents. */
   traffic: TrafficFacts | undefined;
   certificates: CertificateFacts;
 }
@@ -32,14 +32,21 @@ export interface CertificateFacts {
   trusted: boolean | undefined;
 }
 
-/** What this process has seen of the checkers' figures. */
+/** What this process has seen of the figures of checkers and node agents. */
 export interface TrafficFacts {
   /** When this process began to ask. */
   began: number;
-  last: CollectionRound | undefined;
-  current: CollectionRound | undefined;
+  checkers: RoundFacts;
+  /** undefined: there are no node agents. */
+  agents: RoundFacts | undefined;
   namespaces: ReturnType<TrafficHistory['namespaces']>;
   peers: PeerFigures[];
+}
+
+/** Who was asked: in the last round that has ended, and in the one under way. */
+export interface RoundFacts {
+  last: CollectionRound | undefined;
+  current: CollectionRound | undefined;
 }
 
 /** ok: nothing is to be done. attention: some pods need it. failing: admissions do. unknown: that cannot be told yet. */

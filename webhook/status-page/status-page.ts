@@ -4,12 +4,12 @@ import { madeAtMostEvery, type Page, type PageRequest } from '../../lib/page-ser
 import { bundlesOf, trusts } from '../certificates/ca-bundle.ts';
 import { certificatesIn, describeCertificate } from '../certificates/read-certificates.ts';
 import type { Certificates } from '../certificates/start-certificates.ts';
-import type { Collection } from '../collection/collector.ts';
+import type { Collection, Rounds } from '../collection/collector.ts';
 import { REASONS } from '../coverage/coverage-reasons.ts';
 import { type CoverageSource, coverageReport } from '../coverage/coverage-report.ts';
 import type { SelfcheckReport } from '../selfcheck/selfcheck-report.ts';
 import { overviewDocument, podsDocument, type StatusView, unknownDocument } from './status-document.ts';
-import type { CertificateFacts, StatusFacts, TrafficFacts } from './status-facts.ts';
+import type { CertificateFacts, RoundFacts, StatusFacts, TrafficFacts } from './status-facts.ts';
 import { STATUS_HEADERS } from './status-style.ts';
 
 export interface StatusPageOptions {
@@ -87,10 +87,17 @@ function htmlPage(status: number, body: string): Page {
 
 function trafficOf(collection: Collection | undefined, now: number): TrafficFacts | undefined {
   if (collection === undefined) return undefined;
-  const { began, history, last, current } = collection;
-  const [namespaces, peers] = [history.namespaces(now), history.peers(now)];
-  return { began, last: last(), current: current(), namespaces, peers };
+  const { began, history, checkers, agents } = collection;
+  return {
+    began,
+    checkers: roundsOf(checkers),
+    agents: agents && roundsOf(agents),
+    namespaces: history.namespaces(now),
+    peers: history.peers(now),
+  };
 }
+
+const roundsOf = ({ last, current }: Rounds): RoundFacts => ({ last: last(), current: current() });
 
 /** With names: of workloads that cannot create pods. Pods are listed page by page, not here. */
 function reportOf(source: CoverageSource | undefined, namespace: string, named: boolean) {

@@ -1,8 +1,8 @@
 // What the status page says of drops, rescues, drift and peers: charts for the eye, tables for everybody. Pure.
 import { BUCKET_MS, BUCKETS, COUNTERS, type CounterName, type PeerFigures } from '../collection/traffic-history.ts';
-import { type Content, type Html, html } from './html.ts';
+import { type Html, html } from './html.ts';
 import { addressOf, moment, section, table } from './page-parts.ts';
-import { amount, isoTime, spanText, type TrafficFacts } from './status-facts.ts';
+import { amount, isoTime, type RoundFacts, spanText, type TrafficFacts } from './status-facts.ts';
 
 const TITLES: Record<CounterName, string> = {
   drops: 'Packets dropped',
@@ -31,25 +31,31 @@ export function trafficSection(traffic: TrafficFacts | undefined, now: number): 
   const charts = COUNTERS.map((name) => chart(TITLES[name], sums[name] ?? [], now));
   return section('traffic', title, [
     html`<div class="charts">${charts}</div>`,
-    html`<p class="note">${sourceText(traffic, now)}</p>`,
+    sourceNotes(traffic, now),
     byNamespace(traffic),
     byHour(sums as Record<CounterName, number[]>, now),
   ]);
 }
 
 /** How the numbers came about, with what is missing. */
-function sourceText({ began, last, current }: TrafficFacts, now: number): Content {
-  const since = html`This replica has counted since ${moment(began)}, ${spanText(now - began)} ago, what the checkers of guarded pods say; pods of node agents are not asked. `;
-  const round =
-    current &&
-    html` ${amount(current.answered + current.silent)} of ${amount(current.pods)} pods have been asked in the round under way.`;
-  if (last === undefined) return [since, html`The first round has not ended yet.`, round];
-  const silent = last.silent === 0 ? 'all answered' : `${amount(last.silent)} did not answer`;
+function sourceNotes({ began, checkers, agents }: TrafficFacts, now: number): Html[] {
+  const whose =
+    agents === undefined ? 'the checkers of guarded pods say' : 'the checkers of guarded pods and node agents say';
   return [
-    since,
-    html`The last round ended ${spanText(now - last.ended)} ago and took ${spanText(last.ended - last.began)}: ${amount(last.pods)} pods, ${silent}.`,
-    round,
+    html`<p class="note">This replica has counted since ${moment(began)}, ${spanText(now - began)} ago, what ${whose}.</p>`,
+    html`<p class="note">Checkers: ${roundText(checkers, now)}</p>`,
+    ...(agents ? [html`<p class="note">Node agents: ${roundText(agents, now)}</p>`] : []),
   ];
+}
+
+function roundText({ last, current }: RoundFacts, now: number): string {
+  const underWay = current
+    ? ` ${amount(current.answered + current.silent)} of ${amount(current.asked)} have been asked in the round under way.`
+    : '';
+  if (last === undefined) return `the first round has not ended yet.${underWay}`;
+  if (last.asked === 0) return `there was none to ask.${underWay}`;
+  const silent = last.silent === 0 ? 'all answered' : `${amount(last.silent)} did not answer`;
+  return `${amount(last.asked)} asked, ${silent}; that round ended ${spanText(now - last.ended)} ago and took ${spanText(last.ended - last.began)}.${underWay}`;
 }
 
 /** Bars without numbers: the caption has the sum, the label the highest one, the tables the rest. */
@@ -86,7 +92,7 @@ function byNamespace({ namespaces }: TrafficFacts): Html {
       html`<a href="${addressOf({ namespace })}">${namespace}</a>`,
       ...counts.map(amount),
     ]);
-  if (rows.length === 0) return html`<p>No checker has told of any.</p>`;
+  if (rows.length === 0) return html`<p>There were none.</p>`;
   return table('Namespaces with drops, rescues or drift within the last day', columnsOf('Namespace'), rows);
 }
 
@@ -140,7 +146,11 @@ export function peersSection(peers: PeerFigures[], named: boolean): Html | undef
   ];
   const more = peers.length - rows.length;
   return section('peers', title, [
-    table('Peers of the last day as checkers tell of them, those with the most segments first', columns, rows),
+    table(
+      'Peers of the last day as checkers and node agents tell of them, those with the most segments first',
+      columns,
+      rows,
+    ),
     more > 0 ? html`<p class="note">And ${amount(more)} more.</p>` : undefined,
   ]);
 }

@@ -41,6 +41,23 @@ t.test('a checker that has begun since counts from nothing, and so does one that
   t.equal(sum(history.namespaces(BEGAN + 3)[0]?.values.drops), 10, 'a new pod of the same name');
 });
 
+t.test('a counter that went back does not make the others begin anew: the rule outlives who counts it', async (t) => {
+  const history = createTrafficHistory(BEGAN);
+  const one = pod('a');
+  history.add(one, figures(1000, 5, 2), BEGAN);
+  history.add(one, figures(1003, 1, 0), BEGAN + 1);
+  const [{ values } = { values: undefined }] = history.namespaces(BEGAN + 1);
+  t.strictSame([values?.drops.at(-1), values?.rescues.at(-1), values?.drift.at(-1)], [3, 1, 0]);
+});
+
+t.test('what is told to have begun since counts from nothing, in a pod that is older', async (t) => {
+  const history = createTrafficHistory(BEGAN);
+  history.add(pod('old'), { ...figures(5), since: BEGAN - 1 }, BEGAN + 1);
+  t.strictSame(history.namespaces(BEGAN + 1), []);
+  history.add(pod('opted-in'), { ...figures(7), since: BEGAN }, BEGAN + 1);
+  t.equal(sum(history.namespaces(BEGAN + 1)[0]?.values.drops), 7);
+});
+
 t.test('a value stays for a day, in its ten minutes', async (t) => {
   const history = createTrafficHistory(BEGAN);
   const one = pod('a', 'storage', BEGAN);

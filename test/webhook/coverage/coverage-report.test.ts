@@ -166,6 +166,8 @@ t.test('the metric names the namespaces with the most open pods, and sums the re
 });
 
 /** Of a pod that has no container of ours. */
+/** Neither a checker nor an agent can be asked about the pod. */
+const UNASKED = { checkerIp: '', checkerPort: 0, agentNode: '', agentUid: '' };
 const FACTS = {
   leftAlone: undefined,
   own: 'none',
@@ -187,7 +189,7 @@ t.test('the gauges follow the store, and a namespace that is gone leaves no samp
   createCoverageMetrics(registry, () => ({ store, synced: true, refused: () => [] }));
   store.cover('storage', { optedInAt: undefined, forbidsNetAdmin: false, placement: 'pod' });
   store.put({
-    record: { namespace: 'storage', name: 'a', facts: FACTS, created: 0, startedAt: 0, checkerIp: '', checkerPort: 0 },
+    record: { namespace: 'storage', name: 'a', facts: FACTS, created: 0, startedAt: 0, ...UNASKED },
     owner: OWNER,
     gone: false,
   });
@@ -212,8 +214,7 @@ function coverageOf() {
       facts: FACTS,
       created: 0,
       startedAt: 0,
-      checkerIp: '',
-      checkerPort: 0,
+      ...UNASKED,
     };
     store.put({ record, owner: OWNER, gone: false });
   }

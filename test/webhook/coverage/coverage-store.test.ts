@@ -29,6 +29,23 @@ t.test('pods of other namespaces are not counted', async (t) => {
   t.strictSame(store.counts(), [{ namespace: 'storage', placement: 'pod', counts: {} }]);
 });
 
+t.test('agents can be asked about pods that they guard, by node and uid', async (t) => {
+  const { store } = storeAt();
+  const spec = { nodeName: 'node-1' };
+  const guarded = gatedPod({ status: 'True', reason: 'Guarded' }, { spec });
+  store.put(seen(guarded));
+  const [one] = [...store.agentPods()];
+  t.match(one, { namespace: 'storage', pod: 'store-0', node: 'node-1', uid: 'uid-of-store-0' });
+  store.put(seen(guarded));
+  t.equal([...store.agentPods()][0]?.identity, one?.identity);
+  for (const pod of [gatedPod(undefined, { spec }), gatedPod({ status: 'False', reason: 'NotGuarded' }, { spec })]) {
+    store.put(seen(pod));
+    t.strictSame([...store.agentPods()], []);
+  }
+  store.put(seen(injectedPod({ spec })));
+  t.strictSame([...store.agentPods()], [], 'its checker is asked');
+});
+
 t.test('each change is told once, with the owner', async (t) => {
   const { store, changes } = storeAt();
   const pod = seen(injectedPod({ checker: 'running', checkerSince: NOW - 3600 }));

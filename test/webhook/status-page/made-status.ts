@@ -72,6 +72,8 @@ export function addPods(
         startedAt: created,
         checkerIp: '10.1.0.1',
         checkerPort: 15099,
+        agentNode: '',
+        agentUid: '',
       };
       store.put({ record, owner: OWNER, gone: false });
     }
@@ -170,6 +172,9 @@ export function madeCollection(namespace = 'storage', pod = 'object-store-6d4cf5
     const far = [{ peer: '2001:db8:7::21', port: 8080, segments: 9, rescued: 1, lastSeen: began + 600_000 }];
     history.add(media, { counters: { drops: Math.floor(minute / 90), rescues: 1, drift: 0 }, peers: far }, at);
   }
-  const last = { began: TIME - 52_000, ended: TIME - 12_000, pods: 397, answered: 396, silent: 1 };
-  return { began, history, last: () => last, current: () => undefined, stop: () => {} };
+  const rounds = (asked: number, silent: number) => {
+    const last = { began: TIME - 52_000, ended: TIME - 12_000, asked, answered: asked - silent, silent };
+    return { last: () => last, current: () => undefined };
+  };
+  return { began, history, checkers: rounds(397, 1), agents: rounds(2, 0), stop: () => {} };
 }

@@ -114,7 +114,8 @@ t.test(
   async (t) => {
     const { ask } = made({ collection: madeCollection() });
     const { body } = await ask();
-    t.match(body, /397 pods, 1 did not answer/);
+    t.match(body, 'Checkers: 397 asked, 1 did not answer; that round ended 12 s ago and took 40 s.');
+    t.match(body, 'Node agents: 2 asked, all answered;');
     t.match(body, 'This replica has counted since <time datetime="2030-01-14T22:00:00.000Z">');
     t.match(body, /<th scope="row" class="name"><a[^>]*>storage<\/a><\/th>/);
     t.match(body, /10\.1\.4\.7[\s\S]*storage\/object-store-6d4cf56db6-0/);
@@ -137,10 +138,11 @@ t.test('a chart tells its sum and its highest value, and no value that is not 0 
 });
 
 t.test('before the first round has ended the page says so', async (t) => {
-  const current = { began: TIME, ended: 0, pods: 20, answered: 3, silent: 1 };
-  const collection = { ...madeCollection(), last: () => undefined, current: () => current };
-  const { body } = await made({ collection }).ask();
-  t.match(body, 'The first round has not ended yet. 4 of 20 pods have been asked in the round under way.');
+  const current = { began: TIME, ended: 0, asked: 20, answered: 3, silent: 1 };
+  const checkers = { last: () => undefined, current: () => current };
+  const { body } = await made({ collection: { ...madeCollection(), checkers, agents: undefined } }).ask();
+  t.match(body, 'Checkers: the first round has not ended yet. 4 of 20 have been asked in the round under way.');
+  t.notMatch(body, 'Node agents:', 'there are none');
   t.match((await made().ask()).body, 'Nothing is collected');
 });
 
