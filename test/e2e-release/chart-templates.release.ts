@@ -1,6 +1,7 @@
 // What helm makes of the chart: the same objects as kustomize, and an error for each value that is not allowed. No cluster.
 import { loadAllYaml } from '@kubernetes/client-node';
 import t from 'tap';
+import { AGENT_PORT, CHECKER_PORT } from '../../lib/contract.ts';
 import { CHART, helm, plainHelm, RELEASE, setValues, tryHelm } from '../harness/helm/helm-program.ts';
 import { one, type Rendered, render, renderOwn } from '../manifests/render.ts';
 
@@ -100,13 +101,14 @@ t.test('options reach the webhook, and those of pods the agents too', async (t) 
   t.equal(variable(agent, 'INVALID_DROP_BODY_LIMIT'), undefined);
 });
 
-t.test('the webhook may reach the checkers at the port that they have, and only to collect', async (t) => {
+t.test('the webhook may reach checkers and agents at the ports that they have, and only to collect', async (t) => {
   const portsTo = async (values: object) =>
-    one(await template(...setValues(values)), 'NetworkPolicy')
+    one(await template(...setValues(values)), 'NetworkPolicy', 'invalid-drop-webhook')
       .spec.egress.filter(({ to }: Rendered) => to !== undefined)
       .flatMap(({ ports }: Rendered) => ports);
   t.same(await portsTo({ 'options.checkerPort': 16_000 }), [{ port: 16_000 }]);
-  t.same(await portsTo({ 'options.collect': 'disabled' }), []);
+  t.same(await portsTo({ 'options.collect': 'disabled', ...AGENTS }), []);
+  t.same(await portsTo(AGENTS), [{ port: CHECKER_PORT }, { port: AGENT_PORT }]);
 });
 
 t.test('images come from one registry, or each from its own, by tag or by digest', async (t) => {

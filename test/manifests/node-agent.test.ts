@@ -100,6 +100,10 @@ t.test('probes, NetworkPolicy and container agree on the port', { skip }, async 
   const policy = one(objects, 'NetworkPolicy', NAME).spec;
   t.strictSame(policy.podSelector.matchLabels, one(objects, 'DaemonSet', NAME).spec.template.metadata.labels);
   t.strictSame(policy.ingress, [{ ports: [{ port: 'metrics' }] }]);
+  const { egress } = one(objects, 'NetworkPolicy', 'invalid-drop-webhook').spec;
+  const toAgents = { to: [{ podSelector: policy.podSelector }], ports: [{ port: AGENT_PORT }] };
+  t.strictSame(egress.at(-1), toAgents, "the webhook's status page asks agents");
+  t.notMatch(JSON.stringify(one(await render('.'), 'NetworkPolicy').spec), 'node-agent', 'only where there are any');
   t.ok(container.resources.requests.memory && container.resources.limits.memory);
   t.equal(container.resources.limits.cpu, undefined);
 });
