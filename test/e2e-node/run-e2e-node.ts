@@ -32,6 +32,7 @@ export const E2E_NODE_SUITE: Suite = {
         'resets.node.ts',
         'running-pods.node.ts',
         'sandboxes.node.ts',
+        'status-page.node.ts',
       ],
     },
     {

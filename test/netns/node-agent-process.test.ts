@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { loadYaml } from '@kubernetes/client-node';
 import type { Test } from 'tap';
+import { agentFigures } from '../../webhook/collection/agent-figures.ts';
 import { bytesOf, readPeakMemory } from '../harness/memory-limit.ts';
 import { kernelTest } from '../harness/netns/netns-test.ts';
 import { ADDRESS, type Pair } from '../harness/netns/network-namespaces.ts';
@@ -90,6 +91,13 @@ kernelTest('a new pod is guarded once it has its sandbox, and keeps that over a 
   t.match(JSON.parse((await page(agent, '/selfcheck?pod=shop/web-0')).text), {
     ...{ state: 'guarded', foundBy: 'cni-cache', liberal: true, repairs: 0 },
   });
+  const figures = await page(agent, `/figures?pods=${UID},nobody`);
+  const pod0 = { name: 'web-0' };
+  const { since = 0, ...rest } = agentFigures(figures.text, new Map([[UID, pod0]]))?.get(pod0) ?? {};
+  t.strictSame(rest, { counters: { drops: 0, rescues: 0, drift: 0 }, peers: [] }, 'what the webhook takes from it');
+  t.ok(since > Date.now() - 600_000 && since <= Date.now(), "the rules are this agent's");
+  t.notMatch(figures.text, /shop|web-0/);
+  t.equal((await page(agent, '/figures')).status, 400);
   t.match((await page(agent, '/metrics')).text, /^invalid_drop_agent_pod_guarded\{namespace="shop",pod="web-0"\} 1$/m);
 
   const command = [AGENT, 'selfcheck', `--port=${agent.port}`];
@@ -110,6 +118,8 @@ kernelTest('a new pod is guarded once it has its sandbox, and keeps that over a 
   const next = await node.start();
   await until('it is ready', async () => (await page(next, '/readyz')).status === 200);
   t.match(JSON.parse((await page(next, '/selfcheck')).text), { ok: true, states: { guarded: 1 } });
+  const again = JSON.parse((await page(next, `/figures?pods=${UID}`)).text);
+  t.match(again, { pods: [{ uid: UID, since: null }] }, 'the rules were there before it');
   t.equal(api.patches.length, length, 'there is nothing to write: the pod stayed Ready');
 });
 
