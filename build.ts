@@ -20,7 +20,7 @@ const common = {
   metafile: true,
   logLevel: 'warning',
 } as const;
-const init = { install: 'init-image/install.ts', check: 'init-image/check.ts', wait: 'init-image/wait.ts' };
+const init = { install: 'init-image/install.ts', check: 'init-image/check.ts' };
 // Node keeps the source in memory: without its white space the webhook's is 1.5 MB smaller. The checker's, of which there is
 // one in each pod, has short names too: 0.1 MB.
 const small = { ...common, minifyWhitespace: true };

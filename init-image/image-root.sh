@@ -1,7 +1,8 @@
 #!/bin/sh
 # Makes the root file system of an image from installed Debian packages: theirs and their dependencies' files, and
 # nothing else. No shell, no package manager. Each Containerfile runs it in a stage on Debian.
-# Usage: image-root.sh FOLDER PACKAGE... PACKAGE:FILE...
+# Usage: image-root.sh FOLDER PACKAGE... PACKAGE:FILE... /FIFO...
+# /FIFO is made there, for the owner alone.
 # PACKAGE:FILE takes one program of a package, without the package's dependencies: name those that it needs.
 # FROM is the folder of another installed Debian, which may be of another architecture: nothing of it is run.
 set -eu
@@ -10,9 +11,10 @@ work=$(mktemp -d)
 trap 'rm -r "$work"' EXIT
 root=$1
 shift
-packages='' programs='' owners=''
+packages='' programs='' owners='' fifos=''
 for argument in "$@"; do
   case $argument in
+    /*) fifos="$fifos $argument" ;;
     *:*) programs="$programs ${argument#*:}" owners="$owners ${argument%%:*}" ;;
     *) packages="$packages $argument" ;;
   esac
@@ -32,6 +34,10 @@ done
 }
 mkdir -p "$root/dev" "$root/etc" "$root/proc" "$root/run" "$root/sys" "$root/tmp" "$root/var/lib/dpkg"
 chmod 1777 "$root/tmp"
+for fifo in $fifos; do
+  mkdir -p "$root${fifo%/*}"
+  mkfifo -m 600 "$root$fifo"
+done
 
 # shellcheck disable=SC2086
 APT_CONFIG="$work/apt.conf" apt-cache depends --recurse --installed --no-recommends --no-suggests --no-conflicts --no-breaks --no-replaces \

@@ -34,8 +34,14 @@ export const SIDECAR_COMMAND = [
   ...['node', '--disable-sigusr1', '--v8-pool-size=0'],
   ...['/opt/invalid-drop/check.js', '--install'],
 ];
-/** Its postStart hook in mode enforce: ends when the checker says that it is ready, so that no container starts before. */
-export const WAIT_COMMAND = ['node', '--disable-sigusr1', '/opt/invalid-drop/wait.js'];
+/** A FIFO of the image, to which that container writes once the pod is guarded. */
+export const READY_FIFO = '/opt/invalid-drop/ready';
+/**
+ * Its postStart hook in mode enforce: ends when something can be read from the FIFO, so that no container starts before. With
+ * an exit code other than 0 after so many seconds: longer than an install takes that waits for each lock and program as long
+ * as the options have it by default.
+ */
+export const WAIT_COMMAND = ['timeout', '120', 'head', '--bytes=1', READY_FIFO];
 /**
  * Of the image of both, which its Containerfile has too: glibc gives memory back that V8 has freed. Without it, it keeps more
  * once a large block was freed.

@@ -81,8 +81,10 @@ export const errors = defineErrors({
   REPAIR_FAILED: (reasons: string) => `the rule was put back, and INVALID packets are still not dropped: ${reasons}`,
   PORT_TAKEN: (port: number, reason: string) =>
     `cannot listen on port ${port} (${reason}): another container of the pod uses it; give the checker another port with the pod's annotation ${CHECKER_PORT_ANNOTATION}`,
-  WAIT_OVER: (seconds: number, reason: string) =>
-    `the checker has not said within ${seconds} s that this pod is guarded, the last time because: ${reason}`,
+  INSTALL_OVERDUE: (seconds: number, reason: string) =>
+    `this pod is not guarded after ${seconds} s, and the kubelet waits: ${reason}`,
+  HOOK_UNHEARD: (path: string) =>
+    `${path} is no FIFO, so that the postStart hook does not wait for the rule: the image was altered; use it as it was released`,
   TRACING_UNAVAILABLE: (reason: string) =>
     `the kernel's tracepoint cannot be watched here (${reason}): run it on the node with ` +
     'kubectl debug node/NAME --profile=sysadmin, where tracefs is mounted at /sys/kernel/tracing',

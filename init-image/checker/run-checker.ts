@@ -1,10 +1,11 @@
 // The checker as a program that stays: its pages, its checks and repairs, and with --install the first install.
+import { dirname } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { NamespaceChecker } from '../../lib/checker/namespace-checker.ts';
 import { monotonicNow } from '../../lib/clock.ts';
 import { runCommand } from '../../lib/command.ts';
 import { compileForSize, giveBackMemory } from '../../lib/compile-for-size.ts';
-import { errors } from '../../lib/errors.ts';
+import { describeError, errors } from '../../lib/errors.ts';
 import type { Log } from '../../lib/log.ts';
 import { type InstallResult, install } from '../../lib/netfilter/installer.ts';
 import { type NamespaceAccess, ownNamespace } from '../../lib/netfilter/namespace-access.ts';
@@ -15,9 +16,12 @@ import { reportInstall } from '../install-report.ts';
 import { type CheckValues, installOptions } from '../program-options.ts';
 import { makeCheckerServer } from './checker-server.ts';
 import { installFirst } from './first-install.ts';
+import { startHook } from './start-hook.ts';
 
 /** Milliseconds between tries to get a port that is taken. */
 const PORT_RETRY = 5000;
+/** Milliseconds for the first install: its hook waits a little longer, and no log tells of what ends there. */
+const INSTALL_LIMIT = 110_000;
 /** How much rarer checks are while the kernel reports every change: each costs a process. */
 const REPORTED_FACTOR = 3;
 
@@ -27,7 +31,7 @@ const REPORTED_FACTOR = 3;
  *   Each start does so, also one that follows a crash, and also where drift is only reported: nothing tells it from the
  *   first. What is there already is left as it is.
  * @returns after the first check; with `installs` in mode enforce it ends the process where that does not guard the pod
- * @throws CodedError PORT_TAKEN, in mode enforce
+ * @throws CodedError PORT_TAKEN and HOOK_UNHEARD, in mode enforce
  */
 export async function runChecker(values: CheckValues, installs: boolean, log: Log): Promise<void> {
   compileForSize();
@@ -76,11 +80,21 @@ export async function runChecker(values: CheckValues, installs: boolean, log: Lo
     () => checking.report(),
     () => checking.checker.notReady(),
   );
-  // Before the install: who waits for it asks /readyz.
+  const held = installs && values.mode === 'enforce';
+  const letGo = held ? startHook(`${dirname(process.argv[1] ?? '/')}/ready`) : undefined;
+  // Before the install: a port that is taken ends the container before anything is changed.
   await listen(server, values.port, values.mode === 'observe', log);
+  const giveUp = () => {
+    const reason = checking.checker.notReady() ?? '';
+    log('error', 'failed', describeError(errors.INSTALL_OVERDUE(INSTALL_LIMIT / 1000, reason)));
+    end(1);
+  };
+  const overdue = held ? setTimeout(giveUp, INSTALL_LIMIT) : undefined;
   const checked = checking.start();
   if (values.rescue === 'enabled') checking.startRescue();
   await checked;
+  clearTimeout(overdue);
+  letGo?.();
   giveBackMemory();
 }
 

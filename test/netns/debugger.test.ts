@@ -7,7 +7,6 @@ import {
   IMAGE_ENVIRONMENT,
   INSTALL_COMMAND,
   SIDECAR_COMMAND,
-  WAIT_COMMAND,
 } from '../../lib/contract.ts';
 import { IMAGES } from '../../tools/images/image-sources.ts';
 import { kernelTest } from '../harness/netns/netns-test.ts';
@@ -45,8 +44,7 @@ kernelTest('a process without any capability opens no debugger of the checker', 
 });
 
 t.test('each command that starts Node has the flag, and so has whatever kubectl exec starts', async (t) => {
-  for (const command of [INSTALL_COMMAND, CHECK_COMMAND, SIDECAR_COMMAND, WAIT_COMMAND, AGENT_COMMAND])
-    t.equal(command[1], FLAG);
+  for (const command of [INSTALL_COMMAND, CHECK_COMMAND, SIDECAR_COMMAND, AGENT_COMMAND]) t.equal(command[1], FLAG);
   for (const image of IMAGES) {
     const text = await readFile(new URL(`../../${image}/Containerfile`, import.meta.url), 'utf8');
     t.match(text, new RegExp(`^ENTRYPOINT \\["node", "${FLAG}", `, 'm'), image);

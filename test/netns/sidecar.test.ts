@@ -1,13 +1,22 @@
 // check.js --install: one process that installs, and goes on as the checker.
-import { readFile } from 'node:fs/promises';
+import { copyFile, readFile } from 'node:fs/promises';
+import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { CHECKER_PORT, CHECKER_PORT_VARIABLE } from '../../lib/contract.ts';
+import type { Test } from 'tap';
+import { CHECKER_PORT, READY_FIFO } from '../../lib/contract.ts';
 import { RULE } from '../../lib/netfilter/drop-rule.ts';
 import { redirectRules } from '../harness/netns/istio-rules.ts';
 import { kernelTest } from '../harness/netns/netns-test.ts';
 import { ADDRESS, type NetworkNamespace } from '../harness/netns/network-namespaces.ts';
-import { isRunning, type Program } from '../harness/netns/processes.ts';
-import { containerSpec, eventsOf, getPage, startContainer, startSidecar } from '../harness/netns/shipped-programs.ts';
+import { isRunning, must, type Program } from '../harness/netns/processes.ts';
+import {
+  BUNDLES,
+  containerSpec,
+  eventsOf,
+  getPage,
+  startContainer,
+  startSidecar,
+} from '../harness/netns/shipped-programs.ts';
 import { until } from '../harness/wait-until.ts';
 
 const CLIENTS = fileURLToPath(new URL('../harness/traffic/hostile-clients.ts', import.meta.url));
@@ -213,33 +222,47 @@ for (const kind of ['silent', 'unread', 'pipelined']) {
   });
 }
 
-/** Starts the hook, as the kubelet does in the container. */
-const startWait = (pod: NetworkNamespace, env: Record<string, string> = {}) =>
-  startContainer(pod, containerSpec('wait', []), env);
+/** The programs of one container, as the image has them, with the FIFO. Something else may stand in its place. */
+async function programsOf(t: Test, fifo = true): Promise<string> {
+  const folder = t.testdir(fifo ? {} : { ready: '' });
+  for (const file of ['check.js', 'package.json']) await copyFile(`${BUNDLES}/${file}`, `${folder}/${file}`);
+  if (fifo) await must('mkfifo', ['-m', '600', `${folder}/${basename(READY_FIFO)}`]);
+  return folder;
+}
 
-kernelTest('the hook waits until the checker is ready, and says nothing', async (t, { pod }) => {
+/** Starts the hook, as the kubelet does in the container. */
+const startWait = (pod: NetworkNamespace, programs: string) =>
+  startContainer(pod, containerSpec('wait', []), {}, programs);
+
+kernelTest('the hook waits until the checker is ready, however early or late it comes', async (t, { pod }) => {
+  const programs = await programsOf(t);
   const holder = await hold(pod, HOLDER);
-  // Nothing listens yet.
-  const early = startWait(pod);
-  const sidecar = startSidecar(pod, LONG);
+  const early = startWait(pod, programs);
+  const sidecar = startContainer(pod, containerSpec('sidecar', ['NET_ADMIN']), LONG, programs);
   await sidecar.waitForOutput(/"event":"listening"/);
-  const late = startWait(pod);
+  const late = startWait(pod, programs);
   t.equal(await ready(pod), 503);
   t.notOk(early.closed || late.closed, 'they wait');
   await holder.stop('SIGKILL');
-  for (const wait of [early, late]) t.match(await wait.end(), { exitCode: 0, stdout: '', stderr: '' });
+  for (const wait of [early, late]) t.match(await wait.end(), { exitCode: 0, stderr: '' });
   await sidecar.waitForOutput(READY);
+  t.equal((await startWait(pod, programs).end()).exitCode, 0, 'one that comes when all is over');
 });
 
-kernelTest('the hook asks the port that the checker has', async (t, { pod }) => {
-  const env = { [CHECKER_PORT_VARIABLE]: '15100' };
-  const wait = startWait(pod, env);
-  await startSidecar(pod, env).waitForOutput(READY);
+kernelTest('the hook goes on waiting where the checker ends without having guarded', async (t, { pod }) => {
+  const programs = await programsOf(t);
+  const wait = startWait(pod, programs);
+  const sidecar = startContainer(pod, containerSpec('sidecar', []), {}, programs);
+  t.equal((await sidecar.end()).exitCode, 1);
+  t.notOk(wait.closed, 'the container ends it');
+  const again = startContainer(pod, containerSpec('sidecar', ['NET_ADMIN']), {}, programs);
   t.equal((await wait.end()).exitCode, 0);
+  await again.waitForOutput(READY);
 });
 
-kernelTest('the hook: a wrong option ends it with 2 and one line', async (t, { pod }) => {
-  const { exitCode, stdout } = await startWait(pod, { [CHECKER_PORT_VARIABLE]: '\u001b[2J' }).end();
+kernelTest('enforce: in an image whose FIFO has become a file it ends before it installs', async (t, { pod }) => {
+  const programs = await programsOf(t, false);
+  const { exitCode, stdout } = await startContainer(pod, containerSpec('sidecar', ['NET_ADMIN']), {}, programs).end();
   t.equal(exitCode, 2);
-  t.match(stdout, /^OPTION_INVALID: INVALID_DROP_PORT="\\u001b\[2J" is not allowed: use .*\n$/);
+  t.match(eventsOf({ output: stdout }), [{ event: 'failed', code: 'HOOK_UNHEARD' }]);
 });

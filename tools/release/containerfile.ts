@@ -12,7 +12,7 @@ export interface CopiedLayer {
 }
 
 export interface ImageRecipe {
-  /** Arguments of image-root.sh: PACKAGE or PACKAGE:FILE. */
+  /** Arguments of image-root.sh: PACKAGE, PACKAGE:FILE or /FIFO. */
   packages: string[];
   /** Lowest first. */
   layers: CopiedLayer[];

@@ -56,7 +56,9 @@ export async function makeReleaseImages(
     const args = { VERSION: inputs.version, REVISION: inputs.commit, SOURCE: inputs.source };
     recipes.set(name, readContainerfile(await readFile(`${inputs.root}/${file}`, 'utf8'), args, file));
   }
-  const packages = [...recipes.values()].flatMap((recipe) => recipe.packages.map((name) => name.replace(/:.*/, '')));
+  const packages = [...recipes.values()].flatMap((recipe) =>
+    recipe.packages.flatMap((argument) => argument.replace(/[:/].*/, '') || []),
+  );
   const stages = await stagesOf(inputs, packages);
   for (const folder of ['images', 'sbom']) await mkdir(`${inputs.output}/${folder}`, { recursive: true });
   const images: ReleasedImage[] = [];

@@ -184,6 +184,9 @@ function isCommand(found: unknown, expected: string[], older: boolean): boolean 
   return isSame(words(found), words(expected));
 }
 
+/** The hook of the version before, without flags. */
+const HOOK_BEFORE = ['node', '/opt/invalid-drop/wait.js'];
+
 interface Lifecycle {
   postStart: { exec: { command: string[] } };
 }
@@ -193,7 +196,8 @@ function isLifecycle(found: unknown, expected: Lifecycle | undefined, older: boo
   if (expected === undefined) return isEmpty(found);
   const { command } = objectAt(found, 'postStart', 'exec');
   const isAlone = isSame(found, { postStart: { exec: { command } } });
-  return isAlone && isCommand(command, expected.postStart.exec.command, older);
+  const hooks = [expected.postStart.exec.command, ...(older ? [HOOK_BEFORE] : [])];
+  return isAlone && hooks.some((hook) => isCommand(command, hook, older));
 }
 
 const isSame = (found: unknown, expected: unknown) => JSON.stringify(found) === JSON.stringify(expected);

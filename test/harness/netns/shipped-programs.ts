@@ -94,6 +94,8 @@ export interface ContainerSpec {
 }
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
+/** The folder of the bundles. */
+export const BUNDLES = `${ROOT}dist`;
 const NODE_FOLDER = `${ROOT}node_modules/node/bin`;
 const SYSTEM_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
@@ -118,15 +120,17 @@ exec "$@"`;
 /**
  * Starts the container in the namespace.
  * @param extra environment that a test adds, such as a shorter schedule
+ * @param programs what it has at /opt/invalid-drop
  */
 export function startContainer(
   pod: NetworkNamespace,
   spec: ContainerSpec,
   extra: Record<string, string> = {},
+  programs = BUNDLES,
 ): Program {
   const context = spec.securityContext ?? {};
   const [command = 'true', ...args] = [...(spec.command ?? []), ...(spec.args ?? [])];
-  const mounts = ['-c', MOUNTS, 'sh', `${ROOT}dist`, context.readOnlyRootFilesystem ? 'ro' : 'rw'];
+  const mounts = ['-c', MOUNTS, 'sh', programs, context.readOnlyRootFilesystem ? 'ro' : 'rw'];
   return pod.start('unshare', [
     ...['--mount', '--propagation', 'private', 'sh', ...mounts],
     ...['setpriv', ...privileges(context)],

@@ -2,7 +2,6 @@
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import t, { type Test } from 'tap';
 import { askNotReady } from '../../../init-image/checker/readiness-probe.ts';
-import { errors } from '../../../lib/errors.ts';
 
 async function answering(t: Test, answer: (socket: Socket) => void): Promise<number> {
   const sockets: Socket[] = [];
@@ -57,10 +56,4 @@ t.test('only the status 200 is ready', async (t) => {
     const port = await answering(t, (socket) => socket.end(answer));
     t.equal(await askNotReady(port, LONG), reason, JSON.stringify(answer));
   }
-});
-
-t.test('what a terminal would obey is made visible where it is told', async (t) => {
-  const port = await answering(t, (socket) => socket.end(`${HEAD}\u001b[2Jall is well\u202e\n`));
-  const told = errors.WAIT_OVER(120, (await askNotReady(port, LONG)) ?? '').message;
-  t.match(told, /because: \\u001b\[2Jall is well\\u202e$/);
 });

@@ -19,6 +19,9 @@ function reasonOf(pod: JsonObject, namespace: Partial<CoveredNamespace> = {}) {
   return seen && podReason(seen.record, { ...OPTED_IN, ...namespace }, NOW);
 }
 
+/** The hook of the version before. */
+const BEFORE = { postStart: { exec: { command: ['node', '--disable-sigusr1', '/opt/invalid-drop/wait.js'] } } };
+
 const guardContainer = (name: string, image: string) =>
   ephemeralContainer(name, 'install', NO_POD_LEVEL, SETTINGS.options, { ...SETTINGS, image });
 const ephemeral = (
@@ -78,6 +81,12 @@ const PLAIN_PROBE = readinessProbe('http', SETTINGS.options.port, 'container');
 const sidecarCases: [string, JsonObject, string][] = [
   ['one container, Ready', sidecarPod(), 'guarded'],
   ['one container of an older tag', sidecarPod({ image: OLDER }), 'guarded-by-older-version'],
+  [
+    'one container of an older tag, with its own hook',
+    sidecarPod({ image: OLDER, change: { lifecycle: BEFORE } }),
+    'guarded-by-older-version',
+  ],
+  ["one container of this tag, with an older one's hook", sidecarPod({ change: { lifecycle: BEFORE } }), 'altered'],
   ['one container that waits', sidecarPod({ is: 'waiting' }), 'starting'],
   ['its image is not pulled', sidecarPod({ is: 'unpulled' }), 'image-not-pulled'],
   [
