@@ -55,7 +55,7 @@ async function observe(pair: Pair, { node, podAddress }: NodeNetwork, { rules, f
   const sender = from === 'host' ? node : pair.gateway;
   const before = await invalidInPod(pair);
   // A segment of the node itself is changed before its conntrack sees it, as that of another pod is.
-  await startStrays(sender, EVERY, from === 'host' ? 'output priority -300' : undefined);
+  await startStrays(sender, EVERY, from === 'host' ? { hook: 'output priority -300' } : {});
   const uploads = await upload({ ...pair, gateway: sender }, 'ipv4', UPLOAD, UPLOADS);
   const strays = await countStrays(sender);
   await stopStrays(sender);

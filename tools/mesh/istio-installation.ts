@@ -5,6 +5,7 @@ import { writeFile } from 'node:fs/promises';
 import { must } from '../../test/harness/netns/processes.ts';
 import type { Layout } from '../cluster/cluster-layout.ts';
 import { enterNetwork, environmentOf, kubectl } from '../cluster/cluster-node.ts';
+import { mountNodeProc, nodeProc } from './ambient-node.ts';
 import type { MeshSettings, PodMode } from './mesh-settings.ts';
 
 /** Registry and tag of the images that are built here. */
@@ -40,11 +41,12 @@ export function podAnnotations(mode: PodMode): Record<string, string> {
 
 /**
  * The IstioOperator document for `istioctl install`.
- * @param cni directories of the node's CNI programs and configuration
+ * @param cni directories of the node's CNI programs and configuration, and its /proc
  */
-export function operator(settings: MeshSettings, cni: { bin: string; conf: string }): object {
+export function operator(settings: MeshSettings, cni: { bin: string; conf: string; proc: string }): object {
   const { dataplane, interception, nftables, nativeSidecars } = settings;
-  const withCni = dataplane === 'cni';
+  const withCni = dataplane !== 'init';
+  const ambient = dataplane === 'ambient';
   return {
     apiVersion: 'install.istio.io/v1alpha1',
     kind: 'IstioOperator',
@@ -53,7 +55,11 @@ export function operator(settings: MeshSettings, cni: { bin: string; conf: strin
       hub: HUB,
       tag: TAG,
       components: {
-        cni: { enabled: withCni, namespace: 'istio-system' },
+        cni: {
+          enabled: withCni,
+          namespace: 'istio-system',
+          ...(ambient ? { k8s: { overlays: [onNode(cni.proc)] } } : {}),
+        },
         ingressGateways: [{ name: 'istio-ingressgateway', enabled: true, k8s: { service: { type: 'ClusterIP' } } }],
       },
       meshConfig: {
@@ -72,18 +78,33 @@ export function operator(settings: MeshSettings, cni: { bin: string; conf: strin
           resources: SMALL,
           autoscaleEnabled: false,
           cni: { enabled: withCni },
-          env: { ...PLAIN_ENVOY, ENABLE_NATIVE_SIDECARS: `${nativeSidecars}` },
+          env: {
+            ...PLAIN_ENVOY,
+            ENABLE_NATIVE_SIDECARS: `${nativeSidecars}`,
+            ...(ambient ? { PILOT_ENABLE_AMBIENT: 'true' } : {}),
+          },
         },
         gateways: { 'istio-ingressgateway': { autoscaleEnabled: false, resources: SMALL } },
         cni: {
           cniBinDir: cni.bin,
           cniConfDir: cni.conf,
           cniNetnsDir: '/run/netns',
+          ambient: { enabled: ambient },
+          // Its search leaves empty tables of iptables-legacy behind, and takes these for rules after a restart.
+          ...(ambient ? { env: { FORCE_IPTABLES_BINARY: 'nft' } } : {}),
           resources: SMALL,
         },
       },
+      // The node is a network namespace here. That of this machine, which istio-cni enters otherwise, is not the node's.
+      unvalidatedValues: { cni: { ambient: { shareHostNetworkNamespace: ambient } } },
     },
   };
+}
+
+/** What its chart cannot say: which directory istio-cni has as the node's /proc. */
+function onNode(proc: string): object {
+  const path = 'spec.template.spec.volumes.[name:cni-host-procfs].hostPath.path';
+  return { apiVersion: 'apps/v1', kind: 'DaemonSet', name: 'istio-cni-node', patches: [{ path, value: proc }] };
 }
 
 /** The namespace of Istio's own parts. */
@@ -147,7 +168,8 @@ const INSTALL_LIMIT = 300_000;
 /** Installs it with these settings and waits until all of it is Ready. Istio removes what earlier settings had made. */
 export async function installIstio(layout: Layout, istioctl: string, settings: MeshSettings): Promise<void> {
   const file = `${layout.files}/istio.json`;
-  await writeFile(file, JSON.stringify(operator(settings, layout.cni)));
+  if (settings.dataplane === 'ambient') await mountNodeProc(layout);
+  await writeFile(file, JSON.stringify(operator(settings, { ...layout.cni, proc: nodeProc(layout) })));
   const [program = '', ...args] = enterNetwork(layout, [istioctl, 'install', '--skip-confirmation', '-f', file]);
   // Its cache of what the API server has goes to the home directory.
   await must(program, args, { env: { ...environmentOf(layout), HOME: layout.state }, limit: INSTALL_LIMIT });

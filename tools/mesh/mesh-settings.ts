@@ -3,9 +3,11 @@ import { oneOf, readOptions } from '../../lib/options.ts';
 
 const YES_OR_NO = ['false', 'true'] as const;
 const OPTIONS = {
-  dataplane: oneOf(['init', 'cni'], {
+  dataplane: oneOf(['init', 'cni', 'ambient'], {
     env: 'MESH_DATAPLANE',
-    help: 'Who installs the redirection: an init container in each pod, or the CNI plugin of Istio.',
+    help:
+      'Who installs the redirection: an init container in each pod, or the CNI plugin of Istio. `ambient` is the plugin, ' +
+      'which takes pods into the ambient mode too.',
     default: 'init',
   }),
   interception: oneOf(['REDIRECT', 'TPROXY'], {
@@ -37,7 +39,7 @@ const OPTIONS = {
 
 /** What holds for a whole mesh; a pod's annotations can choose another `PodMode`. */
 export interface MeshSettings extends PodMode {
-  dataplane: 'init' | 'cni';
+  dataplane: 'init' | 'cni' | 'ambient';
   nftables: boolean;
 }
 

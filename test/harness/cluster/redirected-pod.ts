@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { redirectRules } from '../netns/istio-rules.ts';
 import type { Program } from '../netns/processes.ts';
 import { ISTIO_SIDECAR, type MeshInPod, readUploads } from '../netns/redirected-upload.ts';
+import type { ProgramRunner } from '../netns/stray-segments.ts';
 import type { Upload } from '../traffic/upload.ts';
 import { apply } from './kubectl.ts';
 import { PodPrograms } from './node-side.ts';
@@ -43,14 +44,15 @@ export async function redirectedPod(namespace: string, name: string, change = {}
   return getPod(namespace, name);
 }
 
-/** Uploads from a pod, one after the other. @returns what became of each */
+/** Uploads from a pod, or from elsewhere, one after the other. @returns what became of each */
 export async function uploadFrom(
-  sender: PodPrograms,
+  sender: ProgramRunner,
   address: string,
   bytes: number,
   count: number,
+  port = 9000,
 ): Promise<Upload[]> {
-  const args = [traffic('upload'), address, `${bytes}`, `${count}`, '30000'];
+  const args = [traffic('upload'), address, `${bytes}`, `${count}`, '30000', '', `${port}`];
   return readUploads(await sender.must(process.execPath, args, { limit: RUN_LIMIT }));
 }
 

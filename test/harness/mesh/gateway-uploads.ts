@@ -52,8 +52,9 @@ export async function withStrays<T>(
   sender: ProgramRunner,
   work: () => Promise<T>,
   every = EVERY,
+  port?: number,
 ): Promise<{ result: T; strays: number }> {
-  await startStrays(sender, every);
+  await startStrays(sender, every, { port });
   try {
     const result = await work();
     return { result, strays: await countStrays(sender) };

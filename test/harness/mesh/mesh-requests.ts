@@ -18,6 +18,8 @@ export interface RequestPlan {
   connections: number;
   /** Milliseconds, after which one is stuck. */
   limit: number;
+  /** 9000 by default. */
+  port?: number;
 }
 
 /** Counts by their end, and what the client saw of those that are not fine. */
@@ -38,10 +40,10 @@ export async function sendRequests(
   client: PodPrograms | undefined,
   address: string,
   name: string,
-  { sent, received, count, connections, limit }: RequestPlan,
+  { sent, received, count, connections, limit, port = 9000 }: RequestPlan,
   tell: (ended: number) => void = () => undefined,
 ): Promise<RequestCounts> {
-  const args = [CLIENT, address, name, ...[sent, received, count, connections, limit].map(String)];
+  const args = [CLIENT, address, name, ...[sent, received, count, connections, limit, port].map(String)];
   const program = client ? await client.start(process.execPath, args) : new Program(process.execPath, args);
   let ended = 0;
   program.child.stdout?.on('data', (text: string) => {

@@ -6,17 +6,23 @@ import type { StrayKind } from './stray-kinds.ts';
 /** Where programs can be run in a network namespace, such as the sender's. */
 export type ProgramRunner = Pick<NetworkNamespace, 'must'>;
 
+/** Segments to which port are shifted, and where, and when, in the gateway's packet path. */
+export interface StrayPlace {
+  port?: number;
+  hook?: string;
+}
+
 /**
- * Every Nth full segment to port 9000 has its sequence number moved up by 2^30 (nft writes a constant, so that the
+ * Every Nth full segment to a port has its sequence number moved up by 2^30 (nft writes a constant, so that the
  * bit is set where it was 0, and carried where it was 1). The connection's own retransmission mends the stream if,
  * and only if, the pod dropped the stray segment. Segments leave as large GSO packets: 300 MB are about 5000.
  */
-function strayTable(every: number, hook: string): string {
+function strayTable(every: number, { port = 9000, hook = 'postrouting priority 0' }: StrayPlace): string {
   return `table inet stray {
   counter shifted {}
   chain out {
     type filter hook ${hook};
-    tcp dport 9000 meta length > 1000 numgen inc mod ${every} == ${every - 1} counter name shifted goto shift
+    tcp dport ${port} meta length > 1000 numgen inc mod ${every} == ${every - 1} counter name shifted goto shift
   }
   chain shift {
     tcp sequence & 0x40000000 == 0 tcp sequence set tcp sequence xor 0x40000000 accept
@@ -26,13 +32,9 @@ function strayTable(every: number, hook: string): string {
 `;
 }
 
-/** Starts to shift every Nth segment that leaves the gateway. @param hook where, and when, in its packet path */
-export async function startStrays(
-  gateway: ProgramRunner,
-  every: number,
-  hook = 'postrouting priority 0',
-): Promise<void> {
-  await gateway.must('nft', ['-f', '-'], { input: strayTable(every, hook) });
+/** Starts to shift every Nth segment that leaves the gateway. */
+export async function startStrays(gateway: ProgramRunner, every: number, place: StrayPlace = {}): Promise<void> {
+  await gateway.must('nft', ['-f', '-'], { input: strayTable(every, place) });
 }
 
 export async function stopStrays(gateway: ProgramRunner): Promise<void> {

@@ -1,4 +1,4 @@
-// The client of requests and answers: `requests.ts ADDRESS NAME SENT RECEIVED COUNT CONNECTIONS LIMIT`. It sends COUNT
+// The client of requests and answers: `requests.ts ADDRESS NAME SENT RECEIVED COUNT CONNECTIONS LIMIT [PORT]`. It sends COUNT
 // requests of SENT bytes over CONNECTIONS connections that it keeps, wants RECEIVED bytes each, and prints a line a
 // request. LIMIT is in milliseconds a request; NAME is the host name to ask for.
 import { Agent, request } from 'node:http';
@@ -15,7 +15,7 @@ export interface RequestResult {
 }
 
 const CHUNK = Buffer.alloc(1024 * 1024, 'x');
-const [host = '', name = '', sent = '', received = '', count = '', connections = '', limit = ''] =
+const [host = '', name = '', sent = '', received = '', count = '', connections = '', limit = '', port = '9000'] =
   process.argv.slice(2);
 
 function* bytesOf(all: number) {
@@ -33,7 +33,7 @@ function send(agent: Agent): Promise<RequestResult> {
     const failed = (error: NodeJS.ErrnoException) => done(error.code ?? error.message);
     const headers = { host: name, 'content-length': sent };
     const path = `/object?answer=${received}`;
-    const put = request({ host, port: 9000, method: 'PUT', path, headers, agent, signal });
+    const put = request({ host, port, method: 'PUT', path, headers, agent, signal });
     put.on('error', failed);
     put.on('response', (response) => {
       let bytes = 0;

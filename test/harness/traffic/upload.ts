@@ -1,5 +1,6 @@
-// The client: `upload.ts HOST BYTES COUNT [LIMIT] [NAME]` uploads COUNT files, each on a connection of its own, and
-// prints a line a file. LIMIT is in milliseconds an upload; NAME is the host name to ask for, where that is another.
+// The client: `upload.ts HOST BYTES COUNT [LIMIT] [NAME] [PORT]` uploads COUNT files, each on a connection of its own, and
+// prints a line a file. LIMIT is in milliseconds an upload; NAME is the host name to ask for, where that is another; PORT
+// is 9000 by default.
 import { request } from 'node:http';
 import { performance } from 'node:perf_hooks';
 
@@ -14,7 +15,9 @@ export interface Upload {
 const CHUNK = Buffer.alloc(1024 * 1024, 'x');
 const LIMIT = '60000';
 
-function upload(host: string, bytes: number, limit: number, name: string): Promise<Upload> {
+const PORT = '9000';
+
+function upload(host: string, bytes: number, limit: number, name: string, port: number): Promise<Upload> {
   const started = performance.now();
   return new Promise((resolve) => {
     const done = (error?: string) => {
@@ -24,7 +27,7 @@ function upload(host: string, bytes: number, limit: number, name: string): Promi
     const signal = AbortSignal.timeout(limit);
     const failed = (error: NodeJS.ErrnoException) => done(signal.aborted ? 'timed out' : (error.code ?? error.message));
     const headers = { 'content-length': bytes, ...(name ? { host: name } : {}) };
-    const put = request({ host, port: 9000, method: 'PUT', path: '/object', headers, agent: false, signal });
+    const put = request({ host, port, method: 'PUT', path: '/object', headers, agent: false, signal });
     put.on('error', failed);
     put.on('response', (response) => {
       let body = '';
@@ -50,7 +53,7 @@ function upload(host: string, bytes: number, limit: number, name: string): Promi
   });
 }
 
-const [host = '', bytes = '', count = '', limit = LIMIT, name = ''] = process.argv.slice(2);
+const [host = '', bytes = '', count = '', limit = LIMIT, name = '', port = PORT] = process.argv.slice(2);
 for (let i = 0; i < Number(count); i++) {
-  process.stdout.write(`${JSON.stringify(await upload(host, Number(bytes), Number(limit), name))}\n`);
+  process.stdout.write(`${JSON.stringify(await upload(host, Number(bytes), Number(limit), name, Number(port)))}\n`);
 }
