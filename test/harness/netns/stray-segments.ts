@@ -8,7 +8,7 @@ export type ProgramRunner = Pick<NetworkNamespace, 'must'>;
 
 /** Segments to which port are shifted, and where, and when, in the gateway's packet path. */
 export interface StrayPlace {
-  port?: number;
+  port?: number | undefined;
   hook?: string;
 }
 
