@@ -1,7 +1,7 @@
 // No connection to the pods of any mesh is worse off with us than without, in both modes: the connections of
 // never-worse.test.ts, a few of each mesh, and those that hang where a rule drops INVALID packets alone.
 import type { Test } from 'tap';
-import { MESH_SETUPS, type MeshSetup } from '../harness/mesh-rules/mesh-setups.ts';
+import { DIFFERENT_SETUPS, type MeshSetup } from '../harness/mesh-rules/mesh-setups.ts';
 import { meshTest } from '../harness/mesh-rules/mesh-test.ts';
 import { startGuard } from '../harness/netns/guarded-namespace.ts';
 import { isAtLeast } from '../harness/netns/kernel-requirements.ts';
@@ -71,10 +71,7 @@ async function compareModes(t: Test, setup: MeshSetup): Promise<void> {
   );
 }
 
-/** The rules of Linkerd's old program are those that are rebuilt: mesh-writers.test.ts. */
-const DIFFERENT = MESH_SETUPS.filter(({ mesh, origin }) => mesh !== 'linkerd' || origin === 'rebuilt');
-
-for (const setup of DIFFERENT) {
+for (const setup of DIFFERENT_SETUPS) {
   meshTest(setup, 'no connection is worse off', async (t) => {
     t.comment(`SEED=${SEED} CONNECTIONS=${COUNT}`);
     await compareModes(t, setup);

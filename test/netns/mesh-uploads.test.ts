@@ -4,7 +4,7 @@
 import { CHECKER_PORT } from '../../lib/contract.ts';
 import { RULE } from '../../lib/netfilter/drop-rule.ts';
 import type { Backend } from '../../lib/netfilter/model.ts';
-import { MESH_BACKENDS, type MeshSetup } from '../harness/mesh-rules/mesh-setups.ts';
+import { MESH_SETUPS, type MeshSetup, withBackends } from '../harness/mesh-rules/mesh-setups.ts';
 import { everyRule, meshTest } from '../harness/mesh-rules/mesh-test.ts';
 import { makeGuard, startGuard } from '../harness/netns/guarded-namespace.ts';
 import { ADDRESS, type NetworkNamespace, type Pair } from '../harness/netns/network-namespaces.ts';
@@ -81,4 +81,4 @@ function uploadTest(setup: MeshSetup, backend: Backend): void {
   });
 }
 
-for (const [setup, backend] of MESH_BACKENDS) uploadTest(setup, backend);
+for (const [setup, backend] of withBackends(MESH_SETUPS)) uploadTest(setup, backend);

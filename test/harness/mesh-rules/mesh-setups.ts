@@ -7,7 +7,7 @@ import type { NetworkNamespace } from '../netns/network-namespaces.ts';
 import { type MeshInPod, restoreEach } from '../netns/redirected-upload.ts';
 import { kumaRules } from './kuma-rules.ts';
 import { linkerdRules } from './linkerd-rules.ts';
-import { runConsul, runLinkerd, runOsm } from './rule-writers.ts';
+import { runConsul, runKuma, runLinkerd, runOsm } from './rule-writers.ts';
 
 /** A mesh with one configuration. */
 export interface MeshSetup extends MeshInPod {
@@ -51,16 +51,18 @@ export const MESH_SETUPS: MeshSetup[] = [
     version: '2.14.3',
     dropsInvalid: true,
   }),
+  run(runKuma, { mesh: 'kuma', title: 'Kuma, mid 2022', version: '1.8.1', families: ['ipv4', 'ipv6'] }),
   run(runConsul, { mesh: 'consul', title: 'Consul', version: 'sdk 0.18.2', families: ['ipv4', 'ipv6'] }),
   run(runOsm, { mesh: 'osm', title: 'Open Service Mesh', version: '1.2.4', families: ['ipv4'] }),
 ];
 
+/** Without Linkerd's old program, whose rules are those that are rebuilt (mesh-writers.test.ts). */
+export const DIFFERENT_SETUPS = MESH_SETUPS.filter(({ mesh, origin }) => mesh !== 'linkerd' || origin === 'rebuilt');
+
 /** Each with iptables-nft, and one with a mangle table and one without with iptables-legacy too. */
-export const MESH_BACKENDS: [MeshSetup, Backend][] = MESH_SETUPS.flatMap((setup): [MeshSetup, Backend][] =>
-  setup.dropsInvalid || setup.mesh === 'consul'
-    ? [
-        [setup, 'nft'],
-        [setup, 'legacy'],
-      ]
-    : [[setup, 'nft']],
-);
+export const withBackends = (setups: MeshSetup[]): [MeshSetup, Backend][] =>
+  setups.flatMap((setup): [MeshSetup, Backend][] => {
+    const alsoLegacy = setup.dropsInvalid || setup.mesh === 'consul';
+    const backends: Backend[] = alsoLegacy ? ['nft', 'legacy'] : ['nft'];
+    return backends.map((backend) => [setup, backend]);
+  });

@@ -20,6 +20,7 @@ const tool = (name: string, program: string, path: string): Module => ({
 
 const MODULES = {
   consul: tool('consul', 'consul', '.'),
+  kuma: tool('kuma', 'kuma', '.'),
   linkerd: tool('linkerd', 'linkerd2-proxy-init', 'github.com/linkerd/linkerd2-proxy-init'),
   osm: {
     ...tool('osm', 'osm', '.'),
@@ -60,6 +61,14 @@ export function consulArguments(): string[] {
 /** Runs Consul's `iptables.Setup`. */
 export async function runConsul(pod: NetworkNamespace, backend: Backend): Promise<void> {
   await pod.must(await findRuleWriter('consul'), consulArguments(), { env: environmentOf(backend) });
+}
+
+/** Runs what is Kuma's kumactl install transparent-proxy, with one port for both families as later versions have it. */
+export async function runKuma(pod: NetworkNamespace, backend: Backend): Promise<void> {
+  const { inboundPort, proxyUid } = MESHES.kuma;
+  const ports = ['', '-v6'].flatMap((family) => [`--redirect-inbound-port${family}`, String(inboundPort)]);
+  const args = ['--kuma-dp-uid', String(proxyUid), '--exclude-inbound-ports', String(CHECKER_PORT), ...ports];
+  await pod.must(await findRuleWriter('kuma'), args, { env: environmentOf(backend) });
 }
 
 /** Runs Linkerd's proxy-init, which in this version writes IPv4 rules only. */
