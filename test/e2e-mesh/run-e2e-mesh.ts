@@ -8,6 +8,7 @@ export const E2E_MESH_SUITE: Suite = {
     {
       why: '',
       files: [
+        'ambient-rules.mesh.ts',
         'ambient.mesh.ts',
         'cli-preflight.mesh.ts',
         'exposure.mesh.ts',
