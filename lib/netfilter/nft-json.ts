@@ -205,13 +205,37 @@ function updatedSets(rule: JsonItem): string[] {
   });
 }
 
-/** Chains with xt compat expressions, as `FAMILY TABLE CHAIN`. */
-export function chainsWithXt(listing: string): Set<string> {
+/** A chain, as nft prints it. */
+const CHAIN_ITEM = /^\{\s*"chain"/;
+/** `forward` is one for SYNPROXY, which is valid there too (nft_synproxy_do_init, net/netfilter/nft_synproxy.c). */
+const HOOKS_OF_ARRIVAL = new Set<unknown>(['ingress', 'prerouting', 'input', 'forward']);
+
+/**
+ * Whether arriving packets without a connection meet the chain as a base chain. They pass by those of type nat in prerouting
+ * (nf_nat_inet_fn, net/netfilter/nf_nat_core.c).
+ */
+export function isMetOnArrival({ hook, type }: JsonItem): boolean {
+  return HOOKS_OF_ARRIVAL.has(hook) && !(type === 'nat' && hook === 'prerouting');
+}
+
+/**
+ * Chains with xt compat expressions, as `FAMILY TABLE CHAIN`.
+ * @param complete whether those of tables are wanted too that have no base chain which a verdict depends on
+ */
+export function chainsWithXt(listing: string, complete: boolean): Set<string> {
   const chains = new Set<string>();
+  // Most rulesets of pods have none, and the other kind is in nat alone.
+  if (!listing.includes('"xt"')) return chains;
+  const met = new Set<string>();
+  for (const text of complete ? [] : splitItems(listing)) {
+    if (!CHAIN_ITEM.test(text)) continue;
+    const chain = toItem(toItem(JSON.parse(text))['chain']);
+    if (isMetOnArrival(chain)) met.add(scopeOf(chain));
+  }
   for (const text of splitItems(listing)) {
     if (!text.includes('"xt"')) continue;
     const rule = toItem(toItem(JSON.parse(text))['rule']);
-    chains.add(`${scopeOf(rule)} ${rule['chain']}`);
+    if (complete || met.has(scopeOf(rule))) chains.add(`${scopeOf(rule)} ${rule['chain']}`);
   }
   return chains;
 }

@@ -6,13 +6,11 @@ import { CodedError } from '../errors.ts';
 import type { MemoryBudget } from '../memory-budget.ts';
 import { TABLE } from './drop-rule.ts';
 import { type JsonItem, toItem } from './nft-expression.ts';
-import { splitItems } from './nft-json.ts';
+import { isMetOnArrival, splitItems } from './nft-json.ts';
 import { EXEMPTION_TABLE } from './nft-statement.ts';
 
 /** All but a few pods have smaller rulesets: nft lists some 700 rules with it. */
 const SMALL: MemoryBudget = { programs: 8 * 1024 ** 2, output: 262_144 };
-/** `forward` is one for SYNPROXY, which is valid there too (nft_synproxy_do_init, net/netfilter/nft_synproxy.c). */
-const HOOKS_OF_ARRIVAL = new Set(['ingress', 'prerouting', 'input', 'forward']);
 const FAMILIES_OF_TABLES = new Set(['ip', 'ip6', 'inet', 'netdev']);
 /** Chains of one table that are listed one by one, with a program for each; where more are reached, the table is. */
 const MAX_CHAINS = 40;
@@ -67,7 +65,7 @@ const scopeOf = (item: JsonItem) => `${item['family']} ${item['table']}`;
 
 async function listTables(chains: JsonItem[], list: ListItems): Promise<string[]> {
   const needed = chains.filter(
-    (chain) => isMet(chain) || chain['table'] === TABLE || scopeOf(chain) === EXEMPTION_TABLE,
+    (chain) => isMetOnArrival(chain) || chain['table'] === TABLE || scopeOf(chain) === EXEMPTION_TABLE,
   );
   const items: string[] = [];
   const large: string[] = [];
@@ -102,7 +100,7 @@ async function listChains(
   chains: JsonItem[],
   list: ListItems,
 ): Promise<string[] | undefined> {
-  const reached = new Set(chains.filter(isMet).map(({ name }) => String(name)));
+  const reached = new Set(chains.filter(isMetOnArrival).map(({ name }) => String(name)));
   const items: string[] = [];
   // A set takes in what is added while it is iterated.
   for (const chain of reached) {
@@ -113,9 +111,4 @@ async function listChains(
     items.push(...listed);
   }
   return items;
-}
-
-/** Whether arriving packets without a connection meet it as a base chain. */
-function isMet({ hook, type }: JsonItem): boolean {
-  return HOOKS_OF_ARRIVAL.has(String(hook)) && !(type === 'nat' && hook === 'prerouting');
 }

@@ -2,6 +2,7 @@
 import { monotonicNow } from '../clock.ts';
 import type { ProgramOutput, RunCommand } from '../command.ts';
 import { type CodedError, errors } from '../errors.ts';
+import { TABLE } from './drop-rule.ts';
 import { splitLines } from './iptables-save.ts';
 import { type Backend, type Chain, type Ruleset, type Table, tableFamilyOf, tableName } from './model.ts';
 import { type NamespaceAccess, ownNamespace } from './namespace-access.ts';
@@ -223,10 +224,13 @@ export async function readNft(
     const withoutThem = withoutCounters(stdout);
     const listing = digest(withoutThem);
     const before = known?.listing === listing ? known.elements : undefined;
-    const lacksDetails = details?.listing !== listing && (byParts || needsDetails(withoutThem));
+    const isKnown = details?.listing === listing;
+    const chains = isKnown ? NO_CHAINS : parseListing(withoutThem, () => chainsWithXt(withoutThem, complete));
+    const families = isKnown ? [] : FAMILIES.filter((family) => needsSave(withoutThem, tableFamilyOf(family), chains));
+    const lacksDetails = !isKnown && (byParts || families.length > 0 || ambiguousTables(withoutThem).length > 0);
     const [elements, read] = await Promise.all([
       between?.listing === listing ? between.elements : readElements(stdout, run, timeout, before, quiet),
-      lacksDetails ? readDetails(withoutThem, run, timeout) : undefined,
+      lacksDetails ? readDetails(withoutThem, families, chains, run, timeout) : undefined,
     ]);
     if (!elements) continue;
     if (read) {
@@ -286,9 +290,18 @@ async function readElements(
  */
 const isWhole = (listing: string) => /\}\s*$/.test(listing.slice(-10));
 
-function needsDetails(listing: string): boolean {
-  return listing.includes('"xt"') || ambiguousTables(listing).length > 0;
+const NO_CHAINS: ReadonlySet<string> = new Set();
+
+/**
+ * Whether iptables-nft-save has to tell of a family's xt compat expressions. Where there is a table that our rule would go into, also
+ * to learn whether it can: what it cannot read there, it could not tell of our rule either.
+ */
+function needsSave(listing: string, family: string, chains: ReadonlySet<string>): boolean {
+  if ([...chains].some((chain) => chain.startsWith(`${family} `))) return true;
+  return [...listing.matchAll(TABLE_ITEM)].some(([, of, name]) => of === family && name === TABLE);
 }
+
+const TABLE_ITEM = /\{"table": ?\{"family": ?"(\w+)", ?"name": ?"([^"]*)"/g;
 
 /** Tables of which nft's JSON leaves out what its text form tells (see TableText). */
 function ambiguousTables(listing: string): Table[] {
@@ -312,23 +325,22 @@ function parseListing<T>(listing: string | undefined, parse: () => T): T {
 /** iptables-nft-save fails on some native nft rules in its tables ("meta sreg key not supported", 1.8.9). */
 async function readDetails(
   listing: string,
+  families: Family[],
+  chains: ReadonlySet<string>,
   run: RunCommand,
   timeout: number,
 ): Promise<Pick<NftDump, 'dump' | 'xtError'>> {
   const nftSave: RulesetDump['nftSave'] = {};
   const xtError: NftDump['xtError'] = {};
   const tableTexts: RulesetDump['tableTexts'] = {};
-  if (listing.includes('"xt"')) {
-    const chains = parseListing(listing, () => chainsWithXt(listing));
-    await Promise.all(
-      FAMILIES.map(async (family) => {
-        const program = programOf(family, 'nft', 'save');
-        const saved = await run(program, ['-c'], { timeout });
-        if (saved.exitCode === 0) nftSave[family] = onlyOf(saved.stdout, tableFamilyOf(family), chains);
-        else xtError[family] = failed(program, saved);
-      }),
-    );
-  }
+  await Promise.all(
+    families.map(async (family) => {
+      const program = programOf(family, 'nft', 'save');
+      const saved = await run(program, ['-c'], { timeout });
+      if (saved.exitCode === 0) nftSave[family] = onlyOf(saved.stdout, tableFamilyOf(family), chains);
+      else xtError[family] = failed(program, saved);
+    }),
+  );
   for (const table of ambiguousTables(listing)) {
     const listed = await run('nft', ['-t', 'list', 'table', table.family, table.name], { timeout });
     if (listed.exitCode === 0) tableTexts[tableName(table)] = parseTableText(listed.stdout);

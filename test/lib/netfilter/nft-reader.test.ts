@@ -106,11 +106,44 @@ t.test("while nothing is reported, the exemption's sets are not read again for a
   clock.restore();
 });
 
+/** A base chain with a rule of which only iptables-nft-save tells more. */
+const withXt = (family: string, type: string, hook: string) =>
+  `{"chain": {"family": "${family}", "table": "${type}", "name": "C", "type": "${type}", "hook": "${hook}", "prio": 0}},
+{"rule": {"family": "${family}", "table": "${type}", "chain": "C", "expr": [{"xt": {"type": "match", "name": "conntrack"}}]}}`;
+
+t.test('iptables-nft-save is run only for families in which a verdict needs it', async (t) => {
+  const programs = async (complete: boolean, ...items: string[]) => {
+    const ran: string[] = [];
+    const stdout = `{"nftables": [${items.join(',')}]}\n`;
+    const run: RunCommand = async (program, args) => {
+      ran.push(program === 'nft' ? args.slice(args.indexOf('list') + 1).join(' ') : program);
+      return { exitCode: 0, stdout: program === 'nft' ? stdout : '', stderr: '' };
+    };
+    await readNft(run, 1000, undefined, false, undefined, complete);
+    return ran;
+  };
+  const redirects = ['ip', 'ip6'].flatMap((family) => [
+    withXt(family, 'nat', 'prerouting'),
+    withXt(family, 'route', 'output'),
+  ]);
+  const both = ['iptables-nft-save', 'ip6tables-nft-save'];
+  t.same(await programs(false, ...redirects), ['ruleset']);
+  t.same(await programs(true, ...redirects), ['ruleset', ...both, 'ruleset']);
+  const filter = withXt('ip', 'filter', 'input');
+  t.same(await programs(false, ...redirects, filter), ['ruleset', 'iptables-nft-save', 'ruleset']);
+  const native = '{"table": {"family": "ip6", "name": "mangle", "handle": 1}}';
+  t.same(
+    await programs(false, ...redirects, native),
+    ['ruleset', 'ip6tables-nft-save', 'ruleset'],
+    'whether it can read it',
+  );
+});
+
 t.test('sets that were read between two equal listings are not read again', async (t) => {
   const ran: string[] = [];
   const xt = SETS.replace(
     '\n]}',
-    ',\n{"rule": {"family": "ip", "expr": [{"xt": {"type": "match", "name": "conntrack"}}]}}\n]}',
+    `,\n${withXt('ip', 'filter', 'prerouting')},\n${withXt('ip6', 'filter', 'input')}\n]}`,
   );
   await readNft(async (program, args) => {
     ran.push(program === 'nft' ? args.slice(args.indexOf('list') + 1).join(' ') : program);
