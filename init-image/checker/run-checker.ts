@@ -22,6 +22,8 @@ import { startHook } from './start-hook.ts';
 const PORT_RETRY = 5000;
 /** Milliseconds for the first install: its hook waits a little longer, and no log tells of what ends there. */
 const INSTALL_LIMIT = 110_000;
+/** Milliseconds until a monitor that was started listens for certain. */
+const RECHECK_AFTER = 1000;
 /** How much rarer checks are while the kernel reports every change: each costs a process. */
 const REPORTED_FACTOR = 3;
 
@@ -67,6 +69,7 @@ export async function runChecker(values: CheckValues, installs: boolean, log: Lo
       log,
       commandTimeout,
       installsFirst: installs,
+      ...(installs && { monitorsLater: true, recheckAfter: RECHECK_AFTER }),
     },
   );
   // The kernel ignores signals that process 1, as in a container, does not handle.

@@ -32,6 +32,8 @@ export interface NamespaceCheckerDependencies {
   hearsAlarm?: boolean;
   /** Milliseconds after each start of the monitor: what changed before it listened is found by a check then. */
   recheckAfter?: number;
+  /** Starts the monitor after the first check: it takes as long as a program of the install, for which a pod waits. */
+  monitorsLater?: boolean;
   /** Milliseconds between checks at most, in a storm of changes. */
   longestGap?: number;
 }
@@ -51,6 +53,7 @@ export class NamespaceChecker {
   private readonly rescuer: Rescuer;
   private rescues = false;
   private recheck: NodeJS.Timeout | undefined;
+  private monitorStart: NodeJS.Immediate | undefined;
   private readonly dependencies: NamespaceCheckerDependencies;
 
   constructor(settings: CheckerSettings, dependencies: NamespaceCheckerDependencies) {
@@ -101,9 +104,11 @@ export class NamespaceChecker {
 
   /** @returns after the first check */
   async start(): Promise<void> {
-    this.monitor.start();
+    const { monitorsLater } = this.dependencies;
+    if (!monitorsLater) this.monitor.start();
     await this.schedule.start();
-    this.recheckLater();
+    if (monitorsLater) this.monitorStart = setImmediate(() => this.monitor.start());
+    else this.recheckLater();
   }
 
   /** From now on connections with stray segments are rescued. */
@@ -119,14 +124,17 @@ export class NamespaceChecker {
   }
 
   private recheckLater(): void {
-    const { recheckAfter } = this.dependencies;
+    const { recheckAfter, monitorsLater } = this.dependencies;
     clearTimeout(this.recheck);
-    if (recheckAfter !== undefined) this.recheck = setTimeout(() => this.checkNow(), recheckAfter);
+    // What came before a late monitor is told by nothing: all is read then.
+    const check = () => (monitorsLater ? this.schedule.changed() : this.checkNow());
+    if (recheckAfter !== undefined) this.recheck = setTimeout(check, recheckAfter);
   }
 
   /** @returns after the check that runs, if one does */
   async stop(): Promise<void> {
     clearTimeout(this.recheck);
+    clearImmediate(this.monitorStart);
     this.monitor.stop();
     this.rescuer.stop();
     await this.schedule.stop();
