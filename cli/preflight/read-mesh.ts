@@ -1,6 +1,7 @@
 // Which meshes there are, how Istio is set up, and which pods of which namespaces have sidecars. Pure.
 import { isObject, type JsonObject, objectAt, objectsAt, shortText } from '../../lib/json.ts';
 import { MESHES } from '../../lib/mesh/meshes.ts';
+import { setsLiberalConntrack } from '../../lib/pod/liberal-sysctl.ts';
 import { type ClusterAnswers, KUMA_MAP, mapText, objectsOf, otherMeshes } from './cluster-answers.ts';
 import {
   OTHER_MESHES,
@@ -98,7 +99,7 @@ function readIstio(answers: ClusterAnswers, pods: JsonObject[], parseYaml: Parse
     pods: pods.length,
     nativePods: count((pod) => objectsAt(pod, 'spec', 'initContainers').some(({ name }) => name === 'istio-proxy')),
     invalidDropPods: count((pod) => containersOf(pod).some((one) => isTrue(variable(one, 'INVALID_DROP')))),
-    liberalPods: count(isLiberal),
+    liberalPods: count((pod) => setsLiberalConntrack(objectAt(pod, 'spec'))),
     tproxyPods: count((pod) => annotation(pod, 'sidecar.istio.io/interceptionMode') === 'TPROXY'),
   };
 }
@@ -114,11 +115,6 @@ function variable(container: JsonObject, name: string): unknown {
 const isTrue = (value: unknown) => value === true || value === 'true';
 
 const annotation = (pod: JsonObject, name: string) => objectAt(pod, 'metadata', 'annotations')[name];
-
-function isLiberal(pod: JsonObject): boolean {
-  const sysctls = objectsAt(pod, 'spec', 'securityContext', 'sysctls');
-  return sysctls.some(({ name, value }) => name === 'net.netfilter.nf_conntrack_tcp_be_liberal' && value === '1');
-}
 
 /** How a namespace takes part in a mesh: with sidecars of Istio, in its ambient mode, or in another mesh, by title. */
 export type MeshShare = 'sidecars' | 'ambient' | (typeof MESHES)[OtherMesh]['title'] | 'none';
