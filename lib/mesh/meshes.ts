@@ -154,7 +154,7 @@ export const MESHES = {
     exemption: undefined,
     probes: { does: 'lets probes of the kubelet pass, by their source address', sidecars: true },
     ownRule: undefined,
-    tested: 'the rules that istio-cni writes for ambient pods, with a stand-in for ztunnel',
+    tested: 'istio-cni and its rules on a cluster, with a stand-in for ztunnel',
   },
   linkerd: {
     title: 'Linkerd',
@@ -192,7 +192,7 @@ export const MESHES = {
     },
     probes: { does: 'leaves them, and lets their paths pass unless a policy forbids plain HTTP', sidecars: true },
     ownRule: undefined,
-    tested: 'its rules, rebuilt from its sources',
+    tested: 'its rules, rebuilt from its sources, and those that its own program of 2022 (proxy-init 1.6.2) writes',
   },
   kuma: {
     title: 'Kuma',
@@ -233,7 +233,7 @@ export const MESHES = {
       place: 'at the end of mangle PREROUTING',
       limits: 'left out, with nothing said, where iptables-save shows no mangle table',
     },
-    tested: 'its rules, rebuilt from its sources',
+    tested: 'its rules, rebuilt from its sources, and those that its own program of 2022 (1.8.1) writes',
   },
   consul: {
     title: 'Consul',
