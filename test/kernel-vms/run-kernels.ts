@@ -32,7 +32,8 @@ const ENVIRONMENT = { PATIENCE: '3', NODE_COMPILE_CACHE: '/tmp/compiled' };
  * Run only where TESTS has a test's whole name. Tests of the harness do not depend on the kernel, nor does how the agent
  * finds namespaces and tells of them. Those of the rescue at its limits start thousands of programs, which takes too long
  * where they are emulated; connections are rescued in never-worse too. So do those of the agent's guard and of its resets.
- * Those of other meshes need Go, and their rules meet the same kernel functions as Istio's.
+ * Those of other meshes need Go, and their rules meet the same kernel functions as Istio's; those of networks have the connections
+ * of stray-kinds, beside rules of a node.
  */
 const LEFT_OUT = [
   'entered-namespace.test.ts',
@@ -40,6 +41,7 @@ const LEFT_OUT = [
   'rescue.test.ts',
   ...['guard', 'process', 'resets', 'sandbox'].map((part) => `node-agent-${part}.test.ts`),
   ...['never-worse', 'uploads', 'verdicts', 'writers'].map((part) => `mesh-${part}.test.ts`),
+  ...['', '-near', '-liberal'].map((part) => `node-networks${part}.test.ts`),
 ];
 /** The slowest test prints nothing for a minute and a half. */
 const SILENCE = 360_000;
