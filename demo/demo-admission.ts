@@ -20,6 +20,8 @@ export interface AdmittedContainer extends ContainerSpec {
 export interface AdmittedPod {
   metadata: { annotations: Record<string, string> };
   spec: { initContainers: AdmittedContainer[] };
+  /** Not of the Pod: the folder that the demo may write to. */
+  folder: string;
 }
 
 interface Deployment {
@@ -29,7 +31,7 @@ interface Deployment {
 
 /**
  * Starts the webhook without a cluster, sends it the pod of manifests/examples/object-store.yaml, stops it.
- * @param folder where the webhook may write its CA certificate
+ * @param folder where the webhook may write its CA certificate, and the demo what a container has
  * @param legacy whether the webhook is told that nodes use iptables-legacy
  * @returns the pod with the webhook's patch applied
  */
@@ -46,7 +48,7 @@ export async function admit(folder: string, legacy: boolean): Promise<AdmittedPo
     const [, port = ''] = await webhook.waitForOutput(/"port":(\d+),"metricsPort"/);
     const pod = await examplePod();
     const review = await post(Number(port), await readFile(caFile, 'utf8'), makeReview(pod));
-    return applyAnswer(pod, review);
+    return { ...applyAnswer(pod, review), folder };
   } finally {
     await webhook.stop();
   }

@@ -1,5 +1,6 @@
 // Runs our container of the admitted pod, and describes what it logged and did.
 
+import { mkdtemp } from 'node:fs/promises';
 import type { CheckerReport } from '../lib/checker/checker-report.ts';
 import { CHECKER_CONTAINER, CHECKER_PORT } from '../lib/contract.ts';
 import { CHAIN, RULE, TABLE } from '../lib/netfilter/drop-rule.ts';
@@ -7,7 +8,7 @@ import type { Backend } from '../lib/netfilter/model.ts';
 import type { Family } from '../lib/netfilter/packet.ts';
 import { ADDRESS, type Pair } from '../test/harness/netns/network-namespaces.ts';
 import type { Program } from '../test/harness/netns/processes.ts';
-import { eventsOf, getPage, startContainer } from '../test/harness/netns/shipped-programs.ts';
+import { eventsOf, getPage, programsAsInImage, startContainer } from '../test/harness/netns/shipped-programs.ts';
 import { waitUntil } from '../test/harness/wait-until.ts';
 import type { AdmittedContainer, AdmittedPod } from './demo-admission.ts';
 
@@ -31,9 +32,10 @@ export async function startOurs(
   backend: Backend,
 ): Promise<{ container: Program; told: Told }> {
   const spec = ourContainer(pod);
-  const container = startContainer(namespace, spec);
+  const programs = await programsAsInImage(await mkdtemp(`${pod.folder}/programs-`));
+  const container = startContainer(namespace, spec, {}, programs);
   const command = spec.lifecycle?.postStart.exec.command ?? [];
-  const hook = await startContainer(namespace, { ...spec, command }).end();
+  const hook = await startContainer(namespace, { ...spec, command }, {}, programs).end();
   if (hook.exitCode !== 0) {
     const { stdout, stderr } = await container.stop();
     throw new Error(

@@ -1,19 +1,18 @@
 // check.js --install: one process that installs, and goes on as the checker.
-import { copyFile, readFile } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Test } from 'tap';
 import { CHECKER_PORT, READY_FIFO } from '../../lib/contract.ts';
 import { RULE } from '../../lib/netfilter/drop-rule.ts';
 import { redirectRules } from '../harness/netns/istio-rules.ts';
 import { kernelTest } from '../harness/netns/netns-test.ts';
 import { ADDRESS, type NetworkNamespace } from '../harness/netns/network-namespaces.ts';
-import { isRunning, must, type Program } from '../harness/netns/processes.ts';
+import { isRunning, type Program } from '../harness/netns/processes.ts';
 import {
-  BUNDLES,
   containerSpec,
   eventsOf,
   getPage,
+  programsAsInImage,
   startContainer,
   startSidecar,
 } from '../harness/netns/shipped-programs.ts';
@@ -222,20 +221,12 @@ for (const kind of ['silent', 'unread', 'pipelined']) {
   });
 }
 
-/** The programs of one container, as the image has them, with the FIFO. Something else may stand in its place. */
-async function programsOf(t: Test, fifo = true): Promise<string> {
-  const folder = t.testdir(fifo ? {} : { ready: '' });
-  for (const file of ['check.js', 'package.json']) await copyFile(`${BUNDLES}/${file}`, `${folder}/${file}`);
-  if (fifo) await must('mkfifo', ['-m', '600', `${folder}/${basename(READY_FIFO)}`]);
-  return folder;
-}
-
 /** Starts the hook, as the kubelet does in the container. */
 const startWait = (pod: NetworkNamespace, programs: string) =>
   startContainer(pod, containerSpec('wait', []), {}, programs);
 
 kernelTest('the hook waits until the checker is ready, however early or late it comes', async (t, { pod }) => {
-  const programs = await programsOf(t);
+  const programs = await programsAsInImage(t.testdir({}));
   const holder = await hold(pod, HOLDER);
   const early = startWait(pod, programs);
   const sidecar = startContainer(pod, containerSpec('sidecar', ['NET_ADMIN']), LONG, programs);
@@ -250,7 +241,7 @@ kernelTest('the hook waits until the checker is ready, however early or late it 
 });
 
 kernelTest('the hook goes on waiting where the checker ends without having guarded', async (t, { pod }) => {
-  const programs = await programsOf(t);
+  const programs = await programsAsInImage(t.testdir({}));
   const wait = startWait(pod, programs);
   const sidecar = startContainer(pod, containerSpec('sidecar', []), {}, programs);
   t.equal((await sidecar.end()).exitCode, 1);
@@ -261,7 +252,9 @@ kernelTest('the hook goes on waiting where the checker ends without having guard
 });
 
 kernelTest('enforce: in an image whose FIFO has become a file it ends before it installs', async (t, { pod }) => {
-  const programs = await programsOf(t, false);
+  const programs = await programsAsInImage(t.testdir({}));
+  await rm(`${programs}/${basename(READY_FIFO)}`);
+  await writeFile(`${programs}/${basename(READY_FIFO)}`, '');
   const { exitCode, stdout } = await startContainer(pod, containerSpec('sidecar', ['NET_ADMIN']), {}, programs).end();
   t.equal(exitCode, 2);
   t.match(eventsOf({ output: stdout }), [{ event: 'failed', code: 'HOOK_UNHEARD' }]);

@@ -1,9 +1,11 @@
 // The shipped programs, run as a container runtime would run them, and what they print.
 
+import { copyFile } from 'node:fs/promises';
+import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { CHECK_COMMAND, INSTALL_COMMAND, SIDECAR_COMMAND, WAIT_COMMAND } from '../../../lib/contract.ts';
+import { CHECK_COMMAND, INSTALL_COMMAND, READY_FIFO, SIDECAR_COMMAND, WAIT_COMMAND } from '../../../lib/contract.ts';
 import type { NetworkNamespace } from './network-namespaces.ts';
-import type { Program } from './processes.ts';
+import { must, type Program } from './processes.ts';
 
 const COMMANDS = { install: INSTALL_COMMAND, check: CHECK_COMMAND, sidecar: SIDECAR_COMMAND, wait: WAIT_COMMAND };
 
@@ -95,9 +97,19 @@ export interface ContainerSpec {
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 /** The folder of the bundles. */
-export const BUNDLES = `${ROOT}dist`;
+const BUNDLES = `${ROOT}dist`;
 const NODE_FOLDER = `${ROOT}node_modules/node/bin`;
 const SYSTEM_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
+/**
+ * Fills a folder with what the image has at /opt/invalid-drop: a container and its postStart hook share the FIFO.
+ * @returns the folder
+ */
+export async function programsAsInImage(folder: string): Promise<string> {
+  for (const file of ['check.js', 'package.json']) await copyFile(`${BUNDLES}/${file}`, `${folder}/${file}`);
+  await must('mkfifo', ['-m', '600', `${folder}/${basename(READY_FIFO)}`]);
+  return folder;
+}
 
 /**
  * Positional arguments: the folder of the bundles, `ro` or `rw`, then the program. Runs in a mount namespace of its
