@@ -1,9 +1,14 @@
 // The rules of Istio's ambient mode as istio-cni's own code writes them, with each backend, in network namespaces: uploads
-// of plaintext over both families without us and with us, and what is left when either side's rules are removed.
+// of plaintext over both families without us and with us, what is left when either side's rules are removed, the verdicts beside
+// the kernel, and connections of which one segment is changed.
 import { fileURLToPath } from 'node:url';
 import type { CheckerReport } from '../../lib/checker/checker-report.ts';
+import { MESHES } from '../../lib/mesh/meshes.ts';
 import { readSettings } from '../../tools/cluster/cluster-settings.ts';
 import { findAmbientPrograms } from '../../tools/mesh/ambient-programs.ts';
+import { compareModes } from '../harness/mesh-rules/compare-modes.ts';
+import { compareVerdicts } from '../harness/mesh-rules/compare-verdicts.ts';
+import type { MeshSetup } from '../harness/mesh-rules/mesh-setups.ts';
 import { kernelTest } from '../harness/netns/netns-test.ts';
 import type { NetworkNamespace, Pair } from '../harness/netns/network-namespaces.ts';
 import { UPLOAD, upload } from '../harness/netns/redirected-upload.ts';
@@ -70,3 +75,23 @@ for (const [writer, { title, chain, list }] of Object.entries(WRITERS)) {
     t.strictSame(await failed(pair), { ipv4: 0, ipv6: 0 }, 'and none is reset');
   });
 }
+
+for (const [writer, { title }] of Object.entries(WRITERS)) {
+  kernelTest(`the verdicts on istio-cni's rules by ${title} are what the kernel does`, async (t, pair) => {
+    const { rules } = await findAmbientPrograms(readSettings(process.env).cache);
+    await compareVerdicts(t, pair, () => pair.pod.must(rules, [writer, 'create']));
+  });
+}
+
+kernelTest('no connection to a pod of the ambient mode is worse off', async (t) => {
+  const { rules, ztunnel } = await findAmbientPrograms(readSettings(process.env).cache);
+  const setup: MeshSetup = {
+    ...{ title: 'Istio ambient', mesh: 'istio-ambient', origin: 'run', version: '1.31', families: [...FAMILIES] },
+    proxyPort: MESHES['istio-ambient'].inboundPort,
+    proxyUid: MESHES['istio-ambient'].proxyUid,
+    redirect: async (pod) => void (await pod.must(rules, ['nft', 'create'])),
+    startProxy: (pod) => pod.start(ztunnel, []),
+  };
+  // What the pod opens goes through ztunnel, and on from another port: its segments cannot be told.
+  await compareModes(t, setup, ['redirected', 'loopback']);
+});

@@ -23,6 +23,8 @@ export interface MeshInPod {
   proxyUid: number;
   /** Puts the rules in. */
   redirect(pod: NetworkNamespace, backend: Backend): Promise<void>;
+  /** Starts the proxy where it is another than ours; it says "ready". */
+  startProxy?(pod: NetworkNamespace): Program;
 }
 
 /** @param excluded ports that are not redirected, as the pod's annotation lists them */
@@ -72,7 +74,7 @@ export async function startMeshOf(
 }
 
 const startProxy = (mesh: MeshInPod, pod: NetworkNamespace) =>
-  startAsProxy(mesh, pod, script('proxy'), String(mesh.proxyPort));
+  mesh.startProxy?.(pod) ?? startAsProxy(mesh, pod, script('proxy'), String(mesh.proxyPort));
 
 function startAsProxy({ proxyUid }: MeshInPod, pod: NetworkNamespace, path: string, ...args: string[]): Program {
   const user = ['--reuid', String(proxyUid), '--regid', String(proxyUid), '--clear-groups'];
