@@ -1,6 +1,7 @@
 // The files that the components read: configuration, kubeconfigs, certificates, and links to the programs.
 import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import { basename } from 'node:path';
+import { LIBERAL_SYSCTL } from '../../lib/pod/liberal-sysctl.ts';
 import { writeCertificates } from './cluster-certificates.ts';
 import { firstNodes, type Layout, NETWORK, networkOf } from './cluster-layout.ts';
 import { CNI } from './cluster-programs.ts';
@@ -228,7 +229,7 @@ export function kubeletConfiguration(layout: Layout): string {
     featureGates: { KubeletInUserNamespace: true },
     failSwapOn: false,
     // As on nodes whose operator lets pods set it.
-    allowedUnsafeSysctls: ['net.netfilter.nf_conntrack_tcp_be_liberal'],
+    allowedUnsafeSysctls: [LIBERAL_SYSCTL],
     oomScoreAdj: 0,
     // The machine is shared: a full disk must not evict the cluster's pods.
     evictionHard: {

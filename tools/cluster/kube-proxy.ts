@@ -1,5 +1,6 @@
 // Changes how kube-proxy works on a cluster that is up.
 import { writeFile } from 'node:fs/promises';
+import { LIBERAL_SYSCTL } from '../../lib/pod/liberal-sysctl.ts';
 import { must } from '../../test/harness/netns/processes.ts';
 import { waitUntil } from '../../test/harness/wait-until.ts';
 import { startComponent, stopComponent } from './cluster-components.ts';
@@ -9,7 +10,6 @@ import type { Layout } from './cluster-layout.ts';
 import { enterNetwork } from './cluster-node.ts';
 import type { Settings } from './cluster-settings.ts';
 
-const LIBERAL = 'net.netfilter.nf_conntrack_tcp_be_liberal';
 /** Its rule against INVALID packets, in iptables mode (pkg/proxy/iptables/proxier.go). */
 const DROP = /^-A KUBE-FORWARD .*--ctstate INVALID .*-j DROP$/m;
 const SYNC_LIMIT = 60_000;
@@ -25,7 +25,7 @@ export async function reconfigureKubeProxy(layout: Layout, settings: Mode): Prom
   await stopComponent(layout, 'kube-proxy');
   await writeFile(`${layout.files}/kube-proxy${layout.suffix}.json`, kubeProxyConfiguration(layout, settings));
   // kube-proxy sets it to 1, and never back.
-  await onNode(layout, 'sysctl', '-q', '-w', `${LIBERAL}=0`);
+  await onNode(layout, 'sysctl', '-q', '-w', `${LIBERAL_SYSCTL}=0`);
   await startComponent(layout, 'kube-proxy');
   if (await waitUntil(() => isInForce(layout, settings), SYNC_LIMIT)) return;
   throw errors.CLUSTER_TIMEOUT('the rules of kube-proxy', SYNC_LIMIT, layout.logs);

@@ -1,11 +1,11 @@
 // How the checker's port stays out of a mesh's proxy, where a kubelet probe would meet strict mutual TLS: by the mesh's own
 // annotation, where that still counts, and else by a probe that does not come over the network. Pure.
-import { type MeshName, meshOf } from '../../lib/mesh/meshes.ts';
+import { MESHES, type MeshName, meshOf } from '../../lib/mesh/meshes.ts';
 import { type MeshOfPod, type NamespaceMetadata, recogniseMesh } from '../../lib/mesh/recognise-mesh.ts';
 import { findContainer, type PodView } from '../../lib/pod/pod-view.ts';
 import { isExemptByNow, listsPort } from './injected-ports.ts';
 
-export const EXCLUDE_INBOUND_PORTS = 'traffic.sidecar.istio.io/excludeInboundPorts';
+export const EXCLUDE_INBOUND_PORTS = MESHES.istio.exemptPorts;
 const INCLUDE_INBOUND_PORTS = 'traffic.sidecar.istio.io/includeInboundPorts';
 /** Kuma's whole configuration, fixed at injection, where it has it from a ConfigMap. */
 const KUMA_CONFIG = 'traffic.kuma.io/transparent-proxy-config';
