@@ -72,7 +72,8 @@ export class NamespaceGuard {
   private readonly log: Log;
   private started = false;
   private stopped = false;
-  private lastInvalid: number | null | undefined;
+  /** Packets that conntrack had marked INVALID when the rules' counters were read last; null where it does not tell. */
+  private invalidAtRead: number | null | undefined;
   private countedAt = Number.NEGATIVE_INFINITY;
   /** Milliseconds since 1970: when the cure was in, which is verified after that; undefined where it was there before. */
   private putInAt: number | undefined;
@@ -93,6 +94,8 @@ export class NamespaceGuard {
     const read = makeRulesetReader(commandTimeout, this.namespace, keeping);
     this.read = async (quiet) => {
       await this.namespace.makeVisible();
+      // Before the counters: what is dropped while they are read makes the next look count again.
+      this.invalidAtRead = this.countInvalid();
       return read(quiet);
     };
     const reportedInterval = SHORTEST_INTERVAL + Math.random() * (LONGEST_INTERVAL - SHORTEST_INTERVAL);
@@ -140,11 +143,7 @@ export class NamespaceGuard {
     this.update();
     const now = performance.now();
     if (now - this.countedAt < COUNT_GAP || !this.namespace.isVisible()) return;
-    const invalid = this.countInvalid();
-    // The first check has read the counters of what came before.
-    const moved = this.lastInvalid !== undefined && invalid !== this.lastInvalid;
-    this.lastInvalid = invalid;
-    if (!moved) return;
+    if (this.invalidAtRead === undefined || this.invalidAtRead === this.countInvalid()) return;
     this.countedAt = now;
     this.checking.checkNow();
   }

@@ -74,6 +74,19 @@ kernelTest('the incident is cured, from outside of the pod', async (t, pair) => 
   t.ok((await countStrays(pair.gateway)) > before, 'there were stray segments');
 });
 
+kernelTest('what is dropped between the first checks and the first look is counted', async (t, pair) => {
+  await startMesh(pair, 'nft');
+  const { guard } = await startGuard(t, pathOf(pair.pod), { beLiberal: 'disabled', rescue: 'disabled' });
+  await until('the check after the start of the monitor has been made', () => guard.report().checks.schedule > 0);
+  await startStrays(pair.gateway, 50);
+  for (const { ok, error } of await upload(pair, 'ipv4', UPLOAD, 1)) t.equal(ok, true, error ?? 'passes');
+  const shifted = await countStrays(pair.gateway);
+  t.equal(guard.report().prevented.ipv4.packets, 0, 'no check has counted them');
+  guard.look();
+  await until('they are counted', () => guard.report().prevented.ipv4.packets > 0);
+  t.equal(guard.report().prevented.ipv4.packets, shifted);
+});
+
 /** Connections that hang with the rule alone: a segment is half a window over it. */
 const HANGING: ChangedExchange[] = Array.from({ length: 4 }, (_, seed) => ({
   route: 'redirected',
