@@ -14,6 +14,8 @@ import { withLockFile } from '../lib/netfilter/namespace-lock.ts';
 import { helpText, type OptionValues, readOptions } from '../lib/options.ts';
 import { printableJson } from '../lib/printable.ts';
 import { AGENT_OPTIONS, AGENT_SWITCHES, SELFCHECK_OPTIONS } from './agent-options.ts';
+import { EnteredNamespace } from './guard/entered-namespace.ts';
+import { readLiberal } from './guard/liberal-conntrack.ts';
 import { NamespaceGuard } from './guard/namespace-guard.ts';
 import { ProgramSlots } from './guard/program-slots.ts';
 import { shareRulesets } from './guard/shared-rulesets.ts';
@@ -83,6 +85,8 @@ async function serve(values: Values): Promise<void> {
         keeping,
         environment,
       }),
+    isLiberal: (sandbox) =>
+      readLiberal(new EnteredNamespace(sandbox, { slots, procSysNet: values['proc-sys-net'], timeout })),
     conditions,
     noteStart: (seconds) => starts.note(seconds),
     log,

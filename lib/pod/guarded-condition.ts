@@ -13,8 +13,17 @@ export const CONDITION_REASONS = {
   NoNamespace: 'False',
   Starting: 'False',
   CannotTell: 'Unknown',
+  /** Nothing of ours is in the pod, and no agent is asked for: its conntrack is liberal, whoever made it so. */
+  LiberalConntrack: 'True',
+  /** It was, and is not any more. */
+  StrictConntrack: 'False',
 } as const;
 export type ConditionReason = keyof typeof CONDITION_REASONS;
+
+/** Whether an agent says so of a pod that it has only looked at. */
+export function isOfLook(reason: string | undefined): boolean {
+  return reason === 'LiberalConntrack' || reason === 'StrictConntrack';
+}
 
 export interface GuardedCondition {
   status: string;

@@ -2,8 +2,25 @@
 // no connection hangs (docs/how-it-works.md).
 import { describeError, errors } from '../../lib/errors.ts';
 import { ErrorLog, type Log } from '../../lib/log.ts';
+import { PORT_RANGE } from '../../lib/netfilter/local-sockets.ts';
 import { BE_LIBERAL } from '../../lib/netfilter/proc.ts';
 import type { EnteredNamespace } from './entered-namespace.ts';
+
+/** Looks once into a namespace that nobody guards. @returns undefined where it cannot be entered. Never rejects. */
+export async function readLiberal(namespace: EnteredNamespace): Promise<boolean | undefined> {
+  namespace.urgent = false;
+  try {
+    namespace.open();
+    await namespace.readSysctls();
+    // Each namespace has the range; the other sysctl comes with conntrack.
+    const isEntered = namespace.readSysctl(PORT_RANGE) !== undefined;
+    return isEntered ? namespace.readSysctl(BE_LIBERAL)?.trim() === '1' : undefined;
+  } catch {
+    return undefined;
+  } finally {
+    namespace.close();
+  }
+}
 
 export class LiberalConntrack {
   /** Whether it was set when it was read last; undefined before that. */

@@ -112,7 +112,7 @@ function problemsOf({
 }
 
 function lineOf<Guard extends ReportingGuard>(
-  { pod, state, reason, sandbox, guard }: PodOutcome<Guard>,
+  { pod, state, reason, sandbox, guard, liberal }: PodOutcome<Guard>,
   { numbersOf }: Pick<AgentReportFacts<Guard>, 'numbersOf'>,
 ) {
   const numbers = guard === undefined ? undefined : numbersOf(guard);
@@ -126,7 +126,7 @@ function lineOf<Guard extends ReportingGuard>(
     repairs: numbers?.repairs ?? 0,
     repairFailures: numbers?.repairFailures ?? 0,
     rescued: numbers?.rescued ?? 0,
-    liberal: numbers?.liberal ?? null,
+    liberal: numbers?.liberal ?? liberal ?? null,
     foundBy: sandbox?.foundBy ?? null,
   };
 }

@@ -45,6 +45,8 @@ export interface PodGuardsOptions<Guard extends PodGuard> {
   finder: PodFinder;
   /** @param changed to be called when the guard's state has changed */
   makeGuard(pod: NodePod, sandbox: PodSandbox, changed: () => void): Guard;
+  /** Whether conntrack is liberal in it; undefined where that cannot be read. Never rejects. */
+  isLiberal(sandbox: PodSandbox): Promise<boolean | undefined>;
   conditions: Pick<ConditionWriter, 'want' | 'present' | 'forget'>;
   /** Told once for each namespace that was found: seconds from then until it was guarded. */
   noteStart(seconds: number): void;
@@ -65,6 +67,8 @@ export interface PodOutcome<Guard> {
   reason: string;
   sandbox: PodSandbox | undefined;
   guard: Guard | undefined;
+  /** Whether its conntrack is liberal, as a mere look has told. */
+  liberal: boolean | undefined;
 }
 
 interface Entry<Guard> {
@@ -82,6 +86,8 @@ interface Entry<Guard> {
   /** Our rule may be in it, because of this very process. */
   touched: boolean;
   withdrawn: boolean;
+  /** What the last look has told, where the duty is to look. */
+  liberal: boolean | undefined;
   /** This process has seen it guarded. */
   verified: boolean;
   state: GuardedPodState | undefined;
@@ -100,6 +106,8 @@ const START_LIMIT = 5000;
 const WITHDRAWAL_LIMIT = 10_000;
 /** Milliseconds between two searches for a namespace that was not found: from the first to the last. */
 const [SEARCH_FIRST, SEARCH_LAST] = [2000, 30_000];
+/** Milliseconds between two looks at a pod: a sysctl hardly ever changes, and only by a privileged program. */
+const LOOK_AGAIN = 600_000;
 
 export class PodGuards<Guard extends PodGuard> {
   private readonly options: PodGuardsOptions<Guard>;
@@ -189,10 +197,10 @@ export class PodGuards<Guard extends PodGuard> {
 
   /** Pods that agents have to do with. */
   *outcomes(): Generator<PodOutcome<Guard>> {
-    for (const { pod, state, duty, missing, guard, sandbox } of this.entries.values()) {
+    for (const { pod, state, duty, missing, guard, sandbox, liberal } of this.entries.values()) {
       if (state === undefined) continue;
       const reason = duty.kind === 'guard' ? (guard?.state.reason ?? missing ?? 'starting') : duty.why;
-      yield { pod, state, reason, sandbox, guard };
+      yield { pod, state, reason, sandbox, guard, liberal };
     }
   }
 
@@ -243,6 +251,7 @@ export class PodGuards<Guard extends PodGuard> {
     const condition = this.options.conditions.present(pod);
     entry.duty = dutyOf({ ...pod, condition }, { labels, nodeMode: this.options.nodeMode, guardedHere: touched });
     if (entry.duty.kind === 'guard') entry.withdrawn = false;
+    if (entry.duty.kind !== 'look') entry.liberal = undefined;
     this.work(entry);
   }
 
@@ -270,7 +279,14 @@ export class PodGuards<Guard extends PodGuard> {
   private async step(entry: Entry<Guard>): Promise<void> {
     if (entry.duty.kind === 'guard') return this.keepGuard(entry);
     if (entry.duty.kind === 'withdraw' && !entry.withdrawn) return this.withdraw(entry);
-    return endGuard(entry);
+    await endGuard(entry);
+    if (entry.duty.kind === 'look' && (entry.stale || entry.liberal === undefined)) await this.look(entry);
+  }
+
+  private async look(entry: Entry<Guard>): Promise<void> {
+    const found = await this.search(entry);
+    const liberal = found && (await this.options.isLiberal(found));
+    if (entry.duty.kind === 'look') entry.liberal = liberal;
   }
 
   private async keepGuard(entry: Entry<Guard>): Promise<void> {
@@ -343,10 +359,12 @@ export class PodGuards<Guard extends PodGuard> {
   }
 
   /** A namespace that was not found is searched for again, ever more seldom; so is one that could not be withdrawn from. */
-  private searchDue({ duty, guard, withdrawn, askedAt, stateSince, working }: Entry<Guard>): boolean {
-    const lacks = (duty.kind === 'guard' && guard === undefined) || (duty.kind === 'withdraw' && !withdrawn);
-    if (!lacks || working) return false;
+  private searchDue({ duty, guard, withdrawn, liberal, askedAt, stateSince, working }: Entry<Guard>): boolean {
     const now = this.options.now();
+    const isLook = duty.kind === 'look';
+    if (isLook && liberal !== undefined && !working) return now - askedAt >= LOOK_AGAIN;
+    const lacks = isLook || (duty.kind === 'guard' && guard === undefined) || (duty.kind === 'withdraw' && !withdrawn);
+    if (!lacks || working) return false;
     const pause = Math.min(Math.max((now - stateSince) / 4, SEARCH_FIRST), SEARCH_LAST);
     return now - askedAt >= pause;
   }
@@ -379,6 +397,7 @@ function newEntry<Guard>(pod: NodePod, now: number): Entry<Guard> {
     duty: { kind: 'leave', why: '', settle: false },
     ...{ guard: undefined, sandbox: undefined, options: '', missing: undefined, stale: true },
     ...{ askedAt: Number.NEGATIVE_INFINITY, touched: false, withdrawn: false, verified: false },
+    liberal: undefined,
     ...{ state: undefined, stateSince: now, gone: false, again: false, working: false },
   };
 }
@@ -401,10 +420,11 @@ function isChecked<Guard extends PodGuard>({ duty, guard, missing }: Entry<Guard
 
 /** @param age milliseconds for which the pod has been in its state */
 function findingOf<Guard extends PodGuard>(
-  { duty, guard, missing, withdrawn, verified }: Entry<Guard>,
+  { duty, guard, missing, withdrawn, verified, liberal }: Entry<Guard>,
   age: number,
 ): PodFinding | undefined {
   if (duty.kind === 'leave') return duty.settle ? { state: 'left', reason: duty.why } : undefined;
+  if (duty.kind === 'look') return liberal === undefined ? undefined : { state: liberal ? 'liberal' : 'strict' };
   if (duty.kind === 'withdraw') {
     if (withdrawn) return { state: 'left', reason: duty.why };
     // It is tried on, but nothing is held back meanwhile: a pod that was not Ready would never become so.
@@ -421,5 +441,5 @@ function stateOf<Guard extends PodGuard>(
 ): GuardedPodState | undefined {
   if (duty.kind === 'guard') return guard?.state.state ?? (missing === undefined ? 'starting' : 'no-namespace');
   if (duty.kind === 'withdraw' && !withdrawn) return 'withdrawing';
-  return optedIn || duty.kind === 'withdraw' || duty.settle ? 'left-alone' : undefined;
+  return optedIn || duty.kind !== 'leave' || duty.settle ? 'left-alone' : undefined;
 }

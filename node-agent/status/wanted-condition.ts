@@ -1,6 +1,8 @@
 // What the condition of a pod should say. Pure.
 
+import { basename } from 'node:path';
 import type { Mode } from '../../lib/contract.ts';
+import { BE_LIBERAL } from '../../lib/netfilter/proc.ts';
 import { CONDITION_REASONS, type ConditionReason, type GuardedCondition } from '../../lib/pod/guarded-condition.ts';
 import { printable } from '../../lib/printable.ts';
 
@@ -11,7 +13,9 @@ export type PodFinding =
   /** `verified`: this very agent has seen it guarded before. */
   | { state: 'starting' | 'guarded' | 'not-guarded' | 'cannot-tell'; reason: string; verified: boolean }
   /** The agent holds nothing back. */
-  | { state: 'left'; reason: string };
+  | { state: 'left'; reason: string }
+  /** Nothing guards it: whether its conntrack is liberal. */
+  | { state: 'liberal' | 'strict' };
 
 /** A condition as it is to be written, without its time. */
 export interface WantedCondition {
@@ -45,6 +49,14 @@ const REASONS: Record<PodFinding['state'], ConditionReason> = {
   'not-guarded': 'NotGuarded',
   'cannot-tell': 'CannotTell',
   left: 'NotOptedIn',
+  liberal: 'LiberalConntrack',
+  strict: 'StrictConntrack',
+};
+const SYSCTL = basename(BE_LIBERAL);
+const NOTHING_OF_OURS = 'and nothing of invalid-drop guards it';
+const OF_LOOK = {
+  liberal: `${SYSCTL} is 1 in its network namespace, ${NOTHING_OF_OURS}: segments out of the window are valid`,
+  strict: `${SYSCTL} is 0 in its network namespace, where it was 1, ${NOTHING_OF_OURS}`,
 };
 
 /**
@@ -53,6 +65,8 @@ const REASONS: Record<PodFinding['state'], ConditionReason> = {
  */
 export function wantedCondition(finding: PodFinding, context: ConditionContext): WantedCondition | undefined {
   const { state } = finding;
+  // That conntrack is not liberal is worth a condition only where one says that it is.
+  if (state === 'strict' && context.present === undefined) return undefined;
   const wasTrue = context.present?.status === 'True';
   const isPassing = isWithoutVerdict(finding);
   // A pod without an agent's verdict yet: its namespace may be labelled in this very second.
@@ -76,6 +90,7 @@ function statusOf(finding: PodFinding, { gate, mode }: ConditionContext, wasTrue
   return CONDITION_REASONS[REASONS[finding.state]];
 }
 
-function messageOf({ reason }: PodFinding, wrong: string): string {
+function messageOf(finding: PodFinding, wrong: string): string {
+  const reason = 'reason' in finding ? finding.reason : OF_LOOK[finding.state];
   return printable(wrong === '' ? reason : `${reason}; ${wrong}`).slice(0, MESSAGE_LENGTH);
 }

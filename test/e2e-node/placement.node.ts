@@ -2,6 +2,7 @@
 import t from 'tap';
 import { apply } from '../harness/cluster/kubectl.ts';
 import {
+  coverageIs,
   DROPS,
   guardedByAgent,
   guardedStatus,
@@ -16,8 +17,6 @@ import {
 import { podRuleset, skipWithoutNode } from '../harness/cluster/node-side.ts';
 import { barePod, getPod, isInjected, isReady, restrictedPod, waitReady } from '../harness/cluster/pod-status.ts';
 import { plainNamespace } from '../harness/cluster/test-workloads.ts';
-import { askWebhook } from '../harness/cluster/webhook-installation.ts';
-import { eventually } from '../harness/wait-until.ts';
 
 const skip = skipWithoutNode;
 
@@ -26,14 +25,6 @@ t.before(() => installNodeMode());
 async function rulesOf(namespace: string, name: string): Promise<number> {
   return (await podRuleset(namespace, name)).match(new RegExp(DROPS, 'g'))?.length ?? 0;
 }
-
-const covered = (namespace: string, reasons: object) =>
-  eventually(`coverage of ${namespace} is ${JSON.stringify(reasons)}`, async () => {
-    const report = JSON.parse(await askWebhook(`/coverage?namespace=${namespace}`)) as { reasons: object };
-    const now = Object.entries(report.reasons).sort();
-    if (JSON.stringify(now) !== JSON.stringify(Object.entries(reasons).sort())) throw new Error(JSON.stringify(now));
-    return true;
-  });
 
 t.test('a namespace is switched both ways while its pods run', { skip }, async (t) => {
   const namespace = await plainNamespace(t);
@@ -50,7 +41,7 @@ t.test('a namespace is switched both ways while its pods run', { skip }, async (
   t.notOk(isInjected(gated));
   t.equal(guardedStatus(await getPod(namespace, 'injected')), undefined, 'its own containers go on');
   t.equal(await rulesOf(namespace, 'injected'), 2);
-  await covered(namespace, { guarded: 1, 'guarded-by-agent': 1 });
+  await coverageIs(namespace, { guarded: 1, 'guarded-by-agent': 1 });
 
   await optIn(namespace, 'pod');
   await apply(barePod(namespace, 'later'));
@@ -60,7 +51,7 @@ t.test('a namespace is switched both ways while its pods run', { skip }, async (
   t.equal(guardedStatus(later), undefined);
   t.strictSame(lifeOf(await guardedByAgent(namespace, 'gated')), lifeOf(gated), 'the agent goes on');
   for (const name of ['injected', 'later']) t.equal(await rulesOf(namespace, name), 2, name);
-  await covered(namespace, { guarded: 2, 'guarded-by-agent': 1 });
+  await coverageIs(namespace, { guarded: 2, 'guarded-by-agent': 1 });
   t.strictSame(lifeOf(await getPod(namespace, 'injected')), lifeOf(injected));
 });
 
@@ -70,7 +61,7 @@ t.test('a running pod that an agent took up stays guarded where the namespace is
   const before = await waitReady(namespace, 'older');
   await optIn(namespace, 'node');
   await guardedByAgent(namespace, 'older');
-  await covered(namespace, { 'guarded-by-agent': 1 });
+  await coverageIs(namespace, { 'guarded-by-agent': 1 });
   await optIn(namespace, 'pod');
   await apply(barePod(namespace, 'control'));
   await waitReady(namespace, 'control');
@@ -97,12 +88,12 @@ t.test('enabled means the pod mode here; pods that opt out or observe are told a
   t.notOk(hasGate(out));
   t.equal(guardedStatus(out), undefined);
   t.equal(await rulesOf(namespace, 'out'), 0);
-  await covered(namespace, { 'guarded-by-agent': 2, 'opted-out': 1 });
+  await coverageIs(namespace, { 'guarded-by-agent': 2, 'opted-out': 1 });
 });
 
 t.test('a label that asks for agents in a pod that is left alone changes nothing', { skip }, async (t) => {
   const namespace = await plainNamespace(t, PLACED_ON_NODE);
   await apply(barePod(namespace, 'host', { hostNetwork: true }));
   t.notOk(hasGate(await waitReady(namespace, 'host')));
-  await covered(namespace, { 'host-network': 1 });
+  await coverageIs(namespace, { 'host-network': 1 });
 });

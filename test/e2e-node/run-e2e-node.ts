@@ -1,6 +1,6 @@
 // The end-to-end tests of node agents, on two nodes: `make e2e-node`. Arguments: the test files; all of them where none is
 // given.
-import { clusterUp, loadImages, runSuite, type Suite } from '../harness/cluster/e2e-suite.ts';
+import { buildPlugin, clusterUp, loadImages, runSuite, type Suite } from '../harness/cluster/e2e-suite.ts';
 import { findRuleWriter } from '../harness/mesh-rules/rule-writers.ts';
 
 /** A second node shows that each agent keeps to its own. */
@@ -26,6 +26,7 @@ export const E2E_NODE_SUITE: Suite = {
       why: '',
       files: [
         'agent-absence.node.ts',
+        'liberal-network.node.ts',
         'many-pods.node.ts',
         'mesh-writer.node.ts',
         'placement.node.ts',
@@ -42,7 +43,7 @@ export const E2E_NODE_SUITE: Suite = {
     { why: 'removes the agents that all other tests need', files: ['removal.node.ts'] },
   ],
   fileLimitSeconds: 600,
-  prepare: [twoNodesUp, () => loadImages(), buildRuleWriter],
+  prepare: [twoNodesUp, () => loadImages(), buildPlugin, buildRuleWriter],
 };
 
 if (import.meta.main) process.exitCode = await runSuite(E2E_NODE_SUITE, process.argv.slice(2));

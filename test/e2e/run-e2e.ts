@@ -1,7 +1,7 @@
 // The end-to-end tests on Kubernetes alone: `make e2e`. Arguments: the test files; all of them where none is given.
 import { hasGo } from '../../tools/cluster/build-program.ts';
 import { CRD_MODULES } from '../harness/cluster/crds.ts';
-import { clusterUp, loadImages, runSuite, type Suite, step } from '../harness/cluster/e2e-suite.ts';
+import { buildPlugin, clusterUp, loadImages, runSuite, type Suite, step } from '../harness/cluster/e2e-suite.ts';
 
 const PREVIOUS = '-previous';
 
@@ -56,7 +56,7 @@ export const E2E_SUITE: Suite = {
     { why: 'removes the webhook that all other tests need', files: ['uninstall.e2e.ts'] },
   ],
   fileLimitSeconds: 1200,
-  prepare: [downloadCrds, clusterUp, () => loadImages(), loadPrevious],
+  prepare: [downloadCrds, buildPlugin, clusterUp, () => loadImages(), loadPrevious],
 };
 
 if (import.meta.main) process.exitCode = await runSuite(E2E_SUITE, process.argv.slice(2));

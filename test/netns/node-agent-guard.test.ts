@@ -1,10 +1,12 @@
 // The node agent's guard on real network namespaces: it is in none of them itself.
-import { chmodSync, existsSync, readFileSync } from 'node:fs';
+import { chmodSync, existsSync, readFileSync, statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Test } from 'tap';
 import { RULE } from '../../lib/netfilter/drop-rule.ts';
+import { EnteredNamespace } from '../../node-agent/guard/entered-namespace.ts';
+import { readLiberal } from '../../node-agent/guard/liberal-conntrack.ts';
 import { ProgramSlots } from '../../node-agent/guard/program-slots.ts';
-import { makeGuard, startGuard } from '../harness/netns/guarded-namespace.ts';
+import { guardDependencies, makeGuard, startGuard } from '../harness/netns/guarded-namespace.ts';
 import { redirectRules } from '../harness/netns/istio-rules.ts';
 import { kernelTest } from '../harness/netns/netns-test.ts';
 import { type NetworkNamespace, newName, pidsIn, remove } from '../harness/netns/network-namespaces.ts';
@@ -258,6 +260,20 @@ kernelTest("for all protocols Istio's own rule stays, which is the same", async 
   const { guard } = await startGuard(t, pathOf(pod), { protocol: 'all' });
   await guard.withdraw();
   t.same((await rulesOf(pod))[0], before[0]);
+});
+
+kernelTest('of a pod that nobody guards it can be told whether conntrack is liberal', async (t, { pod }) => {
+  const { slots, procSysNet, commandTimeout: timeout } = guardDependencies();
+  const entered = (inode = statSync(pathOf(pod)).ino) =>
+    new EnteredNamespace({ path: pathOf(pod), inode }, { slots, procSysNet, timeout });
+  t.equal(await readLiberal(entered()), false);
+  await pod.must('iptables-nft', ['-A', 'INPUT', '-m', 'conntrack', '--ctstate', 'INVALID', '-j', 'DROP']);
+  await setLiberal(pod, 1);
+  t.equal(await readLiberal(entered()), true);
+  await setLiberal(pod, 0);
+  t.equal(await readLiberal(entered()), false);
+  t.equal(await readLiberal(entered(7)), undefined, 'the file is another namespace by now');
+  await until('no process is left', async () => (await pidsIn(pod.name)).length === 0);
 });
 
 kernelTest('a namespace that another user namespace owns (hostUsers: false)', async (t) => {

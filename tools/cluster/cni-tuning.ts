@@ -22,9 +22,18 @@ export async function tuneNewPods(layout: Layout, sysctls: Record<string, string
   await startComponent(layout, 'containerd');
 }
 
-async function linkPlugin({ cni }: Layout): Promise<void> {
+/**
+ * Builds the plugin where that has not been done. Tests run where Go's modules cannot be reached: it has to be called before.
+ * @returns its path
+ * @throws CodedError CLUSTER_PROGRAM_MISSING, CLUSTER_BUILD_FAILED
+ */
+export function findTuning(): Promise<string> {
   const { cache } = readSettings(process.env);
-  const path = await buildTuning(cache, () => undefined, new AbortController().signal);
+  return buildTuning(cache, () => undefined, new AbortController().signal);
+}
+
+async function linkPlugin({ cni }: Layout): Promise<void> {
+  const path = await findTuning();
   await rm(`${cni.bin}/tuning`, { force: true });
   await symlink(path, `${cni.bin}/tuning`);
 }

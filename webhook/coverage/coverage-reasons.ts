@@ -36,7 +36,7 @@ export const COVERAGE_REASONS = {
   },
   'liberal-conntrack': {
     guarded: true,
-    text: 'it sets the sysctl nf_conntrack_tcp_be_liberal to 1, so that segments out of the window are valid; nothing verifies or counts there',
+    text: 'nf_conntrack_tcp_be_liberal is 1 in it (its own sysctl, or seen by an agent): segments out of the window are valid; nothing counts them',
   },
   'observe-mode': { guarded: false, text: 'its mode is observe, so Ready does not mean guarded: ask its checker' },
   starting: { guarded: false, text: 'its containers have not started yet, or the agent has had no time to find it' },

@@ -4,7 +4,7 @@
 import type { Placement } from '../../lib/pod/placement.ts';
 import { areForeign, areOurs } from '../admission/own-containers.ts';
 import type { CoverageReason } from './coverage-reasons.ts';
-import type { ConditionFacts, PodRecord } from './pod-record.ts';
+import { type ConditionFacts, isTakenUp, type PodRecord } from './pod-record.ts';
 
 export interface CoveredNamespace {
   /** Seconds since 1970 at which it was opted in; undefined where it is not known. */
@@ -28,7 +28,7 @@ export function podReason(pod: PodRecord, namespace: CoveredNamespace, now: numb
   if (leftAlone !== undefined) return leftAlone;
   if (agent !== undefined && isForAgent(agent, namespace)) return reasonByAgent(pod, agent, namespace, now);
   // Nothing of ours guards it. Where something does, or should, what that says counts.
-  if (liberal) return 'liberal-conntrack';
+  if (liberal || agent?.says === 'LiberalConntrack') return 'liberal-conntrack';
   // The last reasons of the same table: they need the namespace's labels, which change without the pod.
   if (agent !== undefined && namespace.placement === 'missing') return 'no-node-agents';
   if (namespace.forbidsNetAdmin) return 'pod-security';
@@ -48,8 +48,8 @@ export function changesWithTime({ facts }: PodRecord): boolean {
 }
 
 /** An agent guards what it has once taken up, and what waits for it, also when the namespace has been switched since. */
-function isForAgent({ gated, says }: ConditionFacts, { placement }: CoveredNamespace): boolean {
-  return placement === 'node' || gated || says !== 'absent';
+function isForAgent(facts: ConditionFacts, { placement }: CoveredNamespace): boolean {
+  return placement === 'node' || facts.gated || isTakenUp(facts);
 }
 
 function reasonByAgent({ startedAt }: PodRecord, agent: ConditionFacts, namespace: CoveredNamespace, now: number) {

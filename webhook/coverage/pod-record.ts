@@ -14,6 +14,7 @@ import {
   type ConditionReason,
   guardedCondition,
   hasGuardedGate,
+  isOfLook,
 } from '../../lib/pod/guarded-condition.ts';
 import { setsLiberalConntrack } from '../../lib/pod/liberal-sysctl.ts';
 import { hasOwnContainers } from '../../lib/pod/placement.ts';
@@ -45,7 +46,7 @@ export interface PodFacts {
 export interface ConditionFacts {
   /** Whether the pod gets Ready only with our condition. */
   gated: boolean;
-  /** Reason of our condition; CannotTell where it is none of the known ones, or Guarded without being True. */
+  /** Reason of our condition; CannotTell where it is none of the known ones, or tells of protection without being True. */
   says: ConditionReason | 'absent';
   /** Whether the pod has a network namespace, which an agent could find. */
   hasNetwork: boolean;
@@ -127,6 +128,11 @@ function checkerAddress(pod: PodView, { podIP }: JsonObject): Pick<PodRecord, 'c
   return { checkerIp: checker === undefined ? '' : shortText(podIP, 45), checkerPort };
 }
 
+/** Whether an agent has more to do with the pod than to look at it. */
+export function isTakenUp({ says }: ConditionFacts): boolean {
+  return says !== 'absent' && !isOfLook(says);
+}
+
 /** @param nodes names of nodes, each of which many pods share */
 function takenUp(
   { agent }: PodFacts,
@@ -134,7 +140,7 @@ function takenUp(
   { uid }: JsonObject,
   nodes: Map<string, string>,
 ): Pick<PodRecord, 'agentNode' | 'agentUid'> {
-  if (agent === undefined || agent.says === 'absent') return { agentNode: '', agentUid: '' };
+  if (agent === undefined || !isTakenUp(agent)) return { agentNode: '', agentUid: '' };
   const name = shortText(spec['nodeName']);
   const node = nodes.get(name) ?? name;
   nodes.set(node, node);
@@ -167,7 +173,7 @@ function conditionFacts(pod: PodView, status: JsonObject): ConditionFacts {
   const reasons = Object.keys(CONDITION_REASONS) as ConditionReason[];
   const says = reasons.find((each) => each === condition?.reason) ?? 'CannotTell';
   // In mode observe, and where an earlier verdict still counts, the status of other reasons may be True as well.
-  const contradicts = says === 'Guarded' && condition?.status !== 'True';
+  const contradicts = (says === 'Guarded' || says === 'LiberalConntrack') && condition?.status !== 'True';
   return {
     gated: hasGuardedGate(pod),
     says: condition === undefined ? 'absent' : contradicts ? 'CannotTell' : says,

@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { findTuning } from '../../../tools/cluster/cni-tuning.ts';
 import { IMAGES } from '../../../tools/images/image-sources.ts';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
@@ -114,6 +115,12 @@ async function runStages(stages: ChosenStage[], [command = '', ...args]: string[
 
 /** Starts the cluster. */
 export const clusterUp = () => step('node', CLUSTER, 'up');
+
+/** Builds the CNI plugin that makes pods liberal. */
+export async function buildPlugin(): Promise<number> {
+  await findTuning();
+  return 0;
+}
 
 /**
  * Loads our images under their local names. An older commit may lack one.

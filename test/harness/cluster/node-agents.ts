@@ -12,7 +12,7 @@ import { getJson, kubectl } from './kubectl.ts';
 import { node, podRuleset } from './node-side.ts';
 import { getPod, isReady, type Pod, restartsIn } from './pod-status.ts';
 import { plainNamespace } from './test-workloads.ts';
-import { install } from './webhook-installation.ts';
+import { askWebhook, install } from './webhook-installation.ts';
 
 export const AGENT = 'invalid-drop-node-agent';
 export const DAEMON_SET = [`daemonset/${AGENT}`, '-n', OWN_NAMESPACE];
@@ -171,4 +171,16 @@ export async function agentMetrics(nodeName: string): Promise<string> {
 /** What changes where a pod or a container of it is started again. */
 export function lifeOf(pod: Pod) {
   return { uid: pod.metadata.uid, restarts: restartsIn(pod), address: pod.status.podIP };
+}
+
+/** Waits until coverage counts the pods of a namespace under these reasons, and no others. */
+export function coverageIs(namespace: string, reasons: Record<string, number>, limit?: number): Promise<true> {
+  const wanted = JSON.stringify(Object.entries(reasons).sort());
+  const ask = async () => {
+    const report = JSON.parse(await askWebhook(`/coverage?namespace=${namespace}`)) as { reasons: object };
+    const now = JSON.stringify(Object.entries(report.reasons).sort());
+    if (now !== wanted) throw new Error(now);
+    return true as const;
+  };
+  return eventually(`coverage of ${namespace} is ${wanted}`, ask, limit);
 }

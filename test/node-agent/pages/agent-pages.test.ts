@@ -32,7 +32,14 @@ function outcome(name: string, state: GuardedPodState, reason = ''): PodOutcome<
   if (pod === undefined) throw new Error('no pod');
   const guarded = state === 'guarded' || state === 'not-guarded';
   const sandbox = { path: `/netns/${name}`, inode: 5, foundBy: 'cni-cache' };
-  return { pod, state, reason, sandbox: guarded ? sandbox : undefined, guard: guarded ? GUARD : undefined };
+  return {
+    pod,
+    state,
+    reason,
+    sandbox: guarded ? sandbox : undefined,
+    guard: guarded ? GUARD : undefined,
+    liberal: undefined,
+  };
 }
 
 function factsOf(pods: PodOutcome<TestGuard>[], more: Partial<AgentReportFacts<TestGuard>> = {}) {

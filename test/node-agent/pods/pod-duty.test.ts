@@ -26,6 +26,7 @@ const said = (status: string, reason: string): JsonObject => ({
 });
 const GUARDED = said('True', 'Guarded');
 const NOT_OPTED_IN = said('True', 'NotOptedIn');
+const LIBERAL = said('True', 'LiberalConntrack');
 const OWN = { initContainers: [{ name: INIT_CONTAINER, image: 'x' }] };
 
 interface Case {
@@ -34,15 +35,15 @@ interface Case {
   nodeMode?: NodeMode;
   pod?: Partial<MadePod>;
   guardedHere?: boolean;
-  duty: 'guard' | 'withdraw' | 'leave' | 'leave and settle';
+  duty: 'guard' | 'withdraw' | 'look' | 'leave' | 'leave and settle';
 }
 
 const CASES: Case[] = [
   { name: 'no label', duty: 'leave' },
   { name: 'label node', label: 'node', duty: 'guard' },
   { name: 'label node, with the gate', label: 'node', pod: { gate: true }, duty: 'guard' },
-  { name: 'label pod', label: 'pod', duty: 'leave' },
-  { name: 'label enabled where agents are available', label: 'enabled', duty: 'leave' },
+  { name: 'label pod', label: 'pod', duty: 'look' },
+  { name: 'label enabled where agents are available', label: 'enabled', duty: 'look' },
   { name: 'label enabled where agents are the default', label: 'enabled', nodeMode: 'default', duty: 'guard' },
   { name: 'label of another value', label: 'yes', duty: 'leave' },
 
@@ -60,6 +61,26 @@ const CASES: Case[] = [
   { name: 'switched to pod while guarded', label: 'pod', pod: { status: GUARDED }, guardedHere: true, duty: 'guard' },
   { name: 'switched to pod, agent started again', label: 'pod', pod: { status: GUARDED }, duty: 'guard' },
   { name: 'switched to pod before its first condition', label: 'pod', pod: { gate: true }, duty: 'guard' },
+  { name: 'label pod, found liberal', label: 'pod', pod: { status: LIBERAL }, duty: 'look' },
+  { name: 'label pod, liberal no more', label: 'pod', pod: { status: said('False', 'StrictConntrack') }, duty: 'look' },
+  { name: 'label removed, found liberal', pod: { status: LIBERAL }, duty: 'leave' },
+  { name: 'switched to node, found liberal', label: 'node', pod: { status: LIBERAL }, duty: 'guard' },
+  {
+    name: 'label removed after it was switched to node, found liberal',
+    pod: { status: LIBERAL },
+    guardedHere: true,
+    duty: 'withdraw',
+  },
+  { name: 'label pod, and withdrawn before', label: 'pod', pod: { status: NOT_OPTED_IN }, duty: 'guard' },
+  { name: 'label pod, with its own containers', label: 'pod', pod: { spec: OWN }, duty: 'leave' },
+  { name: 'label pod, host network', label: 'pod', pod: { spec: { hostNetwork: true } }, duty: 'leave' },
+  { name: 'label pod, ended', label: 'pod', pod: { status: { phase: 'Failed' } }, duty: 'leave' },
+  {
+    name: 'label pod, opted out',
+    label: 'pod',
+    pod: { annotations: { [OPT_IN_LABEL]: 'disabled' } },
+    duty: 'leave',
+  },
   { name: 'switched to node with its own containers', label: 'node', pod: { spec: OWN }, duty: 'leave' },
   {
     name: 'its own checker as a container',

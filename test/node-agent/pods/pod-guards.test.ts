@@ -1,119 +1,17 @@
 // What the agent does as pods, labels and network namespaces come and go, with guards, a finder and a clock of the test's.
 import t from 'tap';
 import { GUARDED_CONDITION, OPT_IN_LABEL } from '../../../lib/contract.ts';
-import type { GuardedCondition } from '../../../lib/pod/guarded-condition.ts';
-import { type NodePod, podProjection } from '../../../node-agent/pods/node-pod.ts';
-import { type PodGuard, PodGuards, type PodSandbox } from '../../../node-agent/pods/pod-guards.ts';
-import { type MadePod, madePod, NODE } from '../node-api.ts';
-
-const project = podProjection(NODE, {
-  ...({ mode: 'enforce', protocol: 'tcp', onDrift: 'repair' } as const),
-  ...({ rescue: 'enabled', beLiberal: 'enabled' } as const),
-});
-
-function podOf(made: Partial<MadePod> & { uid: string }): NodePod {
-  const pod = project(madePod({ name: `p-${made.uid}`, ...made }));
-  if (pod === undefined) throw new Error('no pod');
-  return pod;
-}
+import type { MadePod } from '../node-api.ts';
+import { madeGuards, podOf } from './made-guards.ts';
 
 const TRUE = { status: 'True', reason: 'Guarded', message: '', since: 1 };
 const guardedBefore = {
   status: { phase: 'Running', conditions: [{ type: GUARDED_CONDITION, ...TRUE, lastTransitionTime: '' }] },
 };
 
-class TestGuard implements PodGuard {
-  state: PodGuard['state'] = { state: 'starting', reason: '' };
-  readonly calls: string[] = [];
-  readonly path: string;
-  readonly began = Promise.withResolvers<void>();
-  private readonly changed: () => void;
-
-  constructor(path: string, changed: () => void) {
-    this.path = path;
-    this.changed = changed;
-  }
-
-  become(state: PodGuard['state']['state'], reason = ''): void {
-    this.state = { state, reason };
-    this.changed();
-    if (state !== 'starting') this.began.resolve();
-  }
-
-  lose(): void {
-    this.state = { state: 'starting', reason: 'gone', gone: true };
-    this.changed();
-  }
-
-  start(): Promise<void> {
-    this.calls.push('start');
-    return this.began.promise;
-  }
-
-  look = () => void this.calls.push('look');
-  stop: () => unknown = () => {
-    this.calls.push('stop');
-    this.began.resolve();
-  };
-
-  async withdraw(): Promise<void> {
-    this.calls.push('withdraw');
-  }
-}
-
-function made() {
-  let now = 0;
-  const guards: TestGuard[] = [];
-  const sandboxes = new Map<string, PodSandbox>();
-  const wanted: string[] = [];
-  const logged: string[] = [];
-  const starts: number[] = [];
-  const written = new Map<string, GuardedCondition>();
-  const said = new Map<string, string>();
-  const engine = new PodGuards<TestGuard>({
-    nodeMode: 'available',
-    finder: { find: async ({ uid }) => sandboxes.get(uid) ?? { missing: 'no entry' } },
-    makeGuard: (_pod, { path }, changed) => {
-      const guard = new TestGuard(path, changed);
-      guards.push(guard);
-      return guard;
-    },
-    conditions: {
-      present: ({ uid, condition }) => written.get(uid) ?? condition,
-      want: (pod, condition) => {
-        const line = `${pod.uid}: ${condition.status} ${condition.reason}`;
-        if (said.get(pod.uid) !== line) wanted.push(line);
-        said.set(pod.uid, line);
-        written.set(pod.uid, { ...condition, since: 1 });
-      },
-      forget: (uid) => void written.delete(uid),
-    },
-    noteStart: (seconds) => void starts.push(seconds),
-    log: (_level, event) => void logged.push(event),
-    now: () => now,
-  });
-  /** Everything that waits for nothing but its turn is over. */
-  const settle = () => new Promise<void>((resolve) => setImmediate(() => setImmediate(resolve)));
-  const label = (value: string | undefined, name = 'shop') => {
-    const labels = value === undefined ? {} : { [OPT_IN_LABEL]: value };
-    if (value === undefined) engine.namespaces.remove({ name, labels });
-    else engine.namespaces.put({ name, labels });
-  };
-  const sandbox = (uid: string, path = `/netns/${uid}`, inode = 1) => {
-    sandboxes.set(uid, { path, inode, foundBy: 'cni-cache' });
-  };
-  const states = () => [...engine.outcomes()].map(({ pod, state }) => `${pod.uid}: ${state}`);
-  const pass = async (ms: number) => {
-    now += ms;
-    engine.tick();
-    await settle();
-  };
-  return { engine, guards, sandboxes, wanted, logged, starts, settle, label, sandbox, states, pass };
-}
-
 /** All listed, the namespace labelled, a pod guarded. */
 async function guarding(pod: Partial<MadePod> = {}) {
-  const all = made();
+  const all = madeGuards();
   all.sandbox('u1');
   all.engine.namespaces.replace([{ name: 'shop', labels: { [OPT_IN_LABEL]: 'node' } }]);
   all.engine.pods.replace([podOf({ uid: 'u1', ...pod })]);
@@ -126,7 +24,7 @@ async function guarding(pod: Partial<MadePod> = {}) {
 }
 
 t.test('nothing is done before pods and namespaces are listed', async (t) => {
-  const { engine, guards, sandbox, settle, wanted } = made();
+  const { engine, guards, sandbox, settle, wanted } = madeGuards();
   sandbox('u1');
   engine.pods.replace([podOf({ uid: 'u1', gate: true, ...guardedBefore })]);
   engine.sandboxChanged('u1');
@@ -140,7 +38,7 @@ t.test('nothing is done before pods and namespaces are listed', async (t) => {
 });
 
 t.test('a new pod is guarded as soon as its namespace is there', async (t) => {
-  const { engine, guards, sandbox, settle, label, wanted, starts, states } = made();
+  const { engine, guards, sandbox, settle, label, wanted, starts, states } = madeGuards();
   engine.namespaces.replace([]);
   engine.pods.replace([]);
   label('node');
@@ -167,7 +65,7 @@ t.test('what the guard says becomes the condition', async (t) => {
 });
 
 t.test('a pod that no namespace is found for gets to know after a while', async (t) => {
-  const { engine, settle, pass, wanted, sandbox, guards } = made();
+  const { engine, settle, pass, wanted, sandbox, guards } = madeGuards();
   engine.namespaces.replace([{ name: 'shop', labels: { [OPT_IN_LABEL]: 'node' } }]);
   engine.pods.replace([podOf({ uid: 'u1', gate: true })]);
   await settle();
@@ -181,7 +79,7 @@ t.test('a pod that no namespace is found for gets to know after a while', async 
 });
 
 t.test('a pod without a namespace is searched for ever more seldom', async (t) => {
-  const { engine, settle, pass } = made();
+  const { engine, settle, pass } = madeGuards();
   let searches = 0;
   const finder = { find: async () => ({ missing: `no. ${++searches}` }) };
   Object.assign(Reflect.get(engine, 'options') as object, { finder });
@@ -211,7 +109,7 @@ t.test('label off: withdrawn, then said; label on: guarded again', async (t) => 
 });
 
 t.test('label off while the agent was away: withdrawn at its start', async (t) => {
-  const { engine, guards, sandbox, settle, wanted } = made();
+  const { engine, guards, sandbox, settle, wanted } = madeGuards();
   sandbox('u1');
   engine.namespaces.replace([]);
   engine.pods.replace([podOf({ uid: 'u1', ...guardedBefore })]);
@@ -254,7 +152,7 @@ t.test(
 );
 
 t.test('label off: a pod that cannot be withdrawn from is let go of after a while, and tried on', async (t) => {
-  const { engine, guards, sandbox, settle, pass, label, wanted } = made();
+  const { engine, guards, sandbox, settle, pass, label, wanted } = madeGuards();
   engine.namespaces.replace([{ name: 'shop', labels: { [OPT_IN_LABEL]: 'node' } }]);
   engine.pods.replace([podOf({ uid: 'u1', gate: true })]);
   await settle();
@@ -275,7 +173,7 @@ t.test('label off: a pod that cannot be withdrawn from is let go of after a whil
 });
 
 t.test('label off while the namespace is searched for: nothing is put in', async (t) => {
-  const { engine, guards, sandbox, settle, label } = made();
+  const { engine, guards, sandbox, settle, label } = madeGuards();
   sandbox('u1');
   engine.namespaces.replace([{ name: 'shop', labels: { [OPT_IN_LABEL]: 'node' } }]);
   engine.pods.replace([podOf({ uid: 'u1' })]);
@@ -285,7 +183,7 @@ t.test('label off while the namespace is searched for: nothing is put in', async
 });
 
 t.test('label off while the guard starts: withdrawn after that', async (t) => {
-  const { engine, guards, sandbox, settle, label } = made();
+  const { engine, guards, sandbox, settle, label } = madeGuards();
   sandbox('u1');
   engine.namespaces.replace([{ name: 'shop', labels: { [OPT_IN_LABEL]: 'node' } }]);
   engine.pods.replace([podOf({ uid: 'u1' })]);
@@ -393,7 +291,7 @@ t.test('a pod of the same name made anew is another pod', async (t) => {
 });
 
 t.test('after a restart each pod stays Ready until a check says otherwise', async (t) => {
-  const { engine, guards, sandbox, settle, pass, wanted } = made();
+  const { engine, guards, sandbox, settle, pass, wanted } = madeGuards();
   for (const uid of ['u1', 'u2', 'u3']) sandbox(uid);
   engine.namespaces.replace([{ name: 'shop', labels: { [OPT_IN_LABEL]: 'node' } }]);
   engine.pods.replace(['u1', 'u2', 'u3', 'u4'].map((uid) => podOf({ uid, gate: true, ...guardedBefore })));
@@ -410,7 +308,7 @@ t.test('after a restart each pod stays Ready until a check says otherwise', asyn
 });
 
 t.test('few guards start at the same time, and a pod that goes while it waits is not started', async (t) => {
-  const { engine, guards, sandbox, settle } = made();
+  const { engine, guards, sandbox, settle } = madeGuards();
   const uids = Array.from({ length: 10 }, (_, index) => `u${index}`);
   for (const uid of uids) sandbox(uid);
   engine.namespaces.replace([{ name: 'shop', labels: { [OPT_IN_LABEL]: 'node' } }]);

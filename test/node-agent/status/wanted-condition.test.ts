@@ -25,6 +25,16 @@ const CASES: Case[] = [
   { name: 'no namespace', finding: 'no-namespace', wanted: 'False NoNamespace' },
   { name: 'left alone', finding: 'left', wanted: 'True NotOptedIn' },
 
+  { name: 'liberal', finding: 'liberal', wanted: 'True LiberalConntrack' },
+  { name: 'liberal at once', finding: 'liberal', context: { age: 0 }, wanted: 'True LiberalConntrack' },
+  { name: 'not liberal, as most are', finding: 'strict', wanted: undefined },
+  {
+    name: 'liberal no more',
+    finding: 'strict',
+    context: { present: present('True', 'LiberalConntrack') },
+    wanted: 'False StrictConntrack',
+  },
+
   { name: 'starting for a moment', finding: 'starting', context: { age: 0 }, wanted: undefined },
   { name: 'no namespace for a moment', finding: 'no-namespace', context: { age: 0 }, wanted: undefined },
   { name: 'left alone for a moment', finding: 'left', context: { age: 0 }, wanted: undefined },

@@ -75,6 +75,18 @@ const liberalCases: [string, JsonObject, Partial<CoveredNamespace>, string][] = 
   ],
 ];
 
+/** A pod of which an agent of its node has told what it saw. */
+const looked = (status: string, reason: string) => gatedPod({ status, reason }, { spec: { readinessGates: null } });
+const LOOKED = looked('True', 'LiberalConntrack');
+const lookedAtCases: [string, JsonObject, Partial<CoveredNamespace>, string][] = [
+  ['an agent has found it liberal', LOOKED, {}, 'liberal-conntrack'],
+  ['found liberal, and NET_ADMIN is refused', LOOKED, { forbidsNetAdmin: true }, 'liberal-conntrack'],
+  ['found liberal, and agents are missing', LOOKED, { placement: 'missing' }, 'liberal-conntrack'],
+  ['found liberal, and an agent is to guard it', LOOKED, { placement: 'node' }, 'agent-waiting'],
+  ['it is liberal no more', looked('False', 'StrictConntrack'), {}, 'webhook-missed'],
+  ['found liberal without being True', looked('False', 'LiberalConntrack'), {}, 'agent-cannot-tell'],
+];
+
 const PLAIN_PROBE = readinessProbe('http', SETTINGS.options.port, 'container');
 
 /** Pods with one container of ours, which installs and checks. */
@@ -131,6 +143,7 @@ const cases: [string, JsonObject, Partial<CoveredNamespace>, string][] = [
     reason,
   ]),
   ...liberalCases,
+  ...lookedAtCases,
   ['both containers, the checker Ready', injectedPod(), {}, 'guarded'],
   [
     'an annotation that says so',
