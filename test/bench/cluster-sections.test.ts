@@ -14,10 +14,14 @@ t.test('an image is as large as its layers together', async (t) => {
 });
 
 t.test('what we add to a start is what the guarded pod takes longer, and is judged', async (t) => {
-  const [start, added] = describePodStart([1900, 2000, 2100], [700, 750, 9000], 1150);
+  const [start, added, empty] = describePodStart(
+    { guarded: [1900, 2000, 2100], plain: [700, 750, 9000], empty: [1800] },
+    1150,
+  );
   t.match(start, { name: 'pod, scheduled to Ready, median of 3', value: 2000, reference: 750, goal: null });
   t.match(added, { name: 'pod, added to it', value: 1250, unit: 'ms', goal: 'value <= 1150', ok: false });
-  t.match(describePodStart([1900], [750], 1150)[1], { value: 1150, ok: true });
+  t.match(empty, { value: 1050, unit: 'ms', goal: null }, 'by a container that does nothing');
+  t.match(describePodStart({ guarded: [1900], plain: [750], empty: [1800] }, 1150)[1], { value: 1150, ok: true });
 });
 
 t.test('a metric is summed over its labels, and not with others whose names begin alike', async (t) => {
