@@ -33,7 +33,8 @@ function admission({ port, ca }: WebhookProcess, agent: Agent): Promise<Call> {
 }
 
 t.test('SIGTERM under load over kept connections: not ready at once, no call fails, exit 0', async (t) => {
-  const webhook = await startWebhook(t, '--drain-seconds=3');
+  // On a busy machine a call takes a second, and after the drain nobody answers any more.
+  const webhook = await startWebhook(t, '--drain-seconds=20');
   const agent = new Agent({ keepAlive: true, maxSockets: 8 });
   const calls: Call[] = [];
   const failed: unknown[] = [];
@@ -52,7 +53,7 @@ t.test('SIGTERM under load over kept connections: not ready at once, no call fai
   await until('not ready', async () => (await statusOf(webhook.metricsPort, '/readyz')) === 503);
   t.equal(await statusOf(webhook.metricsPort, '/healthz'), 200);
   const before = calls.length;
-  await until('new connections are served still', () => calls.length > before + 100);
+  await until('new connections are served still', () => calls.length > before + 20);
   stop = true;
   await Promise.all(clients);
   agent.destroy();
