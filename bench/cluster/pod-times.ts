@@ -3,7 +3,8 @@
 
 import { performance } from 'node:perf_hooks';
 import { setTimeout as wait } from 'node:timers/promises';
-import { APP_IMAGE, isInjected, isReady } from '../../test/harness/cluster/pod-status.ts';
+import { READY_FIFO } from '../../lib/contract.ts';
+import { INIT_IMAGE, isInjected, isReady } from '../../test/harness/cluster/pod-status.ts';
 import type { Tell } from '../../test/harness/progress-line.ts';
 import { type Figure, makeFigure } from '../figure.ts';
 import { median, quantile, rounds } from '../samples.ts';
@@ -65,14 +66,14 @@ export function waitBetweenRelists(i: number, pairs: number): Promise<void> {
   return wait((((i * STRIDE) % pairs) / pairs) * RELIST_PERIOD);
 }
 
-/** In place of our container one that does nothing, of our image and with a hook that ends at once: what any container costs. */
+/** What any container costs: one of our image that does nothing, without a CPU limit, with a hook that ends at once. */
 const EMPTY_SIDECAR = {
   name: 'empty',
-  image: APP_IMAGE.replace('/webhook:', '/init-image:'),
+  image: INIT_IMAGE,
   imagePullPolicy: 'IfNotPresent',
   restartPolicy: 'Always',
   // Nobody writes into the FIFO.
-  command: ['head', '/opt/invalid-drop/ready'],
+  command: ['head', READY_FIFO],
   lifecycle: { postStart: { exec: { command: ['head', '--bytes=0', '/dev/null'] } } },
 };
 

@@ -174,7 +174,7 @@ export function lifeOf(pod: Pod) {
 }
 
 /** Waits until coverage counts the pods of a namespace under these reasons, and no others. */
-export function coverageIs(namespace: string, reasons: Record<string, number>, limit?: number): Promise<true> {
+export function coverageIs(namespace: string, reasons: Record<string, number>): Promise<true> {
   const wanted = JSON.stringify(Object.entries(reasons).sort());
   const ask = async () => {
     const report = JSON.parse(await askWebhook(`/coverage?namespace=${namespace}`)) as { reasons: object };
@@ -182,5 +182,5 @@ export function coverageIs(namespace: string, reasons: Record<string, number>, l
     if (now !== wanted) throw new Error(now);
     return true as const;
   };
-  return eventually(`coverage of ${namespace} is ${wanted}`, ask, limit);
+  return eventually(`coverage of ${namespace} is ${wanted}`, ask);
 }

@@ -4,10 +4,8 @@ import type { JsonObject } from '../../../lib/json.ts';
 import { MESHES } from '../../../lib/mesh/meshes.ts';
 import { OTHER_INJECTORS, type OtherInjector } from '../../webhook/admission/other-injectors.ts';
 import type { PatchedPod } from '../../webhook/admission/patched-pod.ts';
-import { APP_IMAGE, appContainer } from './pod-status.ts';
+import { appContainer, INIT_IMAGE } from './pod-status.ts';
 
-/** Has iptables, unlike the other image that every run has. */
-const RULES_IMAGE = APP_IMAGE.replace('/webhook:', '/init-image:');
 const WRITE_RULES = `require('node:child_process').execFileSync('iptables-nft-restore', ['--noflush'], { input: process.env.RULES })`;
 
 /** Kuma's agent, as far as probes go: asks PORT/PATH of the pod for the kubelet. */
@@ -50,7 +48,7 @@ function initOf(mesh: OtherInjector, container: JsonObject): JsonObject {
   const rules = ['*nat', `:${chain} - [0:0]`, enter, ...returns, redirect, 'COMMIT', ''].join('\n');
   const capabilities = { drop: ['ALL'], add: ['NET_ADMIN'] };
   return {
-    ...{ image: RULES_IMAGE, imagePullPolicy: 'IfNotPresent', command: ['node', '-e', WRITE_RULES, '--'] },
+    ...{ image: INIT_IMAGE, imagePullPolicy: 'IfNotPresent', command: ['node', '-e', WRITE_RULES, '--'] },
     env: [...((container['env'] as JsonObject[]) ?? []), { name: 'RULES', value: rules }],
     securityContext: { runAsUser: 0, capabilities },
   };

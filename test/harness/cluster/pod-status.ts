@@ -5,6 +5,8 @@ import { getJson, getRaw } from './kubectl.ts';
 
 /** An image that every run has: node is its only program, so commands are `node -e SCRIPT`. */
 export const APP_IMAGE = process.env['INVALID_DROP_E2E_APP_IMAGE'] ?? 'localhost/invalid-drop/webhook:0.1.0';
+/** The image of our containers, which has more programs. */
+export const INIT_IMAGE = APP_IMAGE.replace('/webhook:', '/init-image:');
 
 export interface Container {
   name: string;

@@ -1,5 +1,4 @@
 // An engine of the node agent with guards, a finder and a clock of the test's.
-
 import { OPT_IN_LABEL } from '../../../lib/contract.ts';
 import type { GuardedCondition } from '../../../lib/pod/guarded-condition.ts';
 import { type NodePod, podProjection } from '../../../node-agent/pods/node-pod.ts';
